@@ -1,0 +1,173 @@
+#include "auth.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fault.h"
+
+#define KEY_ENV "SENSORIUM_API_KEY"
+#define MAX_KEYS 1024
+#define MAX_KEY_BYTES 512
+#define MAX_FILE_BYTES (MAX_KEYS * MAX_KEY_BYTES)
+#define DIGEST_BYTES 32
+
+struct auth {
+	unsigned char secret[crypto_generichash_KEYBYTES];
+	unsigned char (*digests)[DIGEST_BYTES]; /* [n][32] */
+	size_t n;
+};
+
+static void digest(const auth *a, unsigned char out[DIGEST_BYTES], const char *key, size_t size)
+{
+	crypto_generichash(out, DIGEST_BYTES, (const unsigned char *)key, size, a->secret, sizeof a->secret);
+}
+
+static int key_add(auth *a, const char *key, size_t size, const char *where, sn_error *err)
+{
+	for (size_t i = 0; i < size; i++)
+		if (key[i] < 0x21 || key[i] > 0x7E)
+			return fault_set(err, SN_ERR_INVALID, NULL, "%s: a key is printable ASCII without blanks", where);
+	if (size > MAX_KEY_BYTES || a->n == MAX_KEYS)
+		return fault_set(err, SN_ERR_INVALID, NULL, "%s: at most %d keys of %d bytes", where, MAX_KEYS, MAX_KEY_BYTES);
+	void *grown = realloc(a->digests, (a->n + 1) * sizeof *a->digests);
+	if (!grown)
+		return fault_set(err, SN_ERR_NOMEM, NULL, "no memory for the keys");
+	a->digests = grown;
+	digest(a, a->digests[a->n++], key, size);
+	return SN_OK;
+}
+
+/* One key a line; blanks around it and empty lines do not count. */
+static int keys_add(auth *a, const char *text, size_t size, const char *where, sn_error *err)
+{
+	size_t before = a->n;
+	for (size_t i = 0; i < size;) {
+		size_t end = i;
+		while (end < size && text[end] != '\n')
+			end++;
+		size_t from = i, to = end;
+		while (from < to && strchr(" \t\r", text[from]))
+			from++;
+		while (to > from && strchr(" \t\r", text[to - 1]))
+			to--;
+		int rc = to > from ? key_add(a, text + from, to - from, where, err) : SN_OK;
+		if (rc != SN_OK)
+			return rc;
+		i = end + 1;
+	}
+	if (a->n == before)
+		return fault_set(err, SN_ERR_INVALID, NULL, "%s: holds no key", where);
+	return SN_OK;
+}
+
+static int keys_from_file(auth *a, const char *path, const char *flag, sn_error *err)
+{
+	struct stat st;
+	char *text = NULL;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc;
+	if (fd < 0 || fstat(fd, &st) != 0) {
+		rc = fault_set(err, SN_ERR_INVALID, NULL, "%s: cannot read the file: %s", flag, strerror(errno));
+		goto done;
+	}
+	if (!S_ISREG(st.st_mode) || (st.st_mode & 077)) {
+		rc = fault_set(err, SN_ERR_INVALID, NULL, "%s: must be a regular file that only its owner can read (chmod 600)", flag);
+		goto done;
+	}
+	size_t size = (size_t)st.st_size;
+	if (size > MAX_FILE_BYTES || !(text = malloc(size + 1))) {
+		rc = fault_set(err, SN_ERR_INVALID, NULL, "%s: the file is too large", flag);
+		goto done;
+	}
+	ssize_t n = read(fd, text, size);
+	rc = n == (ssize_t)size ? keys_add(a, text, size, flag, err) : fault_set(err, SN_ERR_INVALID, NULL, "%s: cannot read the file", flag);
+	sodium_memzero(text, size);
+done:
+	free(text);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+static int keys_from_env(auth *a, const char *name, const char *where, sn_error *err)
+{
+	const char *value = getenv(name);
+	if (!value || !*value)
+		return fault_set(err, SN_ERR_INVALID, NULL, "%s: the environment variable is not set", where);
+	return keys_add(a, value, strlen(value), where, err);
+}
+
+int auth_open(auth **out, const options *o, sn_error *err)
+{
+	int rc = SN_OK;
+	auth *a = calloc(1, sizeof *a);
+	if (!a)
+		return fault_set(err, SN_ERR_NOMEM, NULL, "no memory for the keys");
+	randombytes_buf(a->secret, sizeof a->secret);
+	if (o->api_key && o->api_key[0] == '@')
+		rc = keys_from_file(a, o->api_key + 1, "--api-key", err);
+	else if (o->api_key && strncmp(o->api_key, "env:", 4) == 0)
+		rc = keys_from_env(a, o->api_key + 4, "--api-key", err);
+	else if (o->api_key)
+		rc = fault_set(err, SN_ERR_INVALID, NULL,
+		               "--api-key: a key on the command line can be read by every user of this machine; "
+		               "give @FILE or env:NAME instead");
+	if (rc == SN_OK && o->api_key_file)
+		rc = keys_from_file(a, o->api_key_file, "--api-key-file", err);
+	if (rc == SN_OK && getenv(KEY_ENV))
+		rc = keys_from_env(a, KEY_ENV, KEY_ENV, err);
+	if (rc != SN_OK)
+		auth_close(&a);
+	*out = a;
+	return rc;
+}
+
+void auth_close(auth **pa)
+{
+	auth *a = *pa;
+	if (!a)
+		return;
+	if (a->digests)
+		sodium_memzero(a->digests, a->n * sizeof *a->digests);
+	free(a->digests);
+	sodium_memzero(a, sizeof *a);
+	free(a);
+	*pa = NULL;
+}
+
+bool auth_needed(const auth *a)
+{
+	return a->n > 0;
+}
+
+static const char *key_given(const http_exchange *x)
+{
+	const char *bearer = http_header(x, "Authorization");
+	if (bearer) {
+		if (strncasecmp(bearer, "Bearer ", 7) != 0)
+			return NULL;
+		return bearer + 7 + strspn(bearer + 7, " ");
+	}
+	return http_header(x, "x-api-key");
+}
+
+bool auth_check(const auth *a, const http_exchange *x, char id[AUTH_ID_SIZE])
+{
+	id[0] = 0;
+	if (!auth_needed(a))
+		return true;
+	const char *key = key_given(x);
+	unsigned char given[DIGEST_BYTES];
+	int match = 0;
+	digest(a, given, key ? key : "", key ? strlen(key) : 0);
+	for (size_t i = 0; i < a->n; i++) /* all of them: no early exit */
+		match |= sodium_memcmp(given, a->digests[i], DIGEST_BYTES) == 0;
+	if (match)
+		sodium_bin2hex(id, AUTH_ID_SIZE, given, (AUTH_ID_SIZE - 1) / 2);
+	return match;
+}

@@ -1,0 +1,172 @@
+/* chat_messages.c - the `messages` of a chat: roles, texts, and pictures as data: URLs.
+ *
+ * Counts are checked before anything is allocated, and a picture's size before it is decoded. */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "chat_parse.h"
+#include "fault.h"
+#include "json.h"
+
+#define MAX_MESSAGES 4096
+#define MAX_PARTS 16384
+#define PARAM_SIZE 64
+
+static int check_keys(const json_t *object, const char *const *known, const char *param, sn_error *err)
+{
+	const char *key;
+	json_t *value;
+	json_object_foreach((json_t *)object, key, value) {
+		size_t i = 0;
+		while (known[i] && strcmp(known[i], key) != 0)
+			i++;
+		if (!known[i] && !json_is_null(value))
+			return fault_set(err, SN_ERR_INVALID, param, "%s has a field that is not supported", param);
+	}
+	return SN_OK;
+}
+
+static int add_image(chat_body *b, sn_part *out, const json_t *image, const char *param, sn_error *err)
+{
+	static const char *const known[] = {"url", "detail", NULL};
+	const json_t *url = json_is_string(image) ? image : json_object_get(image, "url");
+	const json_t *detail = json_is_object(image) ? json_object_get(image, "detail") : NULL;
+	int rc = json_is_object(image) ? check_keys(image, known, param, err) : SN_OK;
+	if (rc != SN_OK)
+		return rc;
+	if (!json_is_string(url))
+		return body_wants(err, param, "an object with a url, or a URL");
+	if (detail && !json_is_null(detail)) {
+		const char *s = body_plain_string(detail);
+		if (!s || (strcmp(s, "auto") != 0 && strcmp(s, "low") != 0 && strcmp(s, "high") != 0))
+			return fault_set(err, SN_ERR_INVALID, param, "detail must be auto, low or high");
+	}
+	if (b->n_media >= b->limits->images)
+		return fault_set(err, SN_ERR_INVALID, param, "more than %u images in one request (--limit-mm-per-prompt)", b->limits->images);
+	const char *text = json_string_value(url);
+	if (strncasecmp(text, "http:", 5) == 0 || strncasecmp(text, "https:", 6) == 0)
+		return fault_set(err, SN_ERR_UNSUPPORTED, param,
+		                 "http and https URLs are not fetched (--allowed-media-domains will allow it); send a data: URL");
+	if (strncasecmp(text, "file:", 5) == 0)
+		return fault_set(err, SN_ERR_UNSUPPORTED, param,
+		                 "file URLs are not read (--allowed-local-media-path will allow it); send a data: URL");
+	dataurl *d = &b->media[b->n_media];
+	rc = dataurl_decode(d, text, json_string_length(url), b->limits->media_bytes, param, err);
+	if (rc != SN_OK)
+		return rc;
+	b->n_media++;
+	*out = (sn_part){SN_PART_MEDIA, "image", d->data, d->size, d->mime[0] ? d->mime : NULL};
+	return SN_OK;
+}
+
+/* "messages[m].content[p]" and what follows, as OpenAI names the place of a mistake. */
+static void part_place(char param[PARAM_SIZE], size_t m, size_t p, const char *rest)
+{
+	snprintf(param, PARAM_SIZE, "messages[%zu].content[%zu]%s", m, p, rest);
+}
+
+static int add_part(chat_body *b, const json_t *part, bool media_allowed, size_t m, size_t p, sn_error *err)
+{
+	static const char *const text_keys[] = {"type", "text", NULL}, *const image_keys[] = {"type", "image_url", NULL};
+	char param[PARAM_SIZE];
+	sn_part *out = &b->parts[b->n_parts];
+	const char *type = body_plain_string(json_object_get(part, "type"));
+	int rc;
+	part_place(param, m, p, "");
+	if (!json_is_object(part))
+		return body_wants(err, param, "an object");
+	if (type && strcmp(type, "text") == 0) {
+		const json_t *text = json_object_get(part, "text");
+		if ((rc = check_keys(part, text_keys, param, err)) != SN_OK)
+			return rc;
+		part_place(param, m, p, ".text");
+		if (!json_is_string(text))
+			return body_wants(err, param, "a string");
+		*out = (sn_part){SN_PART_TEXT, NULL, json_string_value(text), json_string_length(text), NULL};
+	} else if (type && strcmp(type, "image_url") == 0) {
+		if ((rc = check_keys(part, image_keys, param, err)) != SN_OK)
+			return rc;
+		part_place(param, m, p, ".image_url");
+		if (!media_allowed)
+			return fault_set(err, SN_ERR_INVALID, param, "images belong into messages of the user");
+		if ((rc = add_image(b, out, json_object_get(part, "image_url"), param, err)) != SN_OK)
+			return rc;
+	} else {
+		part_place(param, m, p, ".type");
+		return fault_set(err, type ? SN_ERR_UNSUPPORTED : SN_ERR_INVALID, param, "only parts of type text and image_url are supported");
+	}
+	b->n_parts++;
+	return SN_OK;
+}
+
+/* OpenAI's developer is what templates know as system. */
+static const char *role_of(const json_t *v)
+{
+	static const char *const roles[][2] = {{"system", "system"}, {"developer", "system"}, {"user", "user"}, {"assistant", "assistant"}};
+	const char *s = body_plain_string(v);
+	for (size_t i = 0; s && i < sizeof roles / sizeof *roles; i++)
+		if (strcmp(s, roles[i][0]) == 0)
+			return roles[i][1];
+	return NULL;
+}
+
+static int add_message(chat_body *b, const json_t *message, size_t index, sn_error *err)
+{
+	static const char *const known[] = {"role", "content", "name", NULL};
+	char where[PARAM_SIZE], param[PARAM_SIZE];
+	snprintf(where, sizeof where, "messages[%zu]", index);
+	if (!json_is_object(message))
+		return body_wants(err, where, "an object");
+	int rc = check_keys(message, known, where, err);
+	if (rc != SN_OK)
+		return rc;
+	const json_t *content = json_object_get(message, "content"), *name = json_object_get(message, "name");
+	sn_message *out = &b->messages[index];
+	*out = (sn_message){.role = role_of(json_object_get(message, "role")), .parts = b->parts + b->n_parts};
+	snprintf(param, sizeof param, "messages[%zu].role", index);
+	if (!out->role)
+		return body_wants(err, param, "system, developer, user or assistant");
+	snprintf(param, sizeof param, "messages[%zu].name", index);
+	if (name && !json_is_null(name) && !json_is_string(name))
+		return body_wants(err, param, "a string");
+	snprintf(param, sizeof param, "messages[%zu].content", index);
+	if (json_is_string(content)) {
+		b->parts[b->n_parts++] = (sn_part){SN_PART_TEXT, NULL, json_string_value(content), json_string_length(content), NULL};
+		out->is_string = true;
+	} else if (json_is_array(content) && json_array_size(content) > 0) {
+		bool from_user = strcmp(out->role, "user") == 0;
+		for (size_t i = 0; i < json_array_size(content) && rc == SN_OK; i++)
+			rc = add_part(b, json_array_get(content, i), from_user, index, i, err);
+	} else {
+		return body_wants(err, param, "a string or a non-empty list of parts");
+	}
+	out->n_parts = (size_t)(b->parts + b->n_parts - out->parts);
+	return rc;
+}
+
+int chat_messages_parse(chat_body *b, const json_t *v, sn_error *err)
+{
+	size_t n = json_array_size(v), n_parts = 0;
+	if (!json_is_array(v) || n == 0)
+		return body_wants(err, "messages", "a non-empty list");
+	if (n > MAX_MESSAGES)
+		return fault_set(err, SN_ERR_INVALID, "messages", "more than %d messages", MAX_MESSAGES);
+	for (size_t i = 0; i < n; i++) {
+		const json_t *content = json_object_get(json_array_get(v, i), "content");
+		n_parts += json_is_array(content) ? json_array_size(content) : 1;
+	}
+	if (n_parts > MAX_PARTS)
+		return fault_set(err, SN_ERR_INVALID, "messages", "more than %d parts in all messages", MAX_PARTS);
+	b->messages = calloc(n, sizeof *b->messages);
+	b->parts = calloc(n_parts + 1, sizeof *b->parts);
+	b->media = calloc(b->limits->images + 1, sizeof *b->media);
+	if (!b->messages || !b->parts || !b->media)
+		return fault_set(err, SN_ERR_NOMEM, "messages", "no memory");
+	int rc = SN_OK;
+	for (size_t i = 0; i < n && rc == SN_OK; i++)
+		rc = add_message(b, json_array_get(v, i), i, err);
+	b->chat.messages = b->messages;
+	b->chat.n_messages = n;
+	return rc;
+}

@@ -1,0 +1,189 @@
+/* cmd_run.c - `sensorium run [MODEL] [--image FILE]... QUESTION`: one question in this process, the answer on stdout.
+ * Also the steps from options to a loaded engine, which serve takes too. */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "commands.h"
+
+#define MAX_IMAGE_BYTES (32u << 20)
+#define MAX_TEMPLATE_BYTES (1u << 20)
+
+char *file_read(const char *path, size_t max_bytes, size_t *size)
+{
+	FILE *f = fopen(path, "rbe");
+	char *text = NULL;
+	struct stat st;
+	if (!f)
+		return NULL;
+	if (fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode) && (size_t)st.st_size <= max_bytes)
+		text = malloc((size_t)st.st_size + 1);
+	else
+		errno = EFBIG;
+	if (text) {
+		*size = fread(text, 1, (size_t)st.st_size, f);
+		text[*size] = 0;
+	}
+	fclose(f);
+	return text;
+}
+
+/* plugins beside the program (a build tree), else where an installation puts them. */
+static bool plugin_folder(char *out, size_t cap, const options *o)
+{
+	char program[PATH_MAX];
+	struct stat st;
+	if (o->plugin_dir)
+		return realpath(o->plugin_dir, out) != NULL;
+	if (!program_folder(program, sizeof program))
+		return false;
+	static const char *const places[] = {"plugins", "../lib/sensorium/plugins"};
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+		char joined[PATH_MAX];
+		int n = snprintf(joined, sizeof joined, "%s/%s", program, places[i]);
+		if (n > 0 && (size_t)n < sizeof joined && stat(joined, &st) == 0 && realpath(joined, out))
+			return strlen(out) < cap;
+	}
+	return false;
+}
+
+int engine_open_from(sn_engine **out, const options *o, sn_log *log)
+{
+	char plugins[PATH_MAX];
+	sn_error err;
+	bool found = plugin_folder(plugins, sizeof plugins, o);
+	if (!found && o->plugin_dir) {
+		sn_log_write(log, SN_LOG_ERROR, "start", NULL, "--plugin-dir: %s", strerror(errno));
+		return EXIT_USAGE;
+	}
+	const sn_engine_config config = {
+		.log = log,
+		.plugin_dir = found ? plugins : NULL,
+		.kv_cache_memory = (size_t)o->kv_cache_memory,
+		.memory_limit = (size_t)o->memory_limit,
+		.threads = (uint32_t)o->threads,
+		.max_num_seqs = (uint32_t)o->max_num_seqs,
+		.max_num_batched_tokens = (uint32_t)o->max_num_batched_tokens,
+		.max_queued_requests = (uint32_t)o->max_queued_requests,
+		.max_model_len = (uint32_t)o->max_model_len,
+		.no_prefix_caching = o->no_prefix_caching,
+		.kv_f32 = o->kv_cache_dtype && strcmp(o->kv_cache_dtype, "f32") == 0,
+	};
+	if (sn_engine_open(out, &config, &err) == SN_OK)
+		return EXIT_FINE;
+	sn_log_write(log, SN_LOG_ERROR, "start", NULL, "%s", err.text);
+	return err.status == SN_ERR_INVALID ? EXIT_USAGE : EXIT_FAILED;
+}
+
+int engine_load_from(sn_engine *engine, const model_files *files, const options *o, sn_log *log)
+{
+	sn_error err;
+	size_t size;
+	if (o->served_model_name && files->n != 1) {
+		sn_log_write(log, SN_LOG_ERROR, "start", NULL, "--served-model-name: the folder holds more than one model");
+		return EXIT_USAGE;
+	}
+	char *source = o->chat_template ? file_read(o->chat_template, MAX_TEMPLATE_BYTES, &size) : NULL;
+	if (o->chat_template && !source) {
+		sn_log_write(log, SN_LOG_ERROR, "start", NULL, "--chat-template: %s", strerror(errno));
+		return EXIT_USAGE;
+	}
+	sn_status rc = SN_OK;
+	for (size_t i = 0; i < files->n && rc == SN_OK; i++) {
+		const model_file *f = &files->list[i];
+		const sn_model_config config = {o->served_model_name ? o->served_model_name : f->name, f->path, f->mmproj, source};
+		rc = sn_engine_load(engine, &config, &err);
+	}
+	free(source);
+	if (rc != SN_OK) {
+		sn_log_write(log, SN_LOG_ERROR, "start", NULL, "the model was refused: %s", err.text);
+		return EXIT_MODEL;
+	}
+	if (sn_engine_start(engine, &err) != SN_OK) {
+		sn_log_write(log, SN_LOG_ERROR, "start", NULL, "%s", err.text);
+		return EXIT_FAILED;
+	}
+	return EXIT_FINE;
+}
+
+static int print_answer(sn_request *request, sn_log *log)
+{
+	sn_event ev;
+	for (;;) {
+		switch (sn_request_next(request, 1000, &ev)) {
+		case SN_EVENT_NONE:
+			break;
+		case SN_EVENT_TEXT:
+			fwrite(ev.text, 1, ev.size, stdout);
+			fflush(stdout);
+			break;
+		case SN_EVENT_DONE:
+			putchar('\n');
+			return fflush(stdout) == 0 ? EXIT_FINE : EXIT_FAILED;
+		case SN_EVENT_ERROR:
+			sn_log_write(log, SN_LOG_ERROR, "run", NULL, "%s", ev.error.text);
+			return EXIT_FAILED;
+		}
+	}
+}
+
+static int ask(sn_engine *engine, const options *o, sn_log *log)
+{
+	sn_part parts[OPTIONS_MAX_IMAGES + 1] = {{0}};
+	char *images[OPTIONS_MAX_IMAGES] = {0};
+	size_t n = 0;
+	sn_error err;
+	sn_request *request = NULL;
+	int rc = EXIT_FINE;
+	for (; n < o->n_images && rc == EXIT_FINE; n++) {
+		size_t size = 0;
+		images[n] = file_read(o->images[n], MAX_IMAGE_BYTES, &size);
+		parts[n] = (sn_part){SN_PART_MEDIA, "image", images[n], size, NULL};
+		if (!images[n]) {
+			sn_log_write(log, SN_LOG_ERROR, "run", NULL, "--image: %s", strerror(errno));
+			rc = EXIT_USAGE;
+		}
+	}
+	parts[n] = (sn_part){SN_PART_TEXT, NULL, o->question, strlen(o->question), NULL};
+	const sn_message message = {.role = "user", .parts = parts, .n_parts = n + 1, .is_string = n == 0};
+	sn_chat chat = {.request_id = "run", .messages = &message, .n_messages = 1};
+	sn_sampling_init(&chat.sampling);
+	chat.sampling.temperature = (float)o->temperature;
+	chat.sampling.max_tokens = (uint32_t)o->max_tokens;
+	chat.sampling.seed = o->seed;
+	chat.sampling.has_seed = o->has_seed;
+	if (rc == EXIT_FINE && sn_chat_submit(engine, &chat, &request, &err) != SN_OK) {
+		sn_log_write(log, SN_LOG_ERROR, "run", NULL, "%s", err.text);
+		rc = EXIT_FAILED;
+	}
+	if (request) {
+		rc = print_answer(request, log);
+		sn_request_close(&request);
+	}
+	for (size_t i = 0; i < OPTIONS_MAX_IMAGES; i++)
+		free(images[i]);
+	return rc;
+}
+
+int cmd_run(const options *o, sn_log *log)
+{
+	model_files files;
+	sn_engine *engine = NULL;
+	sn_error err;
+	if (model_files_find(&files, o->model, o->mmproj, &err) != SN_OK) {
+		sn_log_write(log, SN_LOG_ERROR, "start", NULL, "%s", err.text);
+		return EXIT_MODEL;
+	}
+	int rc = engine_open_from(&engine, o, log);
+	if (rc == EXIT_FINE)
+		rc = engine_load_from(engine, &files, o, log);
+	if (rc == EXIT_FINE)
+		rc = ask(engine, o, log);
+	if (engine)
+		sn_engine_close(&engine);
+	model_files_fini(&files);
+	return rc;
+}

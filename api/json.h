@@ -1,0 +1,23 @@
+/* json.h - a client's JSON, made safe before jansson sees it.
+ *
+ * jansson checks UTF-8, numbers and duplicate keys, but recurses and allocates per value. A linear scan bounds depth and
+ * number of values first, also inside fields that are ignored later.
+ */
+#ifndef API_JSON_H
+#define API_JSON_H
+
+#include <jansson.h>
+
+#include "core.h"
+
+#define BODY_MAX_DEPTH 64
+#define BODY_MAX_VALUES 200000
+
+/* *out is an object; release it with json_decref. */
+int body_parse(json_t **out, const char *data, size_t size, sn_error *err);
+/* The string without a NUL inside, or NULL. */
+const char *body_plain_string(const json_t *v);
+/* Refuses: "<param> must be <what>". */
+int body_wants(sn_error *err, const char *param, const char *what);
+
+#endif

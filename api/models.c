@@ -1,0 +1,67 @@
+/* models.c - GET /v1/models and /v1/models/{id} */
+#include <string.h>
+
+#include "api.h"
+#include "fault.h"
+
+static void model_render(out_buf *o, const sn_model_info *m)
+{
+	out_text(o, "{\"id\":");
+	out_json_text(o, m->name);
+	out_fmt(o, ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"sensorium\",\"max_model_len\":%u,\"architecture\":",
+	        (long long)m->created, m->max_model_len);
+	out_json_text(o, m->architecture);
+	out_text(o, ",\"input_modalities\":[\"text\"");
+	for (size_t i = 0; i < sizeof m->modalities / sizeof *m->modalities && m->modalities[i]; i++) {
+		out_text(o, ",");
+		out_json_text(o, m->modalities[i]);
+	}
+	out_text(o, "]}");
+}
+
+static bool refuse_while_loading(request *r)
+{
+	sn_error err;
+	if (atomic_load(&r->api->loaded))
+		return false;
+	fault_set(&err, SN_ERR_DRAINING, NULL, "the model is still loading");
+	http_send_error(r->x, &err);
+	return true;
+}
+
+void models_list_endpoint(request *r)
+{
+	if (refuse_while_loading(r))
+		return;
+	const sn_model_info *models;
+	size_t n = sn_engine_models(r->api->engine, &models);
+	out_buf o = {0};
+	out_text(&o, "{\"object\":\"list\",\"data\":[");
+	for (size_t i = 0; i < n; i++) {
+		out_text(&o, i ? "," : "");
+		model_render(&o, &models[i]);
+	}
+	out_text(&o, "]}");
+	http_send_out(r->x, "application/json", &o);
+	out_fini(&o);
+}
+
+void models_get_endpoint(request *r)
+{
+	if (refuse_while_loading(r))
+		return;
+	const sn_model_info *models;
+	size_t n = sn_engine_models(r->api->engine, &models), i = 0;
+	while (i < n && strcmp(models[i].name, r->tail) != 0)
+		i++;
+	if (i == n) {
+		sn_error err;
+		fault_set(&err, SN_ERR_NOT_FOUND, "model", "there is no such model here");
+		http_send_error(r->x, &err);
+		return;
+	}
+	out_buf o = {0};
+	model_render(&o, &models[i]);
+	http_send_out(r->x, "application/json", &o);
+	out_fini(&o);
+}

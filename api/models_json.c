@@ -1,0 +1,213 @@
+#include "models_json.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <jansson.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fault.h"
+#include "json.h"
+
+#define MAX_LIST_BYTES (1 << 20)
+
+bool program_folder(char *out, size_t cap)
+{
+	ssize_t n = readlink("/proc/self/exe", out, cap - 1);
+	if (n <= 0)
+		return false;
+	out[n] = 0;
+	*strrchr(out, '/') = 0;
+	return true;
+}
+
+bool model_default_path(char *out, size_t cap)
+{
+	static const char *const places[] = {"../samples/model", "../share/sensorium/model"};
+	char folder[PATH_MAX];
+	struct stat st;
+	if (!program_folder(folder, sizeof folder))
+		return false;
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+		int n = snprintf(out, cap, "%s/%s", folder, places[i]);
+		if (n > 0 && (size_t)n < cap && stat(out, &st) == 0 && S_ISDIR(st.st_mode))
+			return true;
+	}
+	return false;
+}
+
+static int missing(sn_error *err, const char *what)
+{
+	return fault_set(err, SN_ERR_NOT_FOUND, NULL, "%s: %s", what, strerror(errno));
+}
+
+static int add(model_files *m, const char *name, char *path, char *mmproj, sn_error *err)
+{
+	model_file *f = &m->list[m->n++]; /* callers keep n below MODELS_MAX */
+	*f = (model_file){strdup(name), path, mmproj};
+	return f->name && f->path ? SN_OK : fault_set(err, SN_ERR_NOMEM, NULL, "no memory for the model's name");
+}
+
+/* A name is shown to clients and goes into URLs and metrics. */
+static bool name_is_plain(const char *name)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-:";
+	size_t n = strlen(name);
+	return n > 0 && n <= 128 && strspn(name, plain) == n;
+}
+
+/* The file's real path, which must lie in the folder: no "..", no absolute path, no symlink that leads out. */
+static int path_inside(char **out, const char *folder, const char *file, const char *field, sn_error *err)
+{
+	char joined[PATH_MAX], real_folder[PATH_MAX], real[PATH_MAX];
+	if (file[0] == '/')
+		return fault_set(err, SN_ERR_INVALID, NULL, "models.json: files.%s is an absolute path", field);
+	for (const char *p = file; p; p = strchr(p, '/') ? strchr(p, '/') + 1 : NULL)
+		if (strncmp(p, "..", 2) == 0 && (p[2] == '/' || p[2] == 0))
+			return fault_set(err, SN_ERR_INVALID, NULL, "models.json: files.%s leaves the folder with ..", field);
+	int n = snprintf(joined, sizeof joined, "%s/%s", folder, file);
+	if (!*file || n < 0 || (size_t)n >= sizeof joined)
+		return fault_set(err, SN_ERR_INVALID, NULL, "models.json: files.%s is empty or too long", field);
+	if (!realpath(folder, real_folder) || !realpath(joined, real)) {
+		int why = errno;
+		return fault_set(err, SN_ERR_NOT_FOUND, NULL, "models.json: files.%s: %s", field, strerror(why));
+	}
+	size_t k = strlen(real_folder);
+	if (strncmp(real, real_folder, k) != 0 || (k > 1 && real[k] != '/'))
+		return fault_set(err, SN_ERR_INVALID, NULL, "models.json: files.%s is a symlink that leaves the folder", field);
+	*out = strdup(real);
+	return *out ? SN_OK : fault_set(err, SN_ERR_NOMEM, NULL, "no memory for a path");
+}
+
+static int add_entry(model_files *m, const char *folder, const json_t *entry, sn_error *err)
+{
+	const json_t *files = json_object_get(entry, "files"), *mmproj = json_object_get(files, "mmproj");
+	const char *name = body_plain_string(json_object_get(entry, "name"));
+	const char *file = body_plain_string(json_object_get(files, "model")), *tower = body_plain_string(mmproj);
+	char *path = NULL, *tower_path = NULL;
+	if (!name || !name_is_plain(name))
+		return fault_set(err, SN_ERR_INVALID, NULL, "models.json: a name is made of 1 to 128 letters, digits and . _ - :");
+	for (size_t i = 0; i < m->n; i++)
+		if (strcmp(m->list[i].name, name) == 0)
+			return fault_set(err, SN_ERR_INVALID, NULL, "models.json: two models have one name");
+	if (!file)
+		return fault_set(err, SN_ERR_INVALID, NULL, "models.json: files.model must be a file name");
+	if (mmproj && !tower)
+		return fault_set(err, SN_ERR_INVALID, NULL, "models.json: files.mmproj must be a file name");
+	int rc = path_inside(&path, folder, file, "model", err);
+	if (rc == SN_OK && tower)
+		rc = path_inside(&tower_path, folder, tower, "mmproj", err);
+	if (rc == SN_OK)
+		return add(m, name, path, tower_path, err);
+	free(path);
+	return rc;
+}
+
+static int from_list(model_files *m, const char *folder, const char *list_path, sn_error *err)
+{
+	FILE *f = fopen(list_path, "rbe");
+	if (!f)
+		return missing(err, "models.json");
+	char *text = malloc(MAX_LIST_BYTES + 1);
+	size_t size = text ? fread(text, 1, MAX_LIST_BYTES + 1, f) : 0;
+	json_t *root = NULL;
+	fclose(f);
+	int rc = size > MAX_LIST_BYTES || !text ? fault_set(err, SN_ERR_INVALID, NULL, "models.json: larger than 1 MiB")
+	                                        : body_parse(&root, text, size, err);
+	free(text);
+	if (rc != SN_OK)
+		return fault_set(err, SN_ERR_INVALID, NULL, "models.json: not a JSON object that can be read");
+	const json_t *models = json_object_get(root, "models");
+	size_t n = json_array_size(models);
+	if (n == 0 || n > MODELS_MAX)
+		rc = fault_set(err, SN_ERR_INVALID, NULL, "models.json: needs a list `models` of 1 to %d entries", MODELS_MAX);
+	for (size_t i = 0; i < n && rc == SN_OK; i++)
+		rc = add_entry(m, folder, json_array_get(models, i), err);
+	json_decref(root);
+	return rc;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
+}
+
+/* A folder without a list: model.gguf and at most one mmproj*.gguf. */
+static int from_folder(model_files *m, const char *folder, sn_error *err)
+{
+	char real[PATH_MAX], pattern[PATH_MAX + 16], *path = NULL, *tower = NULL;
+	glob_t found = {0};
+	if (!realpath(folder, real))
+		return missing(err, "the model folder");
+	snprintf(pattern, sizeof pattern, "%s/model.gguf", real);
+	if (access(pattern, R_OK) != 0)
+		return fault_set(err, SN_ERR_NOT_FOUND, NULL, "the model folder holds neither models.json nor model.gguf");
+	path = strdup(pattern);
+	snprintf(pattern, sizeof pattern, "%s/mmproj*.gguf", real);
+	int rc = glob(pattern, GLOB_NOSORT, NULL, &found) == 0 ? SN_OK : SN_ERR_NOT_FOUND;
+	if (rc == SN_OK && found.gl_pathc > 1) {
+		globfree(&found);
+		free(path);
+		return fault_set(err, SN_ERR_INVALID, NULL, "the model folder holds more than one mmproj*.gguf; write a models.json");
+	}
+	if (rc == SN_OK)
+		tower = strdup(found.gl_pathv[0]);
+	globfree(&found);
+	const char *name = base_name(real);
+	return add(m, name_is_plain(name) ? name : "model", path, tower, err);
+}
+
+static int from_file(model_files *m, const char *file, const char *mmproj, sn_error *err)
+{
+	char name[129], *path, *tower = NULL;
+	snprintf(name, sizeof name, "%.128s", base_name(file));
+	char *dot = strrchr(name, '.');
+	if (!dot || strcmp(dot, ".gguf") != 0)
+		return fault_set(err, SN_ERR_NOT_FOUND, NULL, "the model is neither a folder nor a .gguf file");
+	*dot = 0;
+	if (!(path = realpath(file, NULL)))
+		return missing(err, "the model file");
+	if (mmproj && !(tower = realpath(mmproj, NULL))) {
+		free(path);
+		return missing(err, "--mmproj");
+	}
+	return add(m, name_is_plain(name) ? name : "model", path, tower, err);
+}
+
+int model_files_find(model_files *out, const char *model, const char *mmproj, sn_error *err)
+{
+	char fallback[PATH_MAX], list[PATH_MAX];
+	struct stat st;
+	*out = (model_files){0};
+	if (!model && !model_default_path(fallback, sizeof fallback))
+		return fault_set(err, SN_ERR_INVALID, NULL, "no MODEL was given and the sample model is not beside the program");
+	model = model ? model : fallback;
+	if (stat(model, &st) != 0)
+		return missing(err, "the model");
+	int rc, n = snprintf(list, sizeof list, "%s/models.json", model);
+	if (!S_ISDIR(st.st_mode))
+		rc = from_file(out, model, mmproj, err);
+	else if (mmproj)
+		rc = fault_set(err, SN_ERR_INVALID, NULL, "--mmproj goes with a .gguf file, not with a folder");
+	else if (n > 0 && (size_t)n < sizeof list && access(list, F_OK) == 0)
+		rc = from_list(out, model, list, err);
+	else
+		rc = from_folder(out, model, err);
+	if (rc != SN_OK)
+		model_files_fini(out);
+	return rc;
+}
+
+void model_files_fini(model_files *m)
+{
+	for (size_t i = 0; i < m->n; i++) {
+		free(m->list[i].name);
+		free(m->list[i].path);
+		free(m->list[i].mmproj);
+	}
+	*m = (model_files){0};
+}

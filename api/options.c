@@ -1,0 +1,321 @@
+#include "options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fault.h"
+
+typedef enum option_kind {
+	OPT_TEXT,   /* const char * */
+	OPT_LIST,   /* const char *[], followed by its count */
+	OPT_UINT,   /* uint64_t */
+	OPT_SIZE,   /* uint64_t, bytes with K, M, G */
+	OPT_REAL,   /* double */
+	OPT_ON,     /* bool, no value */
+	OPT_OFF,    /* bool, no value, clears */
+	OPT_NOT_YET /* known, refused */
+} option_kind;
+
+typedef struct option_row {
+	const char *name;
+	option_kind kind;
+	size_t field;
+	unsigned commands;
+	const char *value;    /* what help calls it */
+	const char *fallback; /* parsed like a given one; NULL: none */
+	double min, max;
+	const char *help;
+} option_row;
+
+#define FIELD(name) offsetof(options, name)
+#define ENGINE (CMD_SERVE | CMD_RUN)
+#define ANY (CMD_SERVE | CMD_RUN | CMD_INSPECT | CMD_PLUGINS | CMD_VERSION)
+#define U32 4294967295.0
+
+static const option_row table[] = {
+	{"--host", OPT_TEXT, FIELD(host), CMD_SERVE, "ADDRESS", "127.0.0.1", 0, 0, "address to listen on; other than loopback needs a key"},
+	{"--port", OPT_UINT, FIELD(port), CMD_SERVE, "N", "8000", 0, 65535, "0: any free port, printed when ready"},
+	{"--api-key", OPT_TEXT, FIELD(api_key), CMD_SERVE, "@FILE|env:NAME", NULL, 0, 0,
+	 "where the keys are, one a line; never the key itself. SENSORIUM_API_KEY is read too"},
+	{"--api-key-file", OPT_TEXT, FIELD(api_key_file), CMD_SERVE, "FILE", NULL, 0, 0, "same as --api-key @FILE; mode 0600"},
+	{"--served-model-name", OPT_TEXT, FIELD(served_model_name), CMD_SERVE, "NAME", NULL, 0, 0, "what clients call the model"},
+	{"--mmproj", OPT_TEXT, FIELD(mmproj), ENGINE, "FILE", NULL, 0, 0, "the media tower of a MODEL that is a .gguf file"},
+	{"--chat-template", OPT_TEXT, FIELD(chat_template), ENGINE, "FILE", NULL, 0, 0, "Jinja file instead of the model's own"},
+	{"--plugin-dir", OPT_TEXT, FIELD(plugin_dir), ENGINE | CMD_PLUGINS, "DIR", NULL, 0, 0,
+	 "absolute; default: plugins beside the program, else ../lib/sensorium/plugins"},
+	{"--max-model-len", OPT_UINT, FIELD(max_model_len), ENGINE, "N", "0", 0, U32, "tokens of context; 0: the model's own"},
+	{"--max-num-seqs", OPT_UINT, FIELD(max_num_seqs), CMD_SERVE, "N", "64", 1, 1024, "sequences in one step"},
+	{"--max-num-batched-tokens", OPT_UINT, FIELD(max_num_batched_tokens), ENGINE, "N", "512", 1, 65536, "rows in one step"},
+	{"--max-queued-requests", OPT_UINT, FIELD(max_queued_requests), CMD_SERVE, "N", "128", 1, 1024, "waiting requests; more get 429"},
+	{"--kv-cache-dtype", OPT_TEXT, FIELD(kv_cache_dtype), ENGINE, "auto|f16|f32", "auto", 0, 0, "type of stored keys and values"},
+	{"--kv-cache-memory", OPT_SIZE, FIELD(kv_cache_memory), ENGINE, "BYTES", "0", 0, 0, "the page pool, e.g. 512M; 0: the engine's default"},
+	{"--memory-limit", OPT_SIZE, FIELD(memory_limit), ENGINE, "BYTES", "0", 0, 0, "weights, scratch and pages together; 0: no limit"},
+	{"--enable-prefix-caching", OPT_OFF, FIELD(no_prefix_caching), ENGINE, NULL, NULL, 0, 0, "keep pages of earlier prompts (the default)"},
+	{"--no-enable-prefix-caching", OPT_ON, FIELD(no_prefix_caching), ENGINE, NULL, NULL, 0, 0, "do not"},
+	{"--threads", OPT_UINT, FIELD(threads), ENGINE, "N", "0", 0, 1024, "compute threads; 0: the cores this process may use"},
+	{"--limit-mm-per-prompt", OPT_TEXT, FIELD(limit_mm), CMD_SERVE, "image=N", "image=16", 0, 0, "media of one request, at most 16"},
+	{"--allowed-local-media-path", OPT_NOT_YET, 0, CMD_SERVE, "DIR", NULL, 0, 0, "file: URLs (not available yet)"},
+	{"--allowed-media-domains", OPT_NOT_YET, 0, CMD_SERVE, "LIST", NULL, 0, 0, "http: URLs (not available yet)"},
+	{"--request-timeout", OPT_UINT, FIELD(request_timeout_s), CMD_SERVE, "SECONDS", "600", 0, 86400, "one request in all; 0: no limit"},
+	{"--header-timeout", OPT_UINT, FIELD(header_timeout_s), CMD_SERVE, "SECONDS", "15", 1, 3600, "until the headers are complete"},
+	{"--body-timeout", OPT_UINT, FIELD(body_timeout_s), CMD_SERVE, "SECONDS", "60", 1, 3600, "until the body is complete"},
+	{"--write-timeout", OPT_UINT, FIELD(write_timeout_s), CMD_SERVE, "SECONDS", "30", 1, 3600, "for a client that does not read"},
+	{"--keep-alive-timeout", OPT_UINT, FIELD(keep_alive_timeout_s), CMD_SERVE, "SECONDS", "5", 1, 3600, "between two requests of a connection"},
+	{"--shutdown-timeout", OPT_UINT, FIELD(shutdown_timeout_s), CMD_SERVE, "SECONDS", "30", 0, 86400, "for running requests after SIGTERM"},
+	{"--image", OPT_LIST, FIELD(images), CMD_RUN, "FILE", NULL, 0, OPTIONS_MAX_IMAGES, "a picture to ask about; may be repeated"},
+	{"--max-tokens", OPT_UINT, FIELD(max_tokens), CMD_RUN, "N", "0", 0, U32, "0: the rest of the context"},
+	{"--temperature", OPT_REAL, FIELD(temperature), CMD_RUN, "T", "0", 0, 2, "0: always the likeliest token"},
+	{"--seed", OPT_UINT, FIELD(seed), CMD_RUN, "N", "0", 0, 9007199254740992.0, "of the sampler"},
+	{"--log-level", OPT_TEXT, FIELD(log_level), ENGINE | CMD_PLUGINS, "debug|info|warn|error", "info", 0, 0, "lines below it are dropped"},
+	{"--log-format", OPT_TEXT, FIELD(log_format), ENGINE | CMD_PLUGINS, "text|json", "text", 0, 0, "one line an event, on stderr"},
+	{"--help", OPT_ON, FIELD(help), ANY, NULL, NULL, 0, 0, "this text"},
+};
+
+static const struct { const char *name; command cmd; const char *args, *help; } commands[] = {
+	{"serve", CMD_SERVE, "[MODEL]", "serve MODEL (a .gguf file, or a folder) over HTTP"},
+	{"run", CMD_RUN, "[MODEL] [--image FILE]... QUESTION", "ask once, print the answer"},
+	{"inspect", CMD_INSPECT, "FILE", "describe a model file"},
+	{"plugins", CMD_PLUGINS, "", "list the plugins and say why one was refused"},
+	{"version", CMD_VERSION, "", "print the version"},
+};
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+bool command_find(const char *name, command *out)
+{
+	for (size_t i = 0; i < COUNT(commands); i++) {
+		if (strcmp(name, commands[i].name) == 0) {
+			*out = commands[i].cmd;
+			return true;
+		}
+	}
+	return false;
+}
+
+void options_usage(FILE *to)
+{
+	fputs("usage: sensorium COMMAND [OPTION]...\n\n", to);
+	for (size_t i = 0; i < COUNT(commands); i++)
+		fprintf(to, "  %-8s %-36s %s\n", commands[i].name, commands[i].args, commands[i].help);
+	fputs("\n`sensorium COMMAND --help` lists a command's options.\n\n"
+	      "exit codes: 0 fine, 1 failed, 2 bad command line or configuration, 3 model missing or refused,\n"
+	      "            4 port in use, 5 the engine stopped answering\n", to);
+}
+
+void options_help(command cmd, FILE *to)
+{
+	for (size_t i = 0; i < COUNT(commands); i++)
+		if (commands[i].cmd == cmd)
+			fprintf(to, "usage: sensorium %s [OPTION]... %s\n%s\n\n", commands[i].name, commands[i].args, commands[i].help);
+	for (const option_row *r = table; r < table + COUNT(table); r++) {
+		if (!(r->commands & cmd))
+			continue;
+		char left[64];
+		snprintf(left, sizeof left, "%s%s%s", r->name, r->value ? " " : "", r->value ? r->value : "");
+		bool show = r->fallback && strcmp(r->fallback, "0") != 0;
+		fprintf(to, "  %-34s %s%s%s%s\n", left, r->help, show ? " [" : "", show ? r->fallback : "", show ? "]" : "");
+	}
+}
+
+static bool parse_uint(const char *text, bool bytes, uint64_t *out)
+{
+	char *end;
+	errno = 0;
+	unsigned long long v = strtoull(text, &end, 10);
+	if (!isdigit((unsigned char)*text) || errno)
+		return false;
+	unsigned shift = 0;
+	if (bytes && *end) {
+		const char *units = "KMG", *u = strchr(units, toupper((unsigned char)*end));
+		if (!u)
+			return false;
+		shift = 10 * (unsigned)(u - units + 1);
+		end++;
+	}
+	*out = (uint64_t)v << shift;
+	return *end == 0 && (*out >> shift) == v;
+}
+
+static int option_set(options *o, const option_row *r, const char *value, sn_error *err)
+{
+	void *field = (char *)o + r->field;
+	uint64_t n;
+	double d;
+	char *end;
+	switch (r->kind) {
+	case OPT_TEXT:
+		*(const char **)field = value;
+		return SN_OK;
+	case OPT_LIST: {
+		uint64_t *count = (uint64_t *)((const char **)field + OPTIONS_MAX_IMAGES);
+		if ((double)*count >= r->max)
+			return fault_set(err, SN_ERR_INVALID, NULL, "%s: more than %.0f", r->name, r->max);
+		((const char **)field)[(*count)++] = value;
+		return SN_OK;
+	}
+	case OPT_UINT:
+		if (!parse_uint(value, false, &n) || (double)n < r->min || (double)n > r->max)
+			return fault_set(err, SN_ERR_INVALID, NULL, "%s: needs a number from %.0f to %.0f", r->name, r->min, r->max);
+		*(uint64_t *)field = n;
+		return SN_OK;
+	case OPT_SIZE:
+		if (!parse_uint(value, true, &n))
+			return fault_set(err, SN_ERR_INVALID, NULL, "%s: needs bytes, such as 512M or 2G", r->name);
+		*(uint64_t *)field = n;
+		return SN_OK;
+	case OPT_REAL:
+		d = strtod(value, &end);
+		if (!*value || *end || !(d >= r->min && d <= r->max))
+			return fault_set(err, SN_ERR_INVALID, NULL, "%s: needs a number from %g to %g", r->name, r->min, r->max);
+		*(double *)field = d;
+		return SN_OK;
+	case OPT_ON:
+	case OPT_OFF:
+		*(bool *)field = r->kind == OPT_ON;
+		return SN_OK;
+	case OPT_NOT_YET:
+		break;
+	}
+	return fault_set(err, SN_ERR_UNSUPPORTED, NULL, "%s is not available yet: media comes as data: URLs", r->name);
+}
+
+static size_t edit_distance(const char *a, size_t na, const char *b)
+{
+	size_t nb = strlen(b), row[64];
+	if (nb >= COUNT(row))
+		return 64;
+	for (size_t j = 0; j <= nb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= na; i++) {
+		size_t diagonal = row[0];
+		row[0] = i;
+		for (size_t j = 1; j <= nb; j++) {
+			size_t best = diagonal + (a[i - 1] != b[j - 1]);
+			diagonal = row[j];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[nb];
+}
+
+static int unknown_option(command cmd, const char *given, size_t size, sn_error *err)
+{
+	const option_row *near = NULL;
+	size_t best = 5;
+	for (const option_row *r = table; r < table + COUNT(table); r++) {
+		size_t d = size < 64 ? edit_distance(given, size, r->name) : best;
+		if ((r->commands & cmd) && d < best) {
+			best = d;
+			near = r;
+		}
+	}
+	if (near)
+		return fault_set(err, SN_ERR_INVALID, NULL, "unknown option %.*s; did you mean %s?", (int)size, given, near->name);
+	return fault_set(err, SN_ERR_INVALID, NULL, "unknown option %.40s; see --help", given);
+}
+
+static const option_row *option_find(command cmd, const char *name, size_t size)
+{
+	for (const option_row *r = table; r < table + COUNT(table); r++)
+		if ((r->commands & cmd) && strlen(r->name) == size && memcmp(r->name, name, size) == 0)
+			return r;
+	return NULL;
+}
+
+static int positionals_set(options *o, command cmd, const char **words, size_t n, sn_error *err)
+{
+	if (o->help)
+		return SN_OK;
+	size_t most = cmd == CMD_RUN ? 2 : cmd == CMD_SERVE || cmd == CMD_INSPECT ? 1 : 0;
+	if (n > most)
+		return fault_set(err, SN_ERR_INVALID, NULL, "too many arguments; see --help");
+	if (cmd == CMD_SERVE && n)
+		o->model = words[0];
+	if (cmd == CMD_RUN) {
+		if (!n)
+			return fault_set(err, SN_ERR_INVALID, NULL, "run needs a question");
+		o->question = words[n - 1];
+		o->model = n == 2 ? words[0] : NULL;
+	}
+	if (cmd == CMD_INSPECT) {
+		if (!n)
+			return fault_set(err, SN_ERR_INVALID, NULL, "inspect needs a file");
+		o->file = words[0];
+	}
+	return SN_OK;
+}
+
+static int check_words(options *o, sn_error *err)
+{
+	static const char *const levels[] = {"debug", "info", "warn", "error"};
+	const char *dtype = o->kv_cache_dtype;
+	bool level_known = false;
+	for (unsigned i = 0; o->log_level && i < COUNT(levels); i++) {
+		if (strcmp(o->log_level, levels[i]) == 0) {
+			o->level = (sn_log_level)i;
+			level_known = true;
+		}
+	}
+	if (o->log_level && !level_known)
+		return fault_set(err, SN_ERR_INVALID, NULL, "--log-level: needs debug, info, warn or error");
+	if (o->log_format && strcmp(o->log_format, "text") != 0 && strcmp(o->log_format, "json") != 0)
+		return fault_set(err, SN_ERR_INVALID, NULL, "--log-format: needs text or json");
+	if (dtype && strcmp(dtype, "auto") != 0 && strcmp(dtype, "f16") != 0 && strcmp(dtype, "f32") != 0)
+		return fault_set(err, SN_ERR_INVALID, NULL, "--kv-cache-dtype: needs auto, f16 or f32");
+	if (o->limit_mm) {
+		uint64_t n;
+		if (strncmp(o->limit_mm, "image=", 6) != 0 || !parse_uint(o->limit_mm + 6, false, &n) || n > OPTIONS_MAX_IMAGES)
+			return fault_set(err, SN_ERR_INVALID, NULL, "--limit-mm-per-prompt: needs image=N, N from 0 to %d", OPTIONS_MAX_IMAGES);
+		o->max_images = (uint32_t)n;
+	}
+	return SN_OK;
+}
+
+int options_parse(options *o, command cmd, int argc, char **argv, sn_error *err)
+{
+	const char *words[3];
+	size_t n_words = 0;
+	bool only_words = false;
+	int rc = SN_OK;
+	*o = (options){0};
+	for (const option_row *r = table; r < table + COUNT(table) && rc == SN_OK; r++)
+		if ((r->commands & cmd) && r->fallback)
+			rc = option_set(o, r, r->fallback, err);
+	for (int i = 0; i < argc && rc == SN_OK; i++) {
+		const char *arg = argv[i], *equals = strchr(arg, '=');
+		if (!only_words && strcmp(arg, "--") == 0) {
+			only_words = true;
+			continue;
+		}
+		if (only_words || arg[0] != '-' || !arg[1]) {
+			if (n_words < COUNT(words))
+				words[n_words++] = arg;
+			continue;
+		}
+		size_t size = equals ? (size_t)(equals - arg) : strlen(arg);
+		const option_row *r = option_find(cmd, arg, size);
+		if (!r)
+			return unknown_option(cmd, arg, size, err);
+		if (r->kind == OPT_ON || r->kind == OPT_OFF) {
+			if (equals)
+				return fault_set(err, SN_ERR_INVALID, NULL, "%s takes no value", r->name);
+			rc = option_set(o, r, NULL, err);
+		} else if (equals || i + 1 < argc) {
+			rc = option_set(o, r, equals ? equals + 1 : argv[++i], err);
+			if (r->field == FIELD(seed))
+				o->has_seed = true;
+		} else {
+			return fault_set(err, SN_ERR_INVALID, NULL, "%s needs %s", r->name, r->value);
+		}
+	}
+	if (rc == SN_OK)
+		rc = positionals_set(o, cmd, words, n_words, err);
+	return rc == SN_OK ? check_words(o, err) : rc;
+}

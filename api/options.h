@@ -1,0 +1,40 @@
+/* options.h - the command line. Flags, defaults and help come from the one table in options.c. */
+#ifndef API_OPTIONS_H
+#define API_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "core.h"
+
+#define OPTIONS_MAX_IMAGES 16
+
+typedef struct options {
+	const char *model;       /* positional; NULL: the sample model */
+	const char *question;    /* run */
+	const char *images[OPTIONS_MAX_IMAGES];
+	uint64_t n_images;
+	const char *file;        /* inspect */
+
+	const char *host, *api_key, *api_key_file, *served_model_name, *chat_template, *mmproj, *plugin_dir;
+	const char *kv_cache_dtype, *log_level, *log_format, *limit_mm;
+	uint64_t port, max_model_len, max_num_seqs, max_num_batched_tokens, kv_cache_memory, memory_limit, threads;
+	uint64_t max_queued_requests, max_tokens, seed;
+	uint64_t request_timeout_s, header_timeout_s, body_timeout_s, write_timeout_s, keep_alive_timeout_s, shutdown_timeout_s;
+	double temperature;
+	bool no_prefix_caching, has_seed, help;
+
+	uint32_t max_images; /* from limit_mm */
+	sn_log_level level;  /* from log_level */
+} options;
+
+typedef enum command { CMD_SERVE = 1, CMD_RUN = 2, CMD_INSPECT = 4, CMD_PLUGINS = 8, CMD_VERSION = 16 } command;
+
+/* argv[0] is the first word after the command. Strings are borrowed from argv. */
+int options_parse(options *o, command cmd, int argc, char **argv, sn_error *err);
+void options_usage(FILE *to);
+void options_help(command cmd, FILE *to);
+bool command_find(const char *name, command *out);
+
+#endif

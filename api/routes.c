@@ -1,0 +1,114 @@
+#include "routes.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "fault.h"
+
+typedef struct route {
+	const char *method;
+	const char *path; /* ends in {id}: one more, non-empty piece */
+	void (*endpoint)(request *r);
+	bool open;        /* needs no key */
+} route;
+
+/* Every route there is. A path that is not here, byte for byte, is a 404. */
+static const route table[] = {
+	{"POST", "/v1/chat/completions", chat_endpoint, false},
+	{"GET", "/v1/models", models_list_endpoint, false},
+	{"GET", "/v1/models/{id}", models_get_endpoint, false},
+	{"GET", "/v1/plugins", plugins_endpoint, false},
+	{"GET", "/metrics", metrics_endpoint, false},
+	{"GET", "/livez", livez_endpoint, true},
+	{"GET", "/readyz", readyz_endpoint, true},
+};
+
+static int hex(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* %XX only, no NUL. Returns false if it is malformed or too long. */
+static bool percent_decode(char *out, size_t cap, const char *in)
+{
+	size_t n = 0;
+	while (*in && n + 1 < cap) {
+		int hi = *in == '%' ? hex(in[1]) : 0, lo = *in == '%' && hi >= 0 ? hex(in[2]) : 0;
+		if (hi < 0 || lo < 0 || (*in == '%' && hi * 16 + lo == 0))
+			return false;
+		out[n++] = *in == '%' ? (char)(hi * 16 + lo) : *in;
+		in += *in == '%' ? 3 : 1;
+	}
+	out[n] = 0;
+	return *in == 0;
+}
+
+static const route *route_find(const char *path, char *tail, size_t cap)
+{
+	for (const route *r = table; r < table + sizeof table / sizeof *table; r++) {
+		const char *hole = strstr(r->path, "{id}");
+		size_t n = hole ? (size_t)(hole - r->path) : 0;
+		tail[0] = 0;
+		if (!hole && strcmp(path, r->path) == 0)
+			return r;
+		if (hole && strncmp(path, r->path, n) == 0 && path[n] && percent_decode(tail, cap, path + n))
+			return r;
+	}
+	return NULL;
+}
+
+static bool content_is_json(const http_exchange *x)
+{
+	static const char json[] = "application/json";
+	const char *type = http_header(x, "Content-Type");
+	if (!type || strncasecmp(type, json, sizeof json - 1) != 0)
+		return false;
+	const char *rest = type + sizeof json - 1;
+	rest += strspn(rest, " \t");
+	return *rest == 0 || *rest == ';';
+}
+
+static bool method_fits(const route *r, const char *method)
+{
+	return strcmp(method, r->method) == 0 || (strcmp(r->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
+}
+
+static int route_check(request *q, const route *r, sn_error *err)
+{
+	if (!(r && r->open) && !auth_check(q->api->auth, q->x, q->caller)) {
+		http_add_header(q->x, "WWW-Authenticate", "Bearer");
+		return fault_set(err, FAULT_UNAUTHORIZED, NULL, "a valid API key is needed, as `Authorization: Bearer KEY` or `x-api-key: KEY`");
+	}
+	if (!r)
+		return fault_set(err, FAULT_NO_ROUTE, NULL, "there is no such route");
+	if (!method_fits(r, http_method(q->x))) {
+		bool get = strcmp(r->method, "GET") == 0;
+		http_add_header(q->x, "Allow", get ? "GET, HEAD" : r->method);
+		return fault_set(err, FAULT_METHOD, NULL, "this route takes %s", r->method);
+	}
+	if (strcmp(r->method, "POST") == 0 && !content_is_json(q->x))
+		return fault_set(err, FAULT_CONTENT_TYPE, NULL, "the body must be sent as Content-Type: application/json");
+	return SN_OK;
+}
+
+void routes_handle(void *ctx, http_exchange *x)
+{
+	char tail[256];
+	sn_error err;
+	request q = {.api = ctx, .x = x, .tail = tail};
+	const route *r = route_find(http_path(x), tail, sizeof tail);
+	http_set_route(x, r ? r->path : "other");
+	if (route_check(&q, r, &err) != SN_OK)
+		http_send_error(x, &err);
+	else
+		r->endpoint(&q);
+}
+
+void routes_finished(void *ctx, const char *route_label, int http_status)
+{
+	api *a = ctx;
+	size_t i = 0, n = sizeof table / sizeof *table;
+	while (i < n && strcmp(table[i].path, route_label) != 0)
+		i++;
+	stats_count(&a->stats, i < n ? table[i].path : "other", http_status);
+}

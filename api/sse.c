@@ -1,0 +1,25 @@
+#include "sse.h"
+
+bool sse_begin(http_exchange *x)
+{
+	http_add_header(x, "X-Accel-Buffering", "no"); /* a proxy must not hold tokens back */
+	return http_stream_begin(x, "text/event-stream; charset=utf-8");
+}
+
+bool sse_event(http_exchange *x, const out_buf *json)
+{
+	out_buf o = {0};
+	out_text(&o, "data: ");
+	out_bytes(&o, json->data, json->size);
+	out_text(&o, "\n\n");
+	bool ok = !json->failed && !o.failed && http_stream_write(x, o.data, o.size);
+	out_fini(&o);
+	return ok;
+}
+
+void sse_done(http_exchange *x)
+{
+	static const char done[] = "data: [DONE]\n\n";
+	http_stream_write(x, done, sizeof done - 1);
+	http_stream_end(x);
+}

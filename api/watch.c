@@ -1,0 +1,258 @@
+#include "watch.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#define TICK_MS 50
+
+struct watch_conn {
+	watch *owner;
+	watch_conn *prev, *next;
+	int fd;            /* borrowed; -1 until it is found */
+	uint64_t since;    /* ms, monotonic */
+	uint64_t deadline; /* ms, monotonic; 0: none */
+	watch_side side;
+	bool fired;
+};
+
+struct watch {
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	pthread_t thread;
+	bool stop;
+	watch_conn *conns;
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static void *watch_run(void *arg)
+{
+	watch *w = arg;
+	pthread_mutex_lock(&w->lock);
+	while (!w->stop) {
+		uint64_t now = now_ms();
+		for (watch_conn *c = w->conns; c; c = c->next) {
+			if (!c->deadline || now < c->deadline)
+				continue;
+			c->deadline = 0;
+			c->fired = true;
+			if (c->fd >= 0)
+				shutdown(c->fd, c->side == WATCH_READ ? SHUT_RD : SHUT_RDWR);
+		}
+		struct timespec until;
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += TICK_MS * 1000000L;
+		until.tv_sec += until.tv_nsec / 1000000000L;
+		until.tv_nsec %= 1000000000L;
+		pthread_cond_timedwait(&w->wake, &w->lock, &until);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+bool watch_open(watch **out)
+{
+	watch *w = calloc(1, sizeof *w);
+	if (!w)
+		return false;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->wake, NULL);
+	if (pthread_create(&w->thread, NULL, watch_run, w) != 0) {
+		pthread_cond_destroy(&w->wake);
+		pthread_mutex_destroy(&w->lock);
+		free(w);
+		return false;
+	}
+	*out = w;
+	return true;
+}
+
+void watch_close(watch **pw)
+{
+	watch *w = *pw;
+	if (!w)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+	pthread_join(w->thread, NULL);
+	pthread_cond_destroy(&w->wake);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+	*pw = NULL;
+}
+
+static int address_port(const struct sockaddr_storage *a)
+{
+	return a->ss_family == AF_INET6 ? ntohs(((const struct sockaddr_in6 *)a)->sin6_port)
+	                                : ntohs(((const struct sockaddr_in *)a)->sin_port);
+}
+
+static bool address_is(const struct sockaddr_storage *a, const char *text, int port)
+{
+	char name[INET6_ADDRSTRLEN];
+	if (a->ss_family != AF_INET && a->ss_family != AF_INET6)
+		return false;
+	const void *raw = a->ss_family == AF_INET6 ? (const void *)&((const struct sockaddr_in6 *)a)->sin6_addr
+	                                           : (const void *)&((const struct sockaddr_in *)a)->sin_addr;
+	return address_port(a) == port && inet_ntop(a->ss_family, raw, name, sizeof name) && strcmp(name, text) == 0;
+}
+
+static bool is_connection(int fd, const char *peer, int peer_port)
+{
+	struct sockaddr_storage a;
+	socklen_t n = sizeof a;
+	return getpeername(fd, (struct sockaddr *)&a, &n) == 0 && address_is(&a, peer, peer_port);
+}
+
+static bool is_listener(int fd)
+{
+	int on = 0;
+	socklen_t n = sizeof on;
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &n) == 0 && on;
+}
+
+/* This process's socket on local_port that is connected to the peer, or that listens if peer is NULL; else -1. */
+static int socket_find(const char *peer, int peer_port, int local_port)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	if (!dir)
+		return -1;
+	int found = -1;
+	for (struct dirent *e; found < 0 && (e = readdir(dir));) {
+		char *end;
+		int fd = (int)strtol(e->d_name, &end, 10);
+		struct sockaddr_storage a;
+		socklen_t n = sizeof a;
+		if (*end || end == e->d_name || !(peer ? is_connection(fd, peer, peer_port) : is_listener(fd)))
+			continue;
+		if (getsockname(fd, (struct sockaddr *)&a, &n) == 0 && address_port(&a) == local_port)
+			found = fd;
+	}
+	closedir(dir);
+	return found;
+}
+
+watch_conn *watch_add(watch *w)
+{
+	watch_conn *c = calloc(1, sizeof *c);
+	if (!c)
+		return NULL;
+	c->owner = w;
+	c->fd = -1;
+	c->since = now_ms();
+	pthread_mutex_lock(&w->lock);
+	c->next = w->conns;
+	if (w->conns)
+		w->conns->prev = c;
+	w->conns = c;
+	pthread_mutex_unlock(&w->lock);
+	return c;
+}
+
+void watch_find(watch_conn *c, const char *peer, int peer_port, int local_port)
+{
+	if (!c || c->fd >= 0)
+		return;
+	int fd = socket_find(peer, peer_port, local_port);
+	pthread_mutex_lock(&c->owner->lock);
+	c->fd = fd;
+	pthread_mutex_unlock(&c->owner->lock);
+}
+
+unsigned long watch_age_ms(const watch_conn *c)
+{
+	return c ? (unsigned long)(now_ms() - c->since) : 0;
+}
+
+void watch_touch(watch_conn *c)
+{
+	if (c)
+		c->since = now_ms();
+}
+
+void watch_remove(watch_conn **pc)
+{
+	watch_conn *c = *pc;
+	if (!c)
+		return;
+	pthread_mutex_lock(&c->owner->lock);
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		c->owner->conns = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	pthread_mutex_unlock(&c->owner->lock);
+	free(c);
+	*pc = NULL;
+}
+
+void watch_arm(watch_conn *c, watch_side side, unsigned timeout_ms)
+{
+	if (!c)
+		return;
+	pthread_mutex_lock(&c->owner->lock);
+	c->side = side;
+	c->deadline = now_ms() + timeout_ms;
+	pthread_mutex_unlock(&c->owner->lock);
+}
+
+bool watch_disarm(watch_conn *c)
+{
+	if (!c)
+		return true;
+	pthread_mutex_lock(&c->owner->lock);
+	c->deadline = 0;
+	bool in_time = !c->fired;
+	pthread_mutex_unlock(&c->owner->lock);
+	return in_time;
+}
+
+bool watch_fired(watch_conn *c)
+{
+	if (!c)
+		return false;
+	pthread_mutex_lock(&c->owner->lock);
+	bool fired = c->fired;
+	pthread_mutex_unlock(&c->owner->lock);
+	return fired;
+}
+
+bool watch_peer_gone(const watch_conn *c)
+{
+	if (!c || c->fd < 0)
+		return false;
+	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL));
+}
+
+void watch_stop_reading(watch *w)
+{
+	pthread_mutex_lock(&w->lock);
+	for (watch_conn *c = w->conns; c; c = c->next)
+		if (c->fd >= 0)
+			shutdown(c->fd, SHUT_RD);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void watch_stop_listening(int port)
+{
+	int fd = socket_find(NULL, 0, port);
+	if (fd >= 0)
+		shutdown(fd, SHUT_RDWR);
+}

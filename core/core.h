@@ -1,0 +1,256 @@
+/* core.h - the engine as its embedders see it: the only header that api/ and samples/ include.
+ *
+ * One sn_engine holds the page pool, the models, the plugins and the one engine thread. A request goes in once
+ * (sn_chat_submit) and comes back as events (sn_request_next); nothing here calls back into the embedder.
+ *
+ * Thread tags: [any] from any thread at any time; [main] from the thread that opened the engine.
+ * Errors: functions that can fail return sn_status and fill the caller's sn_error (may be NULL) with a fixed text.
+ */
+#ifndef SN_CORE_H
+#define SN_CORE_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define SN_VERSION "0.1.0"
+
+/* ---- errors ------------------------------------------------------------------------------------------------- */
+
+/* What went wrong, and whose fault it is. The API maps each to one HTTP status. */
+typedef enum sn_status {
+	SN_OK = 0,
+	SN_ERR_INVALID,        /* the caller's input is wrong (400) */
+	SN_ERR_UNSUPPORTED,    /* well-formed, but not something this build does (400) */
+	SN_ERR_CONTEXT_LENGTH, /* prompt + max_tokens exceeds the context or the page pool (400) */
+	SN_ERR_NOT_FOUND,      /* no such model, file, plugin (404) */
+	SN_ERR_TOO_LARGE,      /* over a documented cap (413) */
+	SN_ERR_MEDIA_TYPE,     /* bytes that no codec claims (415) */
+	SN_ERR_QUEUE_FULL,     /* back-pressure: try again later (429) */
+	SN_ERR_DRAINING,       /* shutting down or not ready (503) */
+	SN_ERR_DEADLINE,       /* a time limit passed (503 before the first token, an error event after) */
+	SN_ERR_CANCELLED,      /* by the client */
+	SN_ERR_NOMEM,          /* allocation failed (503) */
+	SN_ERR_IO,             /* the operating system said no */
+	SN_ERR_PLUGIN,         /* a plugin failed or broke its contract (500) */
+	SN_ERR_INTERNAL        /* a bug, or non-finite logits (500) */
+} sn_status;
+
+typedef struct sn_error {
+	sn_status status;
+	char param[64];  /* the request field to blame, "" if none */
+	char text[384];  /* fixed wording: no pointer, no path of the server, no echo of the client's bytes */
+} sn_error;
+
+/* ---- log ---------------------------------------------------------------------------------------------------- */
+
+typedef enum sn_log_level { SN_LOG_DEBUG, SN_LOG_INFO, SN_LOG_WARN, SN_LOG_ERROR } sn_log_level;
+typedef struct sn_log sn_log;
+
+typedef struct sn_log_config {
+	sn_log_level level; /* lines below it are dropped */
+	bool json;          /* one JSON object a line, else text */
+	int fd;             /* where lines go, normally 2; borrowed */
+} sn_log_config;
+
+sn_status sn_log_open(sn_log **out, const sn_log_config *config, sn_error *err);
+void sn_log_close(sn_log **log);
+/* One event = one line = one write(2). Control characters and invalid UTF-8 are escaped. request_id may be NULL. [any] */
+void sn_log_write(sn_log *log, sn_log_level level, const char *topic, const char *request_id, const char *fmt, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* ---- engine ------------------------------------------------------------------------------------------------- */
+
+typedef struct sn_engine sn_engine;
+
+/* Every field has a default (0 or NULL means it). The command line's flags carry vLLM's names for the same things. */
+typedef struct sn_engine_config {
+	sn_log *log;                     /* required; outlives the engine */
+	const char *plugin_dir;          /* absolute; NULL: no plugins */
+	size_t kv_cache_memory;          /* bytes of the page pool; default 512 MiB, or what memory_limit leaves */
+	size_t memory_limit;             /* bytes for weights + scratch + pool; 0: no limit */
+	size_t media_cache_memory;       /* bytes of encoder rows kept; default 64 MiB */
+	size_t max_media_memory;         /* bytes of decoded media alive at once; default 512 MiB */
+	uint32_t threads;                /* compute threads; default: cores this process may use */
+	uint32_t max_num_seqs;           /* sequences in one step; default 64 */
+	uint32_t max_num_batched_tokens; /* rows in one step; default 512 */
+	uint32_t max_queued_requests;    /* default 128; above it SN_ERR_QUEUE_FULL */
+	uint32_t max_model_len;          /* caps every model's context; default: the model's own */
+	uint32_t media_threads;          /* decodes at once; default 2 */
+	uint32_t isa_mask;               /* tests: cap the kernels' ISA: 0 best, 1 plain C, 2 at most AVX2 */
+	uint32_t step_timeout_ms;        /* watchdog: readiness goes off when a step takes longer; default 30000 */
+	bool no_prefix_caching;          /* --no-enable-prefix-caching */
+	bool kv_f32;                     /* --kv-cache-dtype f32; default f16. Media rows are kept in the same type */
+	bool share_cache;                /* one cache salt for all keys */
+} sn_engine_config;
+
+sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_error *err); /* [main] */
+/* Stops the engine thread; running requests get an error event. All requests must be closed by their owners first
+ * or soon after: the call waits for them. [main] */
+void sn_engine_close(sn_engine **engine);
+
+typedef struct sn_model_config {
+	const char *name;   /* what "model" in a request selects */
+	const char *path;   /* GGUF file */
+	const char *mmproj; /* GGUF file of the media tower, or NULL */
+	const char *chat_template; /* Jinja source that replaces the file's, or NULL */
+} sn_model_config;
+
+/* Maps and checks the files, loads an encoder plugin for the tower, makes room for its KV in the pool. [main] */
+sn_status sn_engine_load(sn_engine *engine, const sn_model_config *config, sn_error *err);
+/* Starts the engine thread and runs one warm-up token per model; ready afterwards. [main] */
+sn_status sn_engine_start(sn_engine *engine, sn_error *err);
+/* Refuses new work from now on; what runs goes on. [any] */
+void sn_engine_drain(sn_engine *engine);
+/* Ends everything that still runs with an error event of status SN_ERR_DRAINING. [any] */
+void sn_engine_abort_all(sn_engine *engine);
+
+typedef struct sn_health {
+	bool live;      /* the engine thread exists and its last step, if one is running, is within 10x the watchdog limit */
+	bool ready;     /* started, not draining, no step over the watchdog limit */
+	bool draining;
+	uint32_t n_active; /* requests not yet ended, queued ones included */
+} sn_health;
+sn_health sn_engine_health(const sn_engine *engine); /* [any], never waits */
+
+typedef struct sn_model_info {
+	const char *name;         /* owned by the engine, as all strings here */
+	const char *architecture; /* "llama" */
+	const char *modalities[4]; /* input kinds beside text: "image"; NULL-terminated */
+	uint32_t max_model_len;   /* tokens */
+	uint32_t n_vocab;
+	int64_t created;          /* unix seconds of the load */
+} sn_model_info;
+size_t sn_engine_models(const sn_engine *engine, const sn_model_info **out); /* [any] */
+
+typedef struct sn_plugin_info {
+	const char *id, *version, *file; /* file: base name only */
+	const char *state;               /* "ready", "loaded", "refused" */
+	const char *reason;              /* why refused, else "" */
+	const char *extensions;          /* space-separated ids */
+	const char *media_types;         /* space-separated, "" if none */
+	uint64_t calls, failures;
+} sn_plugin_info;
+/* Fills up to cap entries, returns how many there are. [any] */
+size_t sn_engine_plugins(const sn_engine *engine, sn_plugin_info *out, size_t cap);
+
+/* Prometheus text exposition of the engine's metrics, appended to out. [any] */
+sn_status sn_engine_metrics(const sn_engine *engine, FILE *out);
+
+/* Human-readable description of a model file: hyper-parameters, tensors, KV layout and page waste. [any] */
+sn_status sn_inspect(const char *path, FILE *out, sn_error *err);
+
+/* ---- requests ----------------------------------------------------------------------------------------------- */
+
+typedef enum sn_part_kind { SN_PART_TEXT, SN_PART_MEDIA } sn_part_kind;
+
+typedef struct sn_part {
+	sn_part_kind kind;
+	const char *kind_name; /* MEDIA: "image"; what the chat template sees as the part's type */
+	const char *data;      /* text (UTF-8, may hold NUL) or the encoded file's bytes */
+	size_t size;           /* bytes */
+	const char *mime;      /* MEDIA: what the client declared, or NULL; must agree with what the bytes say */
+} sn_part;
+
+typedef struct sn_message {
+	const char *role;
+	const sn_part *parts;
+	size_t n_parts;
+	bool is_string; /* content came as one string, not as a list of parts (n_parts is 1) */
+} sn_message;
+
+typedef struct sn_logit_bias { int32_t token; float bias; } sn_logit_bias;
+
+#define SN_MAX_STOP 4
+#define SN_MAX_TOP_LOGPROBS 20
+
+typedef struct sn_sampling {
+	float temperature;        /* 0..2; 0 is greedy. Default 1 */
+	float top_p;              /* (0,1]; default 1 */
+	float min_p;              /* [0,1]; default 0 */
+	int32_t top_k;            /* <= 0: all */
+	float presence_penalty;   /* -2..2 */
+	float frequency_penalty;  /* -2..2 */
+	float repetition_penalty; /* (0,10]; 1 is none */
+	uint64_t seed;
+	bool has_seed;            /* else the engine draws one */
+	uint32_t max_tokens;      /* 0: the rest of the context or of the pool */
+	uint32_t min_tokens;
+	bool ignore_eos;
+	bool logprobs;
+	uint32_t top_logprobs;    /* 0..20 */
+	const sn_logit_bias *logit_bias;
+	size_t n_logit_bias;
+	const char *stop[SN_MAX_STOP]; /* UTF-8; the text ends before the first one */
+	size_t stop_size[SN_MAX_STOP];
+	size_t n_stop;
+	/* Optional token mask, asked before each sampled token: clears bits of tokens that must not be chosen.
+	 * mask: [(n_vocab + 31) / 32] words, all ones on entry. Runs on the engine thread: no lock, no I/O. */
+	void (*mask)(void *ctx, uint32_t *mask, uint32_t n_vocab, const int32_t *tokens, size_t n_tokens);
+	void *mask_ctx;
+} sn_sampling;
+
+void sn_sampling_init(sn_sampling *s); /* the defaults above */
+
+typedef struct sn_chat {
+	const char *request_id; /* printable ASCII, at most 64 bytes */
+	const char *model;      /* NULL or "": the first model */
+	const char *cache_key;  /* who asks (e.g. the API key's name): prefix and media caches are not shared across. NULL: anonymous */
+	const sn_message *messages;
+	size_t n_messages;
+	sn_sampling sampling;
+	uint32_t timeout_ms;    /* total, from submit; 0: none */
+} sn_chat;
+
+typedef struct sn_request sn_request;
+
+/* Decodes the media (bounded, behind one gate), renders the template, tokenizes and queues. Everything in chat is
+ * borrowed until return. On success *out must be closed. Blocks for the decode, never for the engine. [any] */
+sn_status sn_chat_submit(sn_engine *engine, const sn_chat *chat, sn_request **out, sn_error *err);
+
+typedef enum sn_event_kind {
+	SN_EVENT_NONE,  /* the timeout passed */
+	SN_EVENT_TEXT,  /* whole UTF-8 characters only */
+	SN_EVENT_DONE,  /* last: finish and usage are set */
+	SN_EVENT_ERROR  /* last: error is set */
+} sn_event_kind;
+
+typedef enum sn_finish { SN_FINISH_STOP, SN_FINISH_LENGTH } sn_finish;
+
+typedef struct sn_top_logprob { const char *bytes; uint32_t size; float logprob; int32_t token; } sn_top_logprob;
+
+typedef struct sn_token_logprob {
+	sn_top_logprob self;
+	const sn_top_logprob *top; /* [n_top], best first */
+	uint32_t n_top;
+} sn_token_logprob;
+
+typedef struct sn_usage {
+	uint32_t prompt_tokens, completion_tokens;
+	uint32_t cached_tokens; /* prompt rows served from the prefix cache */
+	uint32_t media_rows;    /* prompt rows that came from media */
+} sn_usage;
+
+typedef struct sn_event {
+	sn_event_kind kind;
+	const char *text; /* valid until the next call on this request; a TEXT event may be empty if it only carries logprobs */
+	size_t size;
+	const sn_token_logprob *logprobs; /* the tokens that this text came from; set only if asked for */
+	size_t n_logprobs;
+	sn_finish finish;
+	sn_usage usage;
+	sn_error error;
+} sn_event;
+
+/* Waits up to timeout_ms for the next event. One consumer thread per request. After DONE or ERROR only close is legal. */
+sn_event_kind sn_request_next(sn_request *request, int timeout_ms, sn_event *ev);
+/* Asks the engine to drop it: its pages are free within one step. [any] */
+void sn_request_cancel(sn_request *request);
+/* Cancels if still running, and frees. Sets *request to NULL. */
+void sn_request_close(sn_request **request);
+/* The seed in use: given, or drawn. */
+uint64_t sn_request_seed(const sn_request *request);
+
+#endif

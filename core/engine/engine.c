@@ -1,0 +1,311 @@
+/* The engine's life: open, load models, start, drain, close; and what it tells about itself. */
+#include "engine/engine.h"
+
+#include <sched.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+
+static size_t or_default(size_t v, size_t def)
+{
+	return v ? v : def;
+}
+
+static uint32_t usable_cores(void)
+{
+	cpu_set_t set;
+	return sched_getaffinity(0, sizeof set, &set) == 0 ? (uint32_t)CPU_COUNT(&set) : 1;
+}
+
+static void fill_defaults(sn_engine_config *c)
+{
+	c->kv_cache_memory = or_default(c->kv_cache_memory, 512ull << 20);
+	c->media_cache_memory = or_default(c->media_cache_memory, 64ull << 20);
+	c->max_media_memory = or_default(c->max_media_memory, 512ull << 20);
+	c->threads = (uint32_t)or_default(c->threads, usable_cores());
+	c->max_num_seqs = (uint32_t)or_default(c->max_num_seqs, 64);
+	c->max_num_batched_tokens = (uint32_t)or_default(c->max_num_batched_tokens, 512);
+	c->max_queued_requests = (uint32_t)or_default(c->max_queued_requests, 128);
+	c->media_threads = (uint32_t)or_default(c->media_threads, 2);
+	c->step_timeout_ms = (uint32_t)or_default(c->step_timeout_ms, 30000);
+}
+
+sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_error *err)
+{
+	sn_engine *e = calloc(1, sizeof *e);
+	if (!e || sodium_init() < 0) {
+		free(e);
+		return error_set(err, SN_ERR_NOMEM, "no memory for the engine");
+	}
+	e->config = *config;
+	fill_defaults(&e->config);
+	const sn_engine_config *c = &e->config;
+	e->log = c->log;
+	hash_key_draw(&e->key);
+	e->inbox_tail = &e->inbox;
+	pthread_condattr_t attr;
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_mutex_init(&e->lock, NULL);
+	pthread_cond_init(&e->wake, &attr);
+	pthread_condattr_destroy(&attr);
+	media_cache_init(&e->cache, c->media_cache_memory, c->kv_f32 ? KV_F32 : KV_F16, &e->metrics, e->log);
+	media_gate_init(&e->gate, NULL, &e->metrics, e->log, &e->key, c->max_media_memory, c->media_threads);
+	e->max_active = c->max_num_seqs + c->max_queued_requests;
+
+	sn_status st = SN_OK;
+	if (c->max_num_batched_tokens < c->max_num_seqs)
+		st = error_set(err, SN_ERR_INVALID, "max_num_batched_tokens %u is less than max_num_seqs %u", c->max_num_batched_tokens, c->max_num_seqs);
+	if (!st && c->memory_limit && c->kv_cache_memory > c->memory_limit)
+		st = error_set(err, SN_ERR_INVALID, "the KV pool of %zu bytes exceeds the memory limit of %zu", c->kv_cache_memory, c->memory_limit);
+	if (!st)
+		st = pool_open(&e->threads, c->threads, err);
+	if (!st)
+		st = ops_init(&e->ops, e->threads, (kn_isa)c->isa_mask, err);
+	if (!st)
+		st = page_pool_open(&e->pages, c->kv_cache_memory, err);
+	if (!st)
+		st = plugin_host_open(&e->plugins, c->plugin_dir, c->max_media_memory, e->threads, e->log, err);
+	if (!st)
+		st = engine_loop_open(e, err);
+	if (st) {
+		sn_engine_close(&e);
+		return st;
+	}
+	e->gate.host = e->plugins;
+	metric_set(&e->metrics, M_PAGES_TOTAL, page_pool_total(e->pages));
+	metric_set(&e->metrics, M_PAGES_FREE, page_pool_available(e->pages));
+	log_info(e->log, "engine", NULL, "%u threads, kernels %s, %u KV pages of %d KiB", c->threads, kn_isa_name(e->ops.isa),
+	         page_pool_total(e->pages), PAGE_BYTES / 1024);
+	*out = e;
+	return SN_OK;
+}
+
+void sn_engine_close(sn_engine **ep)
+{
+	sn_engine *e = *ep;
+	if (!e)
+		return;
+	atomic_store(&e->draining, true);
+	atomic_store(&e->stop, true);
+	engine_nudge(e);
+	if (e->thread_started)
+		pthread_join(e->thread, NULL);
+	while (atomic_load(&e->n_alive)) /* consumers close what they hold */
+		usleep(1000);
+	media_cache_fini(&e->cache);
+	media_gate_fini(&e->gate);
+	for (uint32_t i = 0; i < e->n_models; i++) {
+		encoder_close(&e->models[i].enc);
+		model_close(&e->models[i].m);
+		free(e->models[i].name);
+	}
+	engine_loop_close(e);
+	plugin_host_close(&e->plugins);
+	forward_free(&e->buffers);
+	sampler_fini(&e->sampler);
+	page_pool_close(&e->pages);
+	ops_fini(&e->ops);
+	pool_close(&e->threads);
+	pthread_cond_destroy(&e->wake);
+	pthread_mutex_destroy(&e->lock);
+	free(e);
+	*ep = NULL;
+}
+
+/* ---- models ---- */
+
+static sn_status check_encoder(const sn_engine *e, const served_model *s, sn_error *err)
+{
+	uint32_t dim = s->enc->p->plan->row_dim(s->enc->instance);
+	if (dim != s->m->h.n_embd)
+		return error_set(err, SN_ERR_INVALID, "%s: its rows have %u values, the model's embeddings %u", encoder_file(s->enc)->name, dim,
+		                 s->m->h.n_embd);
+	if (s->row_token < 0)
+		return error_set(err, SN_ERR_INVALID, "%s: the vocabulary of %s lacks the token \"%s\"", encoder_file(s->enc)->name, s->m->file->name,
+		                 s->enc->p->plan->row_token(s->enc->instance));
+	(void)e;
+	return SN_OK;
+}
+
+static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config *config, sn_error *err)
+{
+	sn_status st = model_open(&s->m, config->path, config->chat_template, e->config.kv_f32 ? KV_F32 : KV_F16, &e->ops, err);
+	if (!st && config->mmproj)
+		st = encoder_open(&s->enc, e->plugins, config->mmproj, &e->ops, err);
+	if (!st && s->enc) {
+		s->row_token = vocab_find(s->m->vocab, str_of(s->enc->p->plan->row_token(s->enc->instance)));
+		st = check_encoder(e, s, err);
+	}
+	if (!st)
+		st = forward_reserve(&e->buffers, s->m, e->config.max_num_batched_tokens, e->config.max_num_seqs, err);
+	if (!st)
+		st = sampler_reserve(&e->sampler, s->m->h.n_vocab, err);
+	return st;
+}
+
+static size_t memory_of(const sn_engine *e)
+{
+	size_t n = e->buffers.bytes + e->config.kv_cache_memory;
+	for (uint32_t i = 0; i < e->n_models; i++)
+		n += e->models[i].m->weight_bytes + (e->models[i].enc ? encoder_file(e->models[i].enc)->map_bytes : 0);
+	return n;
+}
+
+sn_status sn_engine_load(sn_engine *e, const sn_model_config *config, sn_error *err)
+{
+	if (e->thread_started)
+		return error_set(err, SN_ERR_UNSUPPORTED, "models are loaded before the engine starts");
+	if (e->n_models == MAX_MODELS)
+		return error_set(err, SN_ERR_TOO_LARGE, "more than %d models", MAX_MODELS);
+	if (engine_find_model(e, config->name) && e->n_models)
+		for (uint32_t i = 0; i < e->n_models; i++)
+			if (strcmp(e->models[i].name, config->name) == 0)
+				return error_set(err, SN_ERR_INVALID, "model name %s is given twice", config->name);
+	served_model *s = &e->models[e->n_models];
+	*s = (served_model){.name = strdup(config->name), .id = e->n_models + 1, .row_token = -1};
+	sn_status st = s->name ? load_parts(e, s, config, err) : error_set(err, SN_ERR_NOMEM, "no memory for a model");
+	if (!st) {
+		e->n_models++;
+		size_t need = memory_of(e);
+		if (e->config.memory_limit && need > e->config.memory_limit) {
+			e->n_models--;
+			st = error_set(err, SN_ERR_NOMEM, "model %s: weights, buffers and KV pool need %zu bytes, the memory limit is %zu", s->name, need,
+			               e->config.memory_limit);
+		}
+	}
+	if (st) {
+		encoder_close(&s->enc);
+		model_close(&s->m);
+		free(s->name);
+		*s = (served_model){0};
+		return st;
+	}
+	s->longest_token = vocab_longest(s->m->vocab);
+	s->max_len = s->m->h.n_context;
+	if (e->config.max_model_len && e->config.max_model_len < s->max_len)
+		s->max_len = e->config.max_model_len;
+	s->info = (sn_model_info){.name = s->name, .architecture = s->m->h.arch->name, .max_model_len = s->max_len,
+	                          .n_vocab = (uint32_t)vocab_size(s->m->vocab), .created = time(NULL)};
+	if (s->enc)
+		s->info.modalities[0] = s->enc->p->plan->kind_name;
+	e->infos[e->n_models - 1] = s->info;
+	log_info(e->log, "engine", NULL, "model %s: %s, %u layers, context %u, %.1f MB of weights, KV blocks of %u tokens (%.0f %% of a page unused)",
+	         s->name, s->info.architecture, s->m->h.n_layers, s->max_len, (double)s->m->weight_bytes * 1e-6,
+	         s->m->kv.groups[0].block_tokens, (double)s->m->kv.groups[0].waste * 100);
+	return SN_OK;
+}
+
+served_model *engine_find_model(sn_engine *e, const char *name)
+{
+	if (!name || !*name)
+		return e->n_models ? &e->models[0] : NULL;
+	for (uint32_t i = 0; i < e->n_models; i++)
+		if (strcmp(e->models[i].name, name) == 0)
+			return &e->models[i];
+	return NULL;
+}
+
+/* ---- start ---- */
+
+/* One token through the whole path: pages, forward pass, sampler, ring. */
+static sn_status warm_up(sn_engine *e, served_model *s, sn_error *err)
+{
+	int32_t bos = vocab_bos(s->m->vocab);
+	seq_row row = {.id = bos >= 0 ? bos : 0, .media = -1};
+	sn_request *r = request_new(e, s, "warm-up");
+	if (!r)
+		return error_set(err, SN_ERR_NOMEM, "no memory to warm up");
+	sn_sampling_init(&r->sampling);
+	r->sampling.temperature = 0;
+	r->sampling.max_tokens = 1;
+	r->t_submit = clock_ms();
+	stopper_init(&r->stopper, NULL, NULL, 0);
+	hash256 root = {{0}};
+	sn_status st = request_size(r, &row, 1, err);
+	if (!st)
+		st = kv_seq_init(&r->seq.kv, e->pages, &s->m->kv, r->seq.max_rows, &e->key, &root, err);
+	if (!st) {
+		atomic_fetch_add(&r->owners, 1);
+		atomic_fetch_add(&e->n_requests, 1);
+		st = engine_submit(e, r, err);
+	}
+	sn_event ev = {0};
+	while (!st && ev.kind != SN_EVENT_DONE && ev.kind != SN_EVENT_ERROR)
+		sn_request_next(r, 1000, &ev);
+	if (!st && ev.kind == SN_EVENT_ERROR)
+		st = error_set(err, ev.error.status, "model %s: its first token failed: %.200s", s->name, ev.error.text);
+	sn_request_close(&r);
+	return st;
+}
+
+sn_status sn_engine_start(sn_engine *e, sn_error *err)
+{
+	if (pthread_create(&e->thread, NULL, engine_main, e) != 0)
+		return error_set(err, SN_ERR_NOMEM, "the engine thread cannot be started");
+	e->thread_started = true;
+	for (uint32_t i = 0; i < e->n_models; i++) {
+		sn_status st = warm_up(e, &e->models[i], err);
+		if (st)
+			return st;
+	}
+	atomic_store(&e->ready, true);
+	return SN_OK;
+}
+
+void sn_engine_drain(sn_engine *e)
+{
+	atomic_store(&e->draining, true);
+}
+
+void sn_engine_abort_all(sn_engine *e)
+{
+	atomic_store(&e->draining, true);
+	atomic_store(&e->abort_all, true);
+	engine_nudge(e);
+}
+
+/* ---- what it tells ---- */
+
+sn_health sn_engine_health(const sn_engine *e)
+{
+	long long started = atomic_load(&e->step_started_us);
+	double running = started ? clock_ms() - (double)started * 1e-3 : 0;
+	sn_health h = {.draining = atomic_load(&e->draining), .n_active = atomic_load(&e->n_requests)};
+	h.live = running <= 10.0 * e->config.step_timeout_ms;
+	h.ready = atomic_load(&e->ready) && !h.draining && running <= e->config.step_timeout_ms;
+	return h;
+}
+
+size_t sn_engine_models(const sn_engine *e, const sn_model_info **out)
+{
+	*out = e->infos;
+	return e->n_models;
+}
+
+size_t sn_engine_plugins(const sn_engine *e, sn_plugin_info *out, size_t cap)
+{
+	for (size_t i = 0; i < e->plugins->n_plugins && i < cap; i++) {
+		plugin *p = e->plugins->plugins[i];
+		out[i] = (sn_plugin_info){
+		    .id = p->desc ? p->desc->id : "", .version = p->desc ? p->desc->version : "", .file = p->file,
+		    .state = !p->desc ? "refused" : p->instance ? "ready" : "loaded", .reason = p->reason,
+		    .extensions = p->desc && p->desc->extensions ? p->desc->extensions : "",
+		    .media_types = p->desc && p->decode ? p->decode->media_types : "",
+		    .calls = atomic_load(&p->calls), .failures = atomic_load(&p->failures),
+		};
+	}
+	return e->plugins->n_plugins;
+}
+
+sn_status sn_engine_metrics(const sn_engine *e, FILE *out)
+{
+	metrics_render(&e->metrics, out);
+	return ferror(out) ? SN_ERR_IO : SN_OK;
+}

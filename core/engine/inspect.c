@@ -1,0 +1,67 @@
+/* sn_inspect: what a model file holds, for people. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "engine/pages.h"
+#include "formats/model_file.h"
+#include "model/arch.h"
+
+static void print_value(const file_key *k, FILE *out)
+{
+	if (k->type == FILE_STRING) {
+		uint64_t n;
+		memcpy(&n, k->data, 8);
+		fprintf(out, "\"");
+		for (uint64_t i = 0; i < n && i < 60; i++)
+			fputc(k->data[8 + i] >= 0x20 && k->data[8 + i] < 0x7F ? k->data[8 + i] : '.', out);
+		fprintf(out, n > 60 ? "...\" (%" PRIu64 " bytes)" : "\"", n);
+	} else if (k->type == FILE_BOOL) {
+		fputs(k->data[0] ? "true" : "false", out);
+	} else if (k->type == FILE_ARRAY) {
+		fprintf(out, "[%" PRIu64 " values]", k->n);
+	} else {
+		fprintf(out, "%.9g", file_number(k, 0));
+	}
+}
+
+static void print_layout(const hparams *h, FILE *out)
+{
+	for (int f32 = 0; f32 < 2; f32++) {
+		sn_error err;
+		kv_layout kv = {.n_groups = 1, .groups = {{.n_layers = h->n_layers, .n_kv_head = h->n_kv_head, .head_dim = h->head_dim,
+		                                           .type = f32 ? KV_F32 : KV_F16}}};
+		if (kv_layout_plan(&kv, &err) != SN_OK)
+			fprintf(out, "KV %s: %s\n", f32 ? "f32" : "f16", err.text);
+		else
+			fprintf(out, "KV %s: blocks of %u tokens, %u layers a page, %u pages a block, %.1f %% of a page unused\n", f32 ? "f32" : "f16",
+			        kv.groups[0].block_tokens, kv.groups[0].slab_layers, kv.groups[0].n_slabs, (double)kv.groups[0].waste * 100);
+	}
+}
+
+sn_status sn_inspect(const char *path, FILE *out, sn_error *err)
+{
+	model_file *f;
+	hparams h;
+	sn_status st = model_file_open(&f, path, err);
+	if (st)
+		return st;
+	fprintf(out, "%s: GGUF v%u, %zu keys, %zu tensors, %.1f MB\n", f->name, f->version, f->n_keys, f->n_tensors, (double)f->map_bytes * 1e-6);
+	for (size_t i = 0; i < f->n_keys; i++) {
+		fprintf(out, "  %-48.*s ", (int)f->keys[i].name.n, f->keys[i].name.p);
+		print_value(&f->keys[i], out);
+		fputc('\n', out);
+	}
+	for (size_t i = 0; i < f->n_tensors; i++) {
+		const file_tensor *t = &f->tensors[i];
+		fprintf(out, "  %-48.*s %-6s [", (int)t->name.n, t->name.p, storage_type_find(t->type)->name);
+		for (uint32_t d = t->n_dims; d-- > 0;)
+			fprintf(out, "%" PRIu64 "%s", t->ne[d], d ? ", " : "]\n");
+	}
+	if (hparams_read(&h, f, NULL) == SN_OK) {
+		fprintf(out, "model: %s, %u layers, width %u, %u heads (%u KV) of %u, context %u\n", h.arch->name, h.n_layers, h.n_embd, h.n_head,
+		        h.n_kv_head, h.head_dim, h.n_context);
+		print_layout(&h, out);
+	}
+	model_file_close(&f);
+	return SN_OK;
+}

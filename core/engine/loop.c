@@ -1,0 +1,432 @@
+/* The engine thread: drain the inbox, plan, run, settle; again. Everything it owns is touched by it alone. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "engine/engine.h"
+
+/* The plan's rows as plain arrays, one batch per model at a time. */
+struct step_arrays {
+	int32_t *ids;
+	const void **media;
+	uint32_t *positions, *key_begin, *key_end, *out_rows;
+	batch_seq *seqs;
+	uint32_t *seq_at; /* [n_seqs] index in active[] */
+	uint32_t *out_at; /* [n_out] index in active[] of whose logits row i is */
+};
+
+static const double SLICE_MS = 20;
+
+sn_status engine_loop_open(sn_engine *e, sn_error *err)
+{
+	size_t rows = e->config.max_num_batched_tokens, seqs = e->config.max_num_seqs, n = e->max_active;
+	struct step_arrays *a = e->step = calloc(1, sizeof *a);
+	e->active = calloc(n, sizeof *e->active);
+	e->sched_seqs = calloc(n, sizeof *e->sched_seqs);
+	e->plan.seqs = calloc(n, sizeof *e->plan.seqs);
+	e->plan.dropped = calloc(n, sizeof(uint32_t));
+	e->plan.preempted = calloc(n, sizeof(uint32_t));
+	e->plan.want = calloc(n, sizeof(uint32_t));
+	if (a) {
+		a->ids = calloc(rows, sizeof *a->ids);
+		a->media = calloc(rows, sizeof *a->media);
+		a->positions = calloc(rows, sizeof(uint32_t));
+		a->key_begin = calloc(rows, sizeof(uint32_t));
+		a->key_end = calloc(rows, sizeof(uint32_t));
+		a->out_rows = calloc(seqs, sizeof(uint32_t));
+		a->seqs = calloc(seqs, sizeof *a->seqs);
+		a->seq_at = calloc(seqs, sizeof(uint32_t));
+		a->out_at = calloc(seqs, sizeof(uint32_t));
+	}
+	if (a && e->active && e->sched_seqs && e->plan.seqs && e->plan.dropped && e->plan.preempted && e->plan.want && a->ids && a->media &&
+	    a->positions && a->key_begin && a->key_end && a->out_rows && a->seqs && a->seq_at && a->out_at)
+		return SN_OK;
+	return error_set(err, SN_ERR_NOMEM, "no memory for the scheduler's arrays");
+}
+
+void engine_loop_close(sn_engine *e)
+{
+	struct step_arrays *a = e->step;
+	free(e->active);
+	free(e->sched_seqs);
+	free(e->plan.seqs);
+	free(e->plan.dropped);
+	free(e->plan.preempted);
+	free(e->plan.want);
+	if (!a)
+		return;
+	free(a->ids);
+	free(a->media);
+	free(a->positions);
+	free(a->key_begin);
+	free(a->key_end);
+	free(a->out_rows);
+	free(a->seqs);
+	free(a->seq_at);
+	free(a->out_at);
+	free(a);
+}
+
+void engine_nudge(sn_engine *e)
+{
+	pthread_mutex_lock(&e->lock);
+	e->nudge = true;
+	pthread_cond_signal(&e->wake);
+	pthread_mutex_unlock(&e->lock);
+}
+
+sn_status engine_submit(sn_engine *e, sn_request *r, sn_error *err)
+{
+	sn_status st = SN_OK;
+	pthread_mutex_lock(&e->lock);
+	if (atomic_load(&e->draining) || atomic_load(&e->stop)) {
+		st = error_set(err, SN_ERR_DRAINING, "the server is shutting down");
+	} else {
+		r->next = NULL;
+		*e->inbox_tail = r;
+		e->inbox_tail = &r->next;
+		e->nudge = true;
+		pthread_cond_signal(&e->wake);
+	}
+	pthread_mutex_unlock(&e->lock);
+	return st;
+}
+
+/* ---- a request's end ---- */
+
+/* The engine lets go: pages, media, its ownership. */
+static void let_go(sn_engine *e, sn_request *r, sn_finish finish, const sn_error *err)
+{
+	double ms = clock_ms() - r->t_submit;
+	kv_seq_release(&r->seq.kv);
+	for (uint32_t i = 0; i < r->n_media; i++)
+		media_cache_unref(&e->cache, &r->media[i]);
+	if (!err || (err->status == SN_ERR_CANCELLED && atomic_load(&r->stopped)))
+		metric_add(&e->metrics, !err && finish == SN_FINISH_LENGTH ? M_OK_LENGTH : M_OK_STOP, 1);
+	else
+		metric_add(&e->metrics, err->status == SN_ERR_CANCELLED ? M_CANCELLED : M_FAILED, 1);
+	metric_observe(&e->metrics, H_E2E, ms);
+	log_info(e->log, "engine", r->id, "%s after %u tokens, %.0f ms", !err ? (finish == SN_FINISH_STOP ? "stop" : "length") : err->text,
+	         r->seq.n_known - r->seq.n_prompt, ms);
+	request_end(r, finish, err);
+	atomic_fetch_sub(&e->n_requests, 1);
+	request_unref(&r);
+}
+
+static void fail(sn_engine *e, sn_request *r, sn_status status, const char *why)
+{
+	sn_error err;
+	error_set(&err, status, "%s", why);
+	let_go(e, r, SN_FINISH_STOP, &err);
+}
+
+/* Ended requests leave holes in active[]; this closes them. */
+static void close_ranks(sn_engine *e)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < e->n_active; i++)
+		if (e->active[i])
+			e->active[n++] = e->active[i];
+	e->n_active = n;
+}
+
+/* ---- drain ---- */
+
+static void drain_inbox(sn_engine *e)
+{
+	pthread_mutex_lock(&e->lock);
+	while (e->inbox && e->n_active < e->max_active) {
+		sn_request *r = e->inbox;
+		e->inbox = r->next;
+		if (!e->inbox)
+			e->inbox_tail = &e->inbox;
+		e->active[e->n_active++] = r;
+	}
+	e->nudge = false;
+	pthread_mutex_unlock(&e->lock);
+}
+
+/* Media that could not be encoded fail their requests; others learn how far they may go. */
+static uint32_t rows_ready(const sn_request *r, const media_entry **failed)
+{
+	uint32_t n = r->seq.n_known;
+	for (uint32_t i = 0; i < r->n_media; i++) {
+		if (r->media[i]->state == MEDIA_READY)
+			continue;
+		if (r->media[i]->state == MEDIA_FAILED)
+			*failed = r->media[i];
+		for (uint32_t k = r->seq.n_computed; k < n; k++)
+			if (r->seq.rows[k].media == (int32_t)i)
+				n = k;
+	}
+	return n;
+}
+
+static void ask_prefix_cache(sn_engine *e, sn_request *r)
+{
+	sequence *s = &r->seq;
+	s->matched = true;
+	if (e->config.no_prefix_caching)
+		return;
+	/* The last known row is always computed: its logits are wanted. */
+	s->n_computed = kv_seq_match(&s->kv, s->rows, r->media_keys, s->n_known - 1);
+	metric_add(&e->metrics, M_PREFIX_QUERIES, s->n_known);
+	metric_add(&e->metrics, M_PREFIX_HITS, s->n_computed);
+	if (!s->started)
+		r->n_cached = s->n_computed < s->n_prompt ? s->n_computed : s->n_prompt;
+}
+
+static void describe(sn_engine *e, double now)
+{
+	for (uint32_t i = 0; i < e->n_active; i++) {
+		sn_request *r = e->active[i];
+		sequence *s = &r->seq;
+		const media_entry *failed = NULL;
+		if (!s->matched)
+			ask_prefix_cache(e, r);
+		uint32_t ready = rows_ready(r, &failed);
+		if (failed) {
+			sn_error err = failed->error;
+			let_go(e, r, SN_FINISH_STOP, &err);
+			e->active[i] = NULL;
+			continue;
+		}
+		e->sched_seqs[i] = (sched_seq){
+		    .kv = &s->kv, .rows = s->rows, .n_known = s->n_known, .n_ready = ready, .n_computed = s->n_computed,
+		    .max_chunk = e->config.max_num_batched_tokens,
+		    .drop = atomic_load(&r->cancelled) || atomic_load(&r->stopped) || atomic_load(&e->abort_all) || (r->t_deadline > 0 && now > r->t_deadline),
+		    .stalled = request_is_stalled(r),
+		};
+	}
+}
+
+/* ---- run ---- */
+
+static void run_slices(sn_engine *e)
+{
+	for (uint32_t i = 0; i < e->plan.n_jobs; i++) {
+		double ms;
+		uint32_t units, j = e->plan.jobs[i].job;
+		double *cost = &e->unit_ms[e->cache.jobs[j]->enc->id % MAX_MODELS];
+		bool ended = media_job_step(&e->cache, j, e->plan.jobs[i].units, &e->ops, &ms, &units);
+		if (units)
+			*cost = *cost > 0 ? 0.8 * *cost + 0.2 * ms / units : ms / units;
+		if (!ended)
+			e->next_job = j + 1;
+	}
+}
+
+static void add_seq(struct step_arrays *a, batch *b, sequence *s, uint32_t at_active, uint32_t n)
+{
+	bool samples = s->n_computed + n == s->n_known;
+	a->seq_at[b->n_seqs] = at_active;
+	a->seqs[b->n_seqs++] = (batch_seq){b->n_rows, n, s->n_computed, &s->kv};
+	for (uint32_t k = 0; k < n; k++) {
+		uint32_t at = s->n_computed + k, r = b->n_rows++;
+		const seq_row *row = &s->rows[at];
+		const media_entry *m = row->media >= 0 ? s->req->media[row->media] : NULL;
+		a->ids[r] = row->id;
+		a->media[r] = m ? m->rows + m->bytes / m->n_rows * row->media_row : NULL;
+		a->positions[r] = row->position;
+		a->key_begin[r] = 0;
+		a->key_end[r] = row->span_end > at ? row->span_end : at + 1;
+	}
+	if (samples) {
+		a->out_at[b->n_out] = at_active;
+		a->out_rows[b->n_out++] = b->n_rows - 1;
+	}
+}
+
+/* A sampled token becomes the sequence's next known row. True if the sequence has ended. */
+static bool settle_token(sn_engine *e, sequence *s, const sample *t, double now)
+{
+	sn_request *r = s->req;
+	bool end = vocab_is_eog(r->model->m->vocab, t->token);
+	metric_add(&e->metrics, M_GENERATION_TOKENS, 1);
+	metric_observe(&e->metrics, r->t_token > 0 ? H_ITL : H_TTFT, now - (r->t_token > 0 ? r->t_token : r->t_submit));
+	if (r->t_token == 0)
+		log_info(e->log, "engine", r->id, "first token after %.0f ms", now - r->t_submit);
+	r->t_token = now;
+	request_push_token(r, t);
+	s->rows[s->n_known] = (seq_row){.id = t->token, .media = -1, .position = s->n_known};
+	s->n_known++;
+	if (!end && s->n_known - s->n_prompt < r->max_tokens)
+		return false;
+	let_go(e, r, end ? SN_FINISH_STOP : SN_FINISH_LENGTH, NULL);
+	return true;
+}
+
+static void sample_rows(sn_engine *e, const served_model *sm, const batch *b)
+{
+	double now = clock_ms();
+	for (uint32_t i = 0; i < b->n_out; i++) {
+		sn_request *r = e->active[e->step->out_at[i]];
+		sequence *s = &r->seq;
+		sample t;
+		const float *logits = e->buffers.logits + (size_t)i * sm->m->h.n_vocab;
+		bool ok = sampler_run(&e->sampler, &r->sampling, r->seed, s->choice, sm->m->vocab, logits, sm->m->h.n_vocab, s->rows,
+		                      s->n_known, s->n_prompt, &t);
+		if (!ok)
+			fail(e, r, SN_ERR_INTERNAL, "the model gave no usable probabilities (non-finite logits or every token forbidden)");
+		if (!ok || settle_token(e, s, &t, now))
+			e->active[e->step->out_at[i]] = NULL;
+	}
+}
+
+static void run_model(sn_engine *e, served_model *sm)
+{
+	struct step_arrays *a = e->step;
+	batch b = {.ids = a->ids, .media = a->media, .positions = a->positions, .key_begin = a->key_begin, .key_end = a->key_end,
+	           .out_rows = a->out_rows, .seqs = a->seqs};
+	for (uint32_t i = 0; i < e->plan.n_seqs; i++) {
+		uint32_t at = e->plan.seqs[i].seq;
+		if (e->active[at] && e->active[at]->model == sm) /* another model's step may have ended it */
+			add_seq(a, &b, &e->active[at]->seq, at, e->plan.seqs[i].n_rows);
+	}
+	if (b.n_rows == 0)
+		return;
+	double t0 = clock_ms();
+	forward(sm->m, &e->ops, &e->buffers, page_pool_arena(e->pages), &b);
+	if (b.n_rows >= 32) {
+		double cost = (clock_ms() - t0) / b.n_rows;
+		e->row_ms = e->row_ms > 0 ? 0.8 * e->row_ms + 0.2 * cost : cost;
+	}
+	for (uint32_t i = 0; i < b.n_seqs; i++) {
+		sequence *s = &e->active[a->seq_at[i]]->seq;
+		s->n_computed += a->seqs[i].n_rows;
+		s->started = true;
+		if (!e->config.no_prefix_caching)
+			kv_seq_commit(&s->kv, s->rows, s->req->media_keys, s->n_computed);
+	}
+	metric_add(&e->metrics, M_ROWS, b.n_rows);
+	if (b.n_seqs > metric_get(&e->metrics, M_MAX_SEQS))
+		metric_set(&e->metrics, M_MAX_SEQS, b.n_seqs);
+	sample_rows(e, sm, &b);
+}
+
+/* ---- settle ---- */
+
+static const char *drop_reason(const sn_engine *e, const sn_request *r, sn_status *st)
+{
+	*st = SN_ERR_CANCELLED;
+	if (atomic_load(&r->cancelled) || atomic_load(&r->stopped))
+		return "cancelled";
+	*st = atomic_load(&e->abort_all) ? SN_ERR_DRAINING : SN_ERR_DEADLINE;
+	return *st == SN_ERR_DRAINING ? "the server is shutting down" : "the request took longer than its time limit";
+}
+
+static void apply_drops(sn_engine *e)
+{
+	for (uint32_t i = 0; i < e->plan.n_dropped; i++) {
+		sn_request *r = e->active[e->plan.dropped[i]];
+		sn_status st;
+		const char *why = drop_reason(e, r, &st);
+		e->active[e->plan.dropped[i]] = NULL;
+		fail(e, r, st, why);
+	}
+	for (uint32_t i = 0; i < e->plan.n_preempted; i++) {
+		sn_request *r = e->active[e->plan.preempted[i]];
+		log_info(e->log, "engine", r->id, "preempted at row %u", r->seq.n_computed);
+		metric_add(&e->metrics, M_PREEMPTIONS, 1);
+		kv_seq_release(&r->seq.kv);
+		r->seq.n_computed = 0;
+	}
+}
+
+/* Pages for the planned rows. The plan made sure of them; were it ever wrong, the sequence waits a step. */
+static void take_pages(sn_engine *e)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < e->plan.n_seqs; i++) {
+		sequence *s = &e->active[e->plan.seqs[i].seq]->seq;
+		if (kv_seq_extend(&s->kv, s->n_computed + e->plan.seqs[i].n_rows))
+			e->plan.seqs[n++] = e->plan.seqs[i];
+		else
+			log_error(e->log, "engine", s->req->id, "the plan promised pages that are not there");
+	}
+	e->plan.n_seqs = n;
+}
+
+static void publish(sn_engine *e)
+{
+	uint32_t running = 0;
+	for (uint32_t i = 0; i < e->n_active; i++)
+		running += e->active[i]->seq.started;
+	metric_set(&e->metrics, M_RUNNING, running);
+	metric_set(&e->metrics, M_WAITING, e->n_active - running);
+	metric_set(&e->metrics, M_PAGES_FREE, page_pool_available(e->pages));
+	metric_set(&e->metrics, M_PAGES_CACHED, page_pool_cached(e->pages));
+}
+
+/* One turn. False if there was nothing to do. */
+static bool turn(sn_engine *e)
+{
+	drain_inbox(e);
+	describe(e, clock_ms());
+	uint32_t before = e->n_active;
+	close_ranks(e);
+	if (before != e->n_active)
+		describe(e, clock_ms()); /* indices moved */
+	uint32_t n_jobs = media_jobs_sweep(&e->cache);
+	for (uint32_t j = 0; j < n_jobs; j++) {
+		const media_entry *m = e->cache.jobs[j];
+		e->sched_jobs[j] = (sched_job){m->plan.n_units - (m->units_done < m->plan.n_units ? m->units_done : m->plan.n_units),
+		                               e->unit_ms[m->enc->id % MAX_MODELS]};
+	}
+	sched_state st = {
+	    .seqs = e->sched_seqs, .n_seqs = e->n_active, .jobs = e->sched_jobs, .n_jobs = n_jobs, .next_job = e->next_job,
+	    .pages_available = page_pool_available(e->pages), .max_rows = e->config.max_num_batched_tokens,
+	    .max_seqs = e->config.max_num_seqs, .row_ms = e->row_ms, .slice_ms = SLICE_MS,
+	};
+	schedule(&st, &e->plan);
+	bool work = e->plan.n_seqs || e->plan.n_jobs || e->plan.n_dropped || e->plan.n_preempted;
+	double t0 = clock_ms();
+	atomic_store(&e->step_started_us, (long long)(t0 * 1e3));
+	apply_drops(e);
+	take_pages(e);
+	run_slices(e);
+	for (uint32_t i = 0; i < e->n_models && e->plan.n_seqs; i++)
+		run_model(e, &e->models[i]);
+	atomic_store(&e->step_started_us, 0);
+	close_ranks(e);
+	publish(e);
+	if (work) {
+		metric_add(&e->metrics, M_STEPS, 1);
+		metric_observe(&e->metrics, H_STEP, clock_ms() - t0);
+	}
+	return work;
+}
+
+/* Sleeps until something changes; wakes by itself now and then for deadlines. */
+static void rest(sn_engine *e)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += 50 * 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_sec++;
+		until.tv_nsec -= 1000000000;
+	}
+	pthread_mutex_lock(&e->lock);
+	if (!e->nudge && !atomic_load(&e->stop))
+		pthread_cond_timedwait(&e->wake, &e->lock, &until);
+	pthread_mutex_unlock(&e->lock);
+}
+
+void *engine_main(void *arg)
+{
+	sn_engine *e = arg;
+	e->plugins->step_thread = pthread_self();
+	atomic_store(&e->plugins->has_step_thread, true);
+	while (!atomic_load(&e->stop))
+		if (!turn(e))
+			rest(e);
+	atomic_store(&e->abort_all, true);
+	do
+		turn(e);
+	while (e->n_active || e->inbox);
+	return NULL;
+}

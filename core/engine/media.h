@@ -1,0 +1,91 @@
+/* media.h - the media gate and the media cache.
+ *
+ * The gate is the ONE way from a client's bytes to a decoder: type by its first bytes, limits from the header, a budget of
+ * decoded bytes, a bounded number of decodes at once. The cache keeps what encoders made of media: rows keyed by encoder,
+ * content, plan options and salt. An entry is born PENDING together with its encoder job; whoever asks for the same content
+ * meanwhile shares it. Rows are stored in the KV cache's type before their first use.
+ *
+ * Locking: the cache has its own lock; jobs are stepped by the engine thread only. */
+#ifndef SN_ENGINE_MEDIA_H
+#define SN_ENGINE_MEDIA_H
+
+#include <pthread.h>
+
+#include "base/hash.h"
+#include "base/metrics.h"
+#include "engine/pages.h"
+#include "plugin/host.h"
+
+/* ---- gate ---- */
+
+typedef struct media_gate {
+	plugin_host *host;
+	metrics *metrics;
+	sn_log *log;
+	hash_key key;
+	size_t max_bytes; /* of decoded samples alive at once */
+	size_t held;
+	uint32_t slots;   /* decodes that may run at once */
+	pthread_mutex_t lock;
+	pthread_cond_t free_slot;
+} media_gate;
+
+void media_gate_init(media_gate *g, plugin_host *host, metrics *m, sn_log *log, const hash_key *key, size_t max_bytes, uint32_t slots);
+void media_gate_fini(media_gate *g);
+/* Decodes one part. Holds a slot until media_gate_release: encoders' begin runs inside it as well. */
+sn_status media_gate_decode(media_gate *g, const sn_part *part, const char *request_id, sn_media *out, sn_error *err);
+void media_gate_release(media_gate *g, sn_media *media);
+
+/* ---- cache ---- */
+
+enum media_state { MEDIA_PENDING, MEDIA_READY, MEDIA_FAILED };
+
+typedef struct media_entry {
+	hash256 key;
+	encoder *enc;
+	enum media_state state;
+	uint32_t refs;
+	uint32_t n_rows, dim;
+	uint8_t *rows;         /* [n_rows][dim] in the cache type */
+	size_t bytes;
+	sn_error error;        /* FAILED */
+	struct media_entry *next;               /* in its bucket */
+	struct media_entry *lru_prev, *lru_next; /* READY and unreferenced */
+	/* the job, while PENDING */
+	sn_media_plan plan;
+	void *state_mem;
+	sn_ops_ctx *ctx;
+	float *staging;        /* [n_rows][dim] */
+	uint32_t units_done;
+	char request_id[72];   /* whose log lines these are */
+} media_entry;
+
+enum { MEDIA_BUCKETS = 1024, MEDIA_MAX_JOBS = 256 };
+
+typedef struct media_cache {
+	pthread_mutex_t lock;
+	media_entry *buckets[MEDIA_BUCKETS];
+	media_entry *lru_head, *lru_tail; /* oldest first */
+	media_entry *jobs[MEDIA_MAX_JOBS]; /* [n_jobs] PENDING, in order of arrival */
+	uint32_t n_jobs;
+	size_t bytes, max_bytes;
+	enum kv_type type;
+	metrics *metrics;
+	sn_log *log;
+} media_cache;
+
+void media_cache_init(media_cache *c, size_t max_bytes, enum kv_type type, metrics *m, sn_log *log);
+void media_cache_fini(media_cache *c);
+/* The entry of this key, referenced; or NULL. */
+media_entry *media_cache_get(media_cache *c, const hash256 *key);
+/* Makes an entry and its job: begin() has run when this returns. If another thread was faster, that one's entry. */
+sn_status media_cache_begin(media_cache *c, const hash256 *key, encoder *enc, const sn_media *media, const sn_media_plan *plan,
+                            const char *request_id, ops *o, media_entry **out, sn_error *err);
+void media_cache_unref(media_cache *c, media_entry **e);
+
+/* Engine thread: drops jobs that nobody waits for; returns how many are left. */
+uint32_t media_jobs_sweep(media_cache *c);
+/* Engine thread: one slice of job j. True when it ended, well or not (the entry's state tells). */
+bool media_job_step(media_cache *c, uint32_t j, uint32_t units, const ops *o, double *ms, uint32_t *units_done);
+
+#endif

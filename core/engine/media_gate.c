@@ -1,0 +1,149 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "engine/media.h"
+
+/* Caps on one medium (reliability: limits come before allocation). */
+static const sn_media_limits limits = {
+    .size = sizeof(sn_media_limits), .max_width = 65535, .max_height = 65535, .max_frames = 256, .max_pixels = 40u << 20,
+    .max_bytes = 3ull * (40u << 20), .max_samples = 600ull * 192000, .max_scans = 100, .max_channels = 8,
+};
+
+void media_gate_init(media_gate *g, plugin_host *host, metrics *m, sn_log *log, const hash_key *key, size_t max_bytes, uint32_t slots)
+{
+	*g = (media_gate){.host = host, .metrics = m, .log = log, .key = *key, .max_bytes = max_bytes, .slots = slots};
+	pthread_mutex_init(&g->lock, NULL);
+	pthread_cond_init(&g->free_slot, NULL);
+}
+
+void media_gate_fini(media_gate *g)
+{
+	pthread_cond_destroy(&g->free_slot);
+	pthread_mutex_destroy(&g->lock);
+}
+
+static plugin *find_codec(media_gate *g, const sn_part *part, const char **mime)
+{
+	size_t head = part->size < 64 ? part->size : 64;
+	for (size_t i = 0; i < g->host->n_plugins; i++) {
+		plugin *p = g->host->plugins[i];
+		if (!p->instance || !p->decode || strcmp(p->decode->kind_name, part->kind_name) != 0)
+			continue;
+		*mime = p->decode->sniff((const uint8_t *)part->data, head);
+		if (*mime)
+			return p;
+	}
+	return NULL;
+}
+
+/* Types that mean the same are compared by what they mean. */
+static bool mime_agrees(const char *declared, const char *found)
+{
+	size_t n = strcspn(declared, "; \t");
+	if (n == strlen("image/jpg") && strncasecmp(declared, "image/jpg", n) == 0)
+		return strcmp(found, "image/jpeg") == 0;
+	return n == strlen(found) && strncasecmp(declared, found, n) == 0;
+}
+
+static void take_slot(media_gate *g)
+{
+	pthread_mutex_lock(&g->lock);
+	while (g->slots == 0)
+		pthread_cond_wait(&g->free_slot, &g->lock);
+	g->slots--;
+	pthread_mutex_unlock(&g->lock);
+}
+
+static void give_slot(media_gate *g, size_t bytes)
+{
+	pthread_mutex_lock(&g->lock);
+	g->slots++;
+	g->held -= bytes;
+	pthread_cond_signal(&g->free_slot);
+	pthread_mutex_unlock(&g->lock);
+}
+
+static bool take_bytes(media_gate *g, uint64_t bytes)
+{
+	pthread_mutex_lock(&g->lock);
+	bool ok = bytes <= g->max_bytes && g->held <= g->max_bytes - bytes;
+	if (ok)
+		g->held += bytes;
+	pthread_mutex_unlock(&g->lock);
+	return ok;
+}
+
+static void hash_media(const media_gate *g, sn_media *m)
+{
+	hasher h;
+	hash_begin(&h, &g->key);
+	const uint64_t shape[] = {m->kind, m->width, m->height, m->n_frames, m->rate, m->n_samples, m->bytes};
+	hash_add(&h, shape, sizeof shape);
+	hash_add(&h, m->samples, m->bytes);
+	hash256 v = hash_end(&h);
+	memcpy(m->hash, v.b, sizeof m->hash);
+}
+
+static sn_status decode(media_gate *g, plugin *p, const sn_part *part, const sn_call *call, sn_media *out, sn_error *err)
+{
+	const uint8_t *bytes = (const uint8_t *)part->data;
+	sn_fault fault = {.size = sizeof fault};
+	*out = (sn_media){.size = sizeof *out};
+	metric_add(g->metrics, M_DECODES, 1);
+	atomic_fetch_add(&p->calls, 1);
+	sn_rc rc = p->decode->measure(p->instance, call, bytes, part->size, &limits, out, &fault);
+	if (rc != SN_RC_OK)
+		return fault_to_error(p, rc, &fault, err);
+	if (out->bytes == 0 || out->bytes > limits.max_bytes)
+		return error_set(err, SN_ERR_TOO_LARGE, "the decoded media would be too large");
+	if (!take_bytes(g, out->bytes))
+		return error_set(err, SN_ERR_QUEUE_FULL, "too much media is being decoded at the moment");
+	uint64_t reserved = out->bytes;
+	out->samples = malloc(out->bytes);
+	rc = out->samples ? p->decode->decode(p->instance, call, bytes, part->size, &limits, out, &fault) : SN_RC_NOMEM;
+	if (rc == SN_RC_OK) {
+		hash_media(g, out);
+		return SN_OK;
+	}
+	free(out->samples);
+	out->samples = NULL;
+	pthread_mutex_lock(&g->lock);
+	g->held -= reserved;
+	pthread_mutex_unlock(&g->lock);
+	return rc == SN_RC_NOMEM && !*fault.text ? error_set(err, SN_ERR_NOMEM, "no memory to decode the media") : fault_to_error(p, rc, &fault, err);
+}
+
+sn_status media_gate_decode(media_gate *g, const sn_part *part, const char *request_id, sn_media *out, sn_error *err)
+{
+	const char *mime = NULL;
+	plugin *p = find_codec(g, part, &mime);
+	struct sn_call call = {request_id};
+	sn_status st;
+	if (!p) {
+		st = error_param(err, SN_ERR_MEDIA_TYPE, "messages", "no codec takes these bytes as %s", part->kind_name);
+	} else if (part->mime && !mime_agrees(part->mime, mime)) {
+		st = error_param(err, SN_ERR_MEDIA_TYPE, "messages", "the declared media type does not agree with the content (%s)", mime);
+	} else {
+		take_slot(g);
+		st = decode(g, p, part, &call, out, err);
+		if (st) {
+			give_slot(g, 0);
+			if (err)
+				snprintf(err->param, sizeof err->param, "messages");
+		}
+	}
+	if (st)
+		metric_add(g->metrics, M_MEDIA_REFUSED, 1);
+	else
+		log_info(g->log, "media", request_id, "%s %ux%u, %zu bytes", mime, out->width, out->height, part->size);
+	return st;
+}
+
+void media_gate_release(media_gate *g, sn_media *media)
+{
+	free(media->samples);
+	media->samples = NULL;
+	give_slot(g, media->bytes);
+}

@@ -1,0 +1,110 @@
+/* pages.h - the page pool, and the KV of a sequence as tables of pages.
+ *
+ * One arena, cut into pages of ONE byte size. A model's layers form KV groups (same heads, head size, type, window). A
+ * block is block_tokens tokens of one group: n_slabs pages, each holding slab_layers of the group's layers:
+ *
+ *   page of slab s: [slab_layers][K, V][n_kv_head][block_tokens][head_dim]
+ *
+ * Blocks are reference-counted and shared between sequences. A full block gets a content hash, keyed and chained from its
+ * parent block; unreferenced hashed blocks stay as prefix cache in LRU order and are evicted in one place when pages are
+ * short. A hit is proved by comparing row keys and the parent's identity, not trusted to the hash.
+ *
+ * Everything here runs on the engine thread; nothing allocates after open except kv_seq_init.
+ */
+#ifndef SN_ENGINE_PAGES_H
+#define SN_ENGINE_PAGES_H
+
+#include "base/hash.h"
+#include "core.h"
+
+enum { PAGE_BYTES = 256 * 1024, KV_MAX_GROUPS = 4, KV_MIN_BLOCK = 16, KV_MAX_BLOCK = 128 };
+
+enum kv_type { KV_F16, KV_F32 };
+
+typedef struct kv_group {
+	uint32_t n_layers, n_kv_head, head_dim;
+	uint32_t window; /* rows that stay visible; 0: all */
+	enum kv_type type;
+	/* chosen by kv_layout_plan: */
+	uint32_t block_tokens, slab_layers, n_slabs;
+	uint32_t token_bytes;  /* one head of one token */
+	uint32_t head_bytes;   /* block_tokens of one head */
+	uint32_t layer_bytes;  /* K and V of one layer */
+	float waste;           /* share of a block's pages that holds nothing */
+} kv_group;
+
+typedef struct kv_layout {
+	uint32_t n_groups;
+	kv_group groups[KV_MAX_GROUPS];
+} kv_layout;
+
+/* Picks block_tokens and slab_layers of every group so that its pages waste least. Fails, naming the sizes, if one layer
+ * of the smallest block is larger than a page. */
+sn_status kv_layout_plan(kv_layout *layout, sn_error *err);
+/* Pages that n_rows rows occupy in all groups. */
+uint32_t kv_layout_pages(const kv_layout *layout, uint32_t n_rows);
+
+/* One row of a sequence: what it is and where. Also what the prefix cache compares. */
+typedef struct seq_row {
+	int32_t id;        /* token id; for media rows the token that stands for them */
+	int32_t media;     /* index into the sequence's media, -1 for tokens */
+	uint32_t media_row;
+	uint32_t position;
+	uint32_t span_end; /* rows of one both-ways span: index after its last row; 0: causal */
+} seq_row;
+
+typedef struct page_pool page_pool;
+
+sn_status page_pool_open(page_pool **out, size_t bytes, sn_error *err);
+void page_pool_close(page_pool **pool);
+uint8_t *page_pool_arena(const page_pool *pool); /* page p lies at arena + p * PAGE_BYTES */
+uint32_t page_pool_total(const page_pool *pool);
+uint32_t page_pool_available(const page_pool *pool); /* free + evictable */
+uint32_t page_pool_cached(const page_pool *pool);    /* evictable */
+
+/* The KV of one sequence. */
+typedef struct kv_seq {
+	const kv_layout *layout;
+	page_pool *pool;
+	uint32_t max_rows;
+	struct {
+		uint32_t *blocks;    /* [n_blocks] block handles */
+		uint32_t *pages;     /* [n_slabs][max_blocks] page numbers, what kernels read */
+		uint32_t max_blocks;
+		uint32_t n_blocks;
+		uint32_t n_hashed;   /* leading blocks that carry a hash */
+		hash256 chain;       /* of the last hashed block, or the root */
+		uint64_t parent;     /* serial of the last hashed block, 0 at the root */
+	} group[KV_MAX_GROUPS];
+	hash_key key;
+	hash256 root;
+} kv_seq;
+
+/* root: whatever the rows depend on beside themselves (model, KV type, salt). max_rows bounds the sequence. */
+sn_status kv_seq_init(kv_seq *s, page_pool *pool, const kv_layout *layout, uint32_t max_rows, const hash_key *key,
+                      const hash256 *root, sn_error *err);
+void kv_seq_fini(kv_seq *s); /* releases its blocks */
+
+/* Pages that must be taken so that rows [0, n_rows) have room. */
+uint32_t kv_seq_need(const kv_seq *s, uint32_t n_rows);
+/* Pages that only this sequence holds: what giving it up would make available. */
+uint32_t kv_seq_exclusive(const kv_seq *s);
+/* Takes them, evicting cached blocks as needed. False, nothing taken, if the pool cannot give that many. */
+bool kv_seq_extend(kv_seq *s, uint32_t n_rows);
+/* Takes the longest cached prefix of rows that every group can serve, at most max_hit rows, not ending inside a span.
+ * The sequence must be empty. Returns how many rows it got. media: [..] content keys of the rows' media. */
+uint32_t kv_seq_match(kv_seq *s, const seq_row *rows, const hash256 *media, uint32_t max_hit);
+/* Rows [0, n_computed) are stored for good: blocks that became full get their hash. */
+void kv_seq_commit(kv_seq *s, const seq_row *rows, const hash256 *media, uint32_t n_computed);
+/* Keeps at most the first n rows. Returns how many it kept: less than n when row n lies in a block that others may read
+ * (shared or hashed), which is then given up whole. */
+uint32_t kv_seq_truncate(kv_seq *s, uint32_t n_rows);
+/* dst (empty, same layout) shares the full blocks of src's first n_rows rows. Returns how many rows that is. */
+uint32_t kv_seq_fork(kv_seq *dst, const kv_seq *src, uint32_t n_rows);
+/* Gives all blocks back; hashed ones stay cached. */
+void kv_seq_release(kv_seq *s);
+
+/* Checks the pool's invariants against themselves (tests): counts, lists and references agree. */
+bool page_pool_consistent(const page_pool *pool);
+
+#endif

@@ -1,0 +1,300 @@
+/* GGUF v2 and v3, little-endian, memory-mapped. Layout: magic, version, tensor count, key count; keys; tensor
+ * descriptions; padding; data. Every length is compared with the bytes that are left before it is used. */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "formats/model_file.h"
+
+#define MAX_NAME 65535 /* bytes of a key; tensor names are held to MAX_TENSOR_NAME */
+#define MAX_TENSOR_NAME 255
+#define DEFAULT_ALIGNMENT 32
+
+static const uint8_t value_bytes[FILE_TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
+
+struct cursor {
+	const uint8_t *p, *end;
+	model_file *file;
+	sn_error *err;
+};
+
+static size_t left(const struct cursor *c)
+{
+	return (size_t)(c->end - c->p);
+}
+
+#define REFUSE(c, ...) error_set((c)->err, SN_ERR_INVALID, __VA_ARGS__)
+
+static sn_status cut_short(struct cursor *c, const char *what)
+{
+	return REFUSE(c, "%s: the file ends inside %s", c->file->name, what);
+}
+
+static bool take(struct cursor *c, void *out, size_t n)
+{
+	if (left(c) < n)
+		return false;
+	memcpy(out, c->p, n);
+	c->p += n;
+	return true;
+}
+
+static bool take_string(struct cursor *c, str *out)
+{
+	uint64_t n;
+	if (!take(c, &n, sizeof n) || n > left(c))
+		return false;
+	*out = (str){(const char *)c->p, (size_t)n};
+	c->p += n;
+	return true;
+}
+
+/* Names go into messages and are looked up as C strings: printable, no NUL. */
+static bool printable(str s, size_t max)
+{
+	if (s.n == 0 || s.n > max)
+		return false;
+	for (size_t i = 0; i < s.n; i++)
+		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7F)
+			return false;
+	return true;
+}
+
+static sn_status take_value(struct cursor *c, uint32_t type, uint64_t n, str key)
+{
+	if (type == FILE_STRING) {
+		for (uint64_t i = 0; i < n; i++) {
+			str s;
+			if (!take_string(c, &s))
+				return REFUSE(c, "%s: key %.*s: a string is longer than the file", c->file->name, (int)key.n, key.p);
+		}
+		return SN_OK;
+	}
+	size_t size = value_bytes[type];
+	if (n > left(c) / size)
+		return REFUSE(c, "%s: key %.*s: %" PRIu64 " values of %zu bytes are more than the file holds", c->file->name, (int)key.n,
+		              key.p, n, size);
+	if (type == FILE_BOOL)
+		for (uint64_t i = 0; i < n; i++)
+			if (c->p[i] > 1)
+				return REFUSE(c, "%s: key %.*s: %u is not a bool", c->file->name, (int)key.n, key.p, c->p[i]);
+	c->p += n * size;
+	return SN_OK;
+}
+
+static sn_status take_key(struct cursor *c, file_key *k)
+{
+	if (!take_string(c, &k->name) || !printable(k->name, MAX_NAME))
+		return REFUSE(c, "%s: key %zu has no usable name", c->file->name, c->file->n_keys);
+	int w = k->name.n > 80 ? 80 : (int)k->name.n;
+	if (!take(c, &k->type, 4))
+		return cut_short(c, "a key");
+	k->elem_type = k->type;
+	k->n = 1;
+	if (k->type == FILE_ARRAY) {
+		if (!take(c, &k->elem_type, 4) || !take(c, &k->n, 8))
+			return cut_short(c, "an array");
+		if (k->elem_type == FILE_ARRAY)
+			return REFUSE(c, "%s: key %.*s: arrays of arrays are not supported", c->file->name, w, k->name.p);
+		if (k->elem_type == FILE_STRING && k->n > left(c) / 8)
+			return REFUSE(c, "%s: key %.*s: %" PRIu64 " strings are more than the file holds", c->file->name, w, k->name.p, k->n);
+	}
+	if (k->elem_type >= FILE_TYPES)
+		return REFUSE(c, "%s: key %.*s: unknown value type %" PRId32, c->file->name, w, k->name.p, (int32_t)k->elem_type);
+	k->data = c->p;
+	return take_value(c, k->elem_type, k->n, (str){k->name.p, (size_t)w});
+}
+
+static sn_status take_tensor(struct cursor *c, file_tensor *t, uint64_t *offset)
+{
+	const char *file = c->file->name;
+	if (!take_string(c, &t->name) || !printable(t->name, MAX_TENSOR_NAME))
+		return REFUSE(c, "%s: tensor %zu has no usable name", file, c->file->n_tensors);
+	int w = (int)t->name.n;
+	if (!take(c, &t->n_dims, 4))
+		return cut_short(c, "a tensor's description");
+	if (t->n_dims < 1 || t->n_dims > 4)
+		return REFUSE(c, "%s: tensor %.*s: %u dimensions, expected 1 to 4", file, w, t->name.p, t->n_dims);
+	uint64_t n = 1;
+	for (uint32_t d = 0; d < 4; d++) {
+		t->ne[d] = 1;
+		if (d < t->n_dims && !take(c, &t->ne[d], 8))
+			return cut_short(c, "a tensor's description");
+		if (t->ne[d] == 0 || t->ne[d] > INT64_MAX || __builtin_mul_overflow(n, t->ne[d], &n) || n > INT64_MAX)
+			return REFUSE(c, "%s: tensor %.*s: dimension %u is %" PRId64, file, w, t->name.p, d, (int64_t)t->ne[d]);
+	}
+	if (!take(c, &t->type, 4) || !take(c, offset, 8))
+		return cut_short(c, "a tensor's description");
+	const storage_type *s = storage_type_find(t->type);
+	if (!s)
+		return REFUSE(c, "%s: tensor %.*s: unknown storage type %" PRId32, file, w, t->name.p, (int32_t)t->type);
+	if (t->ne[0] % s->block != 0)
+		return REFUSE(c, "%s: tensor %.*s: rows of %" PRIu64 " values are not whole %s blocks of %u", file, w, t->name.p, t->ne[0],
+		              s->name, s->block);
+	if (__builtin_mul_overflow(n / s->block, (uint64_t)s->block_bytes, &t->bytes))
+		return REFUSE(c, "%s: tensor %.*s: %" PRIu64 " values are too many", file, w, t->name.p, n);
+	return SN_OK;
+}
+
+static int by_key_name(const void *a, const void *b)
+{
+	const str *x = &((const file_key *)a)->name, *y = &((const file_key *)b)->name;
+	int d = memcmp(x->p, y->p, x->n < y->n ? x->n : y->n);
+	return d ? d : (x->n > y->n) - (x->n < y->n);
+}
+
+static int by_tensor_name(const void *a, const void *b)
+{
+	const str *x = &((const file_tensor *)a)->name, *y = &((const file_tensor *)b)->name;
+	int d = memcmp(x->p, y->p, x->n < y->n ? x->n : y->n);
+	return d ? d : (x->n > y->n) - (x->n < y->n);
+}
+
+static sn_status take_keys(struct cursor *c, uint64_t n)
+{
+	model_file *f = c->file;
+	if (n > left(c) / 13) /* the smallest key: length, one byte, type */
+		return REFUSE(c, "%s: %" PRIu64 " keys are more than the file holds", f->name, n);
+	f->keys = arena_array(f->mem, (size_t)n, sizeof *f->keys);
+	if (!f->keys)
+		return error_set(c->err, SN_ERR_NOMEM, "%s: no memory for %" PRIu64 " keys", f->name, n);
+	for (; f->n_keys < n; f->n_keys++) {
+		sn_status st = take_key(c, &f->keys[f->n_keys]);
+		if (st)
+			return st;
+	}
+	qsort(f->keys, f->n_keys, sizeof *f->keys, by_key_name);
+	for (size_t i = 1; i < f->n_keys; i++)
+		if (str_eq(f->keys[i - 1].name, f->keys[i].name))
+			return REFUSE(c, "%s: key %.*s stands twice", f->name, (int)f->keys[i].name.n, f->keys[i].name.p);
+	return SN_OK;
+}
+
+static sn_status alignment_of(struct cursor *c, uint64_t *alignment)
+{
+	const file_key *k = file_key_find(c->file, "general.alignment");
+	*alignment = DEFAULT_ALIGNMENT;
+	if (!k)
+		return SN_OK;
+	uint32_t v = 0;
+	if (k->type != FILE_U32)
+		return REFUSE(c, "%s: key general.alignment has type %u, expected u32", c->file->name, k->type);
+	memcpy(&v, k->data, 4);
+	if (v < 8 || (v & (v - 1)) || v > 1u << 20)
+		return REFUSE(c, "%s: key general.alignment: %u is not a power of two from 8 to 1048576", c->file->name, v);
+	*alignment = v;
+	return SN_OK;
+}
+
+/* Tensors follow each other in the data section, each padded to the alignment, as every writer lays them out: so none
+ * can overlap another or lie outside the file. */
+static sn_status take_tensors(struct cursor *c, uint64_t n)
+{
+	model_file *f = c->file;
+	if (n > left(c) / 33)
+		return REFUSE(c, "%s: %" PRIu64 " tensors are more than the file holds", f->name, n);
+	f->tensors = arena_array(f->mem, (size_t)n, sizeof *f->tensors);
+	uint64_t *offset = arena_array(f->mem, (size_t)n, sizeof *offset);
+	if (!f->tensors || !offset)
+		return error_set(c->err, SN_ERR_NOMEM, "%s: no memory for %" PRIu64 " tensors", f->name, n);
+	for (; f->n_tensors < n; f->n_tensors++) {
+		sn_status st = take_tensor(c, &f->tensors[f->n_tensors], &offset[f->n_tensors]);
+		if (st)
+			return st;
+	}
+	uint64_t alignment;
+	sn_status st = alignment_of(c, &alignment);
+	if (st)
+		return st;
+	size_t used = (size_t)(c->p - f->map), start = (used + alignment - 1) / alignment * alignment;
+	uint64_t room = start <= f->map_bytes ? f->map_bytes - start : 0, expected = 0;
+	for (size_t i = 0; i < n; i++) {
+		file_tensor *t = &f->tensors[i];
+		int w = (int)t->name.n;
+		if (offset[i] != expected)
+			return REFUSE(c, "%s: tensor %.*s: offset %" PRIu64 ", expected %" PRIu64, f->name, w, t->name.p, offset[i], expected);
+		if (t->bytes > room || expected > room - t->bytes)
+			return REFUSE(c, "%s: tensor %.*s: %" PRIu64 " bytes at offset %" PRIu64 " lie outside the file", f->name, w, t->name.p,
+			              t->bytes, offset[i]);
+		t->data = f->map + start + expected;
+		expected = (expected + t->bytes + alignment - 1) / alignment * alignment;
+	}
+	qsort(f->tensors, f->n_tensors, sizeof *f->tensors, by_tensor_name);
+	for (size_t i = 1; i < f->n_tensors; i++)
+		if (str_eq(f->tensors[i - 1].name, f->tensors[i].name))
+			return REFUSE(c, "%s: tensor %.*s stands twice", f->name, (int)f->tensors[i].name.n, f->tensors[i].name.p);
+	return SN_OK;
+}
+
+static sn_status parse(model_file *f, sn_error *err)
+{
+	struct cursor c = {f->map, f->map + f->map_bytes, f, err};
+	char magic[4];
+	uint64_t n_tensors, n_keys;
+	if (!take(&c, magic, 4) || memcmp(magic, "GGUF", 4) != 0)
+		return REFUSE(&c, "%s: not a GGUF file", f->name);
+	if (!take(&c, &f->version, 4))
+		return cut_short(&c, "its header");
+	if (f->version == 0x02000000 || f->version == 0x03000000)
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: a big-endian GGUF file", f->name);
+	if (f->version < 2 || f->version > 3)
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: GGUF version %u, expected 2 or 3", f->name, f->version);
+	if (!take(&c, &n_tensors, 8) || !take(&c, &n_keys, 8))
+		return cut_short(&c, "its header");
+	sn_status st = take_keys(&c, n_keys);
+	return st ? st : take_tensors(&c, n_tensors);
+}
+
+static void unmap(void *ctx)
+{
+	model_file *f = ctx;
+	if (f->map)
+		munmap((void *)f->map, f->map_bytes);
+}
+
+static sn_status map_file(model_file *f, const char *path, sn_error *err)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0)
+		return error_set(err, SN_ERR_NOT_FOUND, "%s: cannot be opened", f->name);
+	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 24) {
+		close(fd);
+		return error_set(err, SN_ERR_INVALID, "%s: not a GGUF file", f->name);
+	}
+	void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	close(fd);
+	if (map == MAP_FAILED)
+		return error_set(err, SN_ERR_NOMEM, "%s: cannot be mapped", f->name);
+	f->map = map;
+	f->map_bytes = (size_t)st.st_size;
+	return SN_OK;
+}
+
+sn_status model_file_open(model_file **out, const char *path, sn_error *err)
+{
+	arena *mem = arena_open(0);
+	model_file *f = mem ? arena_alloc(mem, sizeof *f) : NULL;
+	const char *slash = strrchr(path, '/');
+	if (f)
+		f->name = arena_strndup(mem, slash ? slash + 1 : path, strlen(slash ? slash + 1 : path));
+	if (!f || !f->name || arena_defer(mem, unmap, f) != 0) {
+		arena_close(&mem);
+		return error_set(err, SN_ERR_NOMEM, "no memory to open a model file");
+	}
+	f->mem = mem;
+	sn_status st = map_file(f, path, err);
+	if (!st)
+		st = parse(f, err);
+	if (st) {
+		arena_close(&mem);
+		return st;
+	}
+	*out = f;
+	return SN_OK;
+}

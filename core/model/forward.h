@@ -1,0 +1,49 @@
+/* forward.h - the one transformer forward pass: a batch of rows of any sequences, whatever phase each is in. */
+#ifndef SN_MODEL_FORWARD_H
+#define SN_MODEL_FORWARD_H
+
+#include "model/model.h"
+
+/* Rows of one sequence, contiguous in the batch. */
+typedef struct batch_seq {
+	uint32_t first, n_rows; /* in the batch */
+	uint32_t kv_first;      /* KV index of the first one; the others follow */
+	const kv_seq *kv;
+} batch_seq;
+
+typedef struct batch {
+	uint32_t n_rows, n_seqs, n_out;
+	const int32_t *ids;          /* [n_rows] token ids */
+	const void *const *media;    /* [n_rows] an embedding row in the KV type, or NULL: the token's embedding */
+	const uint32_t *positions;   /* [n_rows] */
+	const uint32_t *key_begin;   /* [n_rows] first key that the row sees */
+	const uint32_t *key_end;     /* [n_rows] one past the last: its own index + 1, or the end of its span */
+	const uint32_t *out_rows;    /* [n_out] rows whose logits are wanted */
+	const batch_seq *seqs;       /* [n_seqs] */
+} batch;
+
+/* Buffers for one batch at a time, sized for the largest model and batch. */
+typedef struct forward_buffers {
+	uint32_t max_rows, max_out;
+	float *x, *h;          /* [max_rows, n_embd] residual stream, normed */
+	float *q, *attn;       /* [max_rows, n_head * head_dim] */
+	float *kv;             /* [max_rows, n_kv_head * head_dim] */
+	float *gate, *up;      /* [max_rows, n_ffn] */
+	float *cos_sin;        /* [max_rows, n_rot] */
+	float *logits;         /* [max_out, n_vocab] */
+	float *out;            /* [max_out, n_embd] */
+	struct attn_task *tasks;
+	size_t n_tasks_cap;
+	size_t cols[10];       /* of each buffer above, in order, so far */
+	size_t bytes;
+} forward_buffers;
+
+/* Makes the buffers large enough for m as well. Not in a step. */
+sn_status forward_reserve(forward_buffers *b, const model *m, uint32_t max_rows, uint32_t max_out, sn_error *err);
+void forward_free(forward_buffers *b);
+
+/* Stores K and V of every row in its page, computes the rows, leaves logits [n_out, n_vocab] in fb->logits. The pages
+ * of all rows are there already. pages_at: the page pool's. */
+void forward(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, const batch *b);
+
+#endif

@@ -1,0 +1,332 @@
+#include "model/ops.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+
+enum {
+	SMALL = 1 << 15,   /* multiply-adds below which another thread does not pay */
+	ROWS_CHUNK = 128,  /* rows of one chunk of a large product */
+	COLS_CHUNK = 16,   /* columns are cut at multiples of this */
+	Q8_MIN_ROWS = 64   /* rows that the activation buffer always has room for */
+};
+
+sn_status ops_init(ops *o, pool *p, kn_isa isa_cap, sn_error *err)
+{
+	(void)err;
+	*o = (ops){.pool = p};
+	kn_isa best = kn_detect();
+	o->isa = isa_cap && isa_cap < best ? isa_cap : best;
+	kn_select(&o->k, o->isa);
+	return SN_OK;
+}
+
+void ops_fini(ops *o)
+{
+	free(o->q8);
+	*o = (ops){0};
+}
+
+static size_t chunks_of(size_t n, size_t size)
+{
+	return (n + size - 1) / size;
+}
+
+/* ---- linear ---- */
+
+struct linear {
+	ops *o;
+	kn_linear_fn *fn;
+	const weight *w;
+	kn_unary_fn *act;
+	float *y;
+	const void *x;
+	size_t ldy, ldx, x_bytes; /* x_bytes: one row of x */
+	size_t m, rows, cols, n_col_chunks;
+};
+
+static void linear_chunk(void *ctx, size_t chunk, size_t thread)
+{
+	struct linear *l = ctx;
+	(void)thread;
+	size_t r0 = chunk / l->n_col_chunks * l->rows, c0 = chunk % l->n_col_chunks * l->cols;
+	size_t m = l->m - r0 < l->rows ? l->m - r0 : l->rows, n = l->w->n_out - c0 < l->cols ? l->w->n_out - c0 : l->cols;
+	float *y = l->y + r0 * l->ldy + c0;
+	l->fn(y, l->ldy, (const uint8_t *)l->x + r0 * l->x_bytes, l->ldx, (const uint8_t *)l->w->data + c0 * l->w->stride,
+	      l->w->stride, l->w->bias ? l->w->bias + c0 : NULL, m, n, l->w->n_in);
+	if (l->act)
+		for (size_t r = 0; r < m; r++)
+			l->act(y + r * l->ldy, y + r * l->ldy, n);
+}
+
+static kn_unary_fn *act_fn(const ops *o, enum ops_act act)
+{
+	switch (act) {
+	case ACT_GELU_TANH: return o->k.gelu_tanh;
+	case ACT_GELU_ERF: return o->k.gelu_erf;
+	case ACT_GELU_QUICK: return o->k.gelu_quick;
+	case ACT_SILU: return o->k.silu;
+	default: return NULL;
+	}
+}
+
+static kn_linear_fn *linear_fn(const ops *o, kn_type type)
+{
+	switch (type) {
+	case KN_F16: return o->k.linear_f16;
+	case KN_BF16: return o->k.linear_bf16;
+	case KN_Q8_0: return o->k.linear_q8_0;
+	default: return o->k.linear_f32;
+	}
+}
+
+struct quantize {
+	ops *o;
+	const float *x;
+	size_t ldx, m, k;
+};
+
+static void quantize_chunk(void *ctx, size_t chunk, size_t thread)
+{
+	struct quantize *q = ctx;
+	(void)thread;
+	size_t r0 = chunk * 16, m = q->m - r0 < 16 ? q->m - r0 : 16, ld = q->k / KN_Q8_BLOCK;
+	q->o->k.quantize_q8_0(q->o->q8 + r0 * ld, ld, q->x + r0 * q->ldx, q->ldx, m, q->k);
+}
+
+static void linear_rows(ops *o, float *y, size_t ldy, const float *x, size_t ldx, size_t m, const weight *w, enum ops_act act)
+{
+	struct linear l = {.o = o, .fn = linear_fn(o, w->type), .w = w, .act = act_fn(o, act), .y = y, .x = x, .ldy = ldy,
+	                   .ldx = ldx, .x_bytes = ldx * sizeof(float), .m = m};
+	if (w->type == KN_Q8_0) {
+		struct quantize q = {o, x, ldx, m, w->n_in};
+		pool_run(o->pool, quantize_chunk, &q, chunks_of(m, 16));
+		l.x = o->q8;
+		l.ldx = w->n_in / KN_Q8_BLOCK;
+		l.x_bytes = l.ldx * sizeof(kn_q8_0);
+	}
+	size_t threads = pool_size(o->pool);
+	l.rows = m < ROWS_CHUNK ? m : ROWS_CHUNK;
+	l.cols = w->n_out;
+	if (threads > 1 && m * w->n_out * w->n_in > SMALL) {
+		l.cols = chunks_of(chunks_of(w->n_out, threads * 4), COLS_CHUNK) * COLS_CHUNK;
+		if (l.cols < 2 * COLS_CHUNK)
+			l.cols = 2 * COLS_CHUNK;
+		if (l.cols > w->n_out)
+			l.cols = w->n_out;
+	}
+	l.n_col_chunks = chunks_of(w->n_out, l.cols);
+	pool_run(o->pool, linear_chunk, &l, l.n_col_chunks * chunks_of(m, l.rows));
+}
+
+void ops_linear(ops *o, float *y, size_t ldy, const float *x, size_t ldx, size_t m, const weight *w, enum ops_act act)
+{
+	size_t step = w->type == KN_Q8_0 ? o->q8_blocks / (w->n_in / KN_Q8_BLOCK) : m;
+	for (size_t r = 0; r < m; r += step)
+		linear_rows(o, y + r * ldy, ldy, x + r * ldx, ldx, m - r < step ? m - r : step, w, act);
+}
+
+sn_status ops_reserve(ops *o, size_t n_in, sn_error *err)
+{
+	size_t blocks = n_in / KN_Q8_BLOCK * Q8_MIN_ROWS;
+	if (blocks <= o->q8_blocks)
+		return SN_OK;
+	kn_q8_0 *q8 = realloc(o->q8, blocks * sizeof *q8);
+	if (!q8)
+		return error_set(err, SN_ERR_NOMEM, "no memory for activations of %zu values", n_in);
+	o->q8 = q8;
+	o->q8_blocks = blocks;
+	return SN_OK;
+}
+
+/* ---- row-wise ---- */
+
+struct norm {
+	ops *o;
+	float *y;
+	const float *x, *w, *b;
+	size_t ldy, ldx, m, k, rows;
+	float eps;
+};
+
+static void norm_chunk(void *ctx, size_t chunk, size_t thread)
+{
+	struct norm *n = ctx;
+	(void)thread;
+	size_t r0 = chunk * n->rows, m = n->m - r0 < n->rows ? n->m - r0 : n->rows;
+	float *y = n->y + r0 * n->ldy;
+	const float *x = n->x + r0 * n->ldx;
+	if (n->b)
+		n->o->k.layer_norm(y, n->ldy, x, n->ldx, n->w, n->b, n->eps, m, n->k);
+	else
+		n->o->k.rms_norm(y, n->ldy, x, n->ldx, n->w, n->eps, m, n->k);
+}
+
+static size_t rows_per_chunk(size_t m, size_t k)
+{
+	size_t rows = SMALL / (k ? k : 1) + 1;
+	return rows < m ? rows : m;
+}
+
+static void norm_run(struct norm *n)
+{
+	n->rows = rows_per_chunk(n->m, n->k);
+	pool_run(n->o->pool, norm_chunk, n, chunks_of(n->m, n->rows));
+}
+
+void ops_rms_norm(ops *o, float *y, size_t ldy, const float *x, size_t ldx, const float *w, float eps, size_t m, size_t k)
+{
+	norm_run(&(struct norm){.o = o, .y = y, .x = x, .w = w, .ldy = ldy, .ldx = ldx, .m = m, .k = k, .eps = eps});
+}
+
+void ops_layer_norm(ops *o, float *y, size_t ldy, const float *x, size_t ldx, const float *w, const float *b, float eps, size_t m,
+                    size_t k)
+{
+	norm_run(&(struct norm){.o = o, .y = y, .x = x, .w = w, .b = b, .ldy = ldy, .ldx = ldx, .m = m, .k = k, .eps = eps});
+}
+
+struct rowwise {
+	ops *o;
+	float *y;
+	const float *a, *b;
+	size_t ldy, lda, ldb, m, n, rows;
+	enum ops_act act;
+};
+
+static void add_chunk(void *ctx, size_t chunk, size_t thread)
+{
+	struct rowwise *w = ctx;
+	(void)thread;
+	for (size_t r = chunk * w->rows; r < w->m && r < (chunk + 1) * w->rows; r++)
+		w->o->k.add(w->y + r * w->ldy, w->a + r * w->lda, w->b + r * w->ldb, w->n);
+}
+
+void ops_add(ops *o, float *y, size_t ldy, const float *a, size_t lda, const float *b, size_t ldb, size_t m, size_t n)
+{
+	struct rowwise w = {o, y, a, b, ldy, lda, ldb, m, n, rows_per_chunk(m, n), ACT_NONE};
+	pool_run(o->pool, add_chunk, &w, chunks_of(m, w.rows));
+}
+
+static void gate_chunk(void *ctx, size_t chunk, size_t thread)
+{
+	struct rowwise *w = ctx;
+	(void)thread;
+	kn_binary_fn *fn = w->act == ACT_GELU_TANH ? w->o->k.gelu_tanh_mul : w->o->k.silu_mul;
+	for (size_t r = chunk * w->rows; r < w->m && r < (chunk + 1) * w->rows; r++)
+		fn(w->y + r * w->n, w->a + r * w->n, w->b + r * w->n, w->n);
+}
+
+void ops_gate(ops *o, float *gate, const float *up, size_t m, size_t n, enum ops_act act)
+{
+	struct rowwise w = {o, gate, gate, up, n, n, n, m, n, rows_per_chunk(m, n), act};
+	pool_run(o->pool, gate_chunk, &w, chunks_of(m, w.rows));
+}
+
+/* ---- attention without pages ---- */
+
+struct dense {
+	ops *o;
+	float *out;
+	const float *q, *k, *v;
+	size_t ldo, ldq, ldk, ldv, m, n, n_head, head_dim, rows;
+	float scale;
+};
+
+static void dense_chunk(void *ctx, size_t chunk, size_t thread)
+{
+	struct dense *d = ctx;
+	(void)thread;
+	size_t h = chunk % d->n_head * d->head_dim, r0 = chunk / d->n_head * d->rows;
+	size_t m = d->m - r0 < d->rows ? d->m - r0 : d->rows;
+	d->o->k.attn_dense(d->out + r0 * d->ldo + h, d->ldo, d->q + r0 * d->ldq + h, d->ldq, d->k + h, d->ldk, d->v + h, d->ldv, m,
+	                   d->n, d->head_dim, d->scale);
+}
+
+void ops_attention(ops *o, float *out, size_t ldo, const float *q, size_t ldq, const float *k, size_t ldk, const float *v,
+                   size_t ldv, size_t m, size_t n, size_t n_head, size_t head_dim, float scale)
+{
+	struct dense d = {o, out, q, k, v, ldo, ldq, ldk, ldv, m, n, n_head, head_dim, m < 32 ? m : 32, scale};
+	pool_run(o->pool, dense_chunk, &d, n_head * chunks_of(m, d.rows));
+}
+
+/* ---- binding ---- */
+
+static bool computable(uint32_t type)
+{
+	return type == KN_F32 || type == KN_F16 || type == KN_BF16 || type == KN_Q8_0;
+}
+
+static sn_status find(const file_tensor **out, const model_file *f, const char *name, sn_error *err)
+{
+	const file_tensor *t = file_tensor_find(f, name);
+	if (!t)
+		return error_set(err, SN_ERR_INVALID, "%s: tensor %s is missing", f->name, name);
+	if (!computable(t->type))
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: tensor %s: storage type %s is not supported (F32, F16, BF16, Q8_0 are)",
+		                 f->name, name, storage_type_find(t->type)->name);
+	*out = t;
+	return SN_OK;
+}
+
+static void to_floats(float *y, const void *x, uint32_t type, size_t n)
+{
+	kn_table ref; /* conversion is exact: any variant gives the same */
+	kn_select(&ref, KN_ISA_REF);
+	switch (type) {
+	case KN_F16: ref.load_f16(y, x, n); break;
+	case KN_BF16: ref.load_bf16(y, x, n); break;
+	case KN_Q8_0: ref.load_q8_0(y, x, n); break;
+	default: memcpy(y, x, n * sizeof *y);
+	}
+}
+
+sn_status vector_bind(const float **out, const model_file *f, arena *mem, const char *name, size_t n, sn_error *err)
+{
+	const file_tensor *t;
+	sn_status st = find(&t, f, name, err);
+	if (st)
+		return st;
+	uint64_t have = t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3];
+	if (have != n)
+		return error_set(err, SN_ERR_INVALID, "%s: tensor %s: %llu values, expected %zu", f->name, name, (unsigned long long)have, n);
+	float *v = arena_array(mem, n, sizeof *v);
+	if (!v)
+		return error_set(err, SN_ERR_NOMEM, "%s: tensor %s: no memory for it", f->name, name);
+	to_floats(v, t->data, t->type, n);
+	*out = v;
+	return SN_OK;
+}
+
+sn_status weight_bind(weight *w, const model_file *f, arena *mem, const char *name, const char *bias, size_t n_out, size_t n_in,
+                      sn_error *err)
+{
+	const file_tensor *t;
+	sn_status st = find(&t, f, name, err);
+	if (st)
+		return st;
+	/* ne[] is fastest first: the outermost dimension counts the outputs, all others together the inputs. */
+	uint64_t outs = t->ne[t->n_dims - 1], ins = 1;
+	for (uint32_t d = 0; d + 1 < t->n_dims; d++)
+		ins *= t->ne[d];
+	if (outs != n_out || ins != n_in)
+		return error_set(err, SN_ERR_INVALID, "%s: tensor %s: shape [%llu, %llu], expected [%zu, %zu]", f->name, name,
+		                 (unsigned long long)outs, (unsigned long long)ins, n_out, n_in);
+	size_t stride = kn_row_bytes((kn_type)t->type, n_in);
+	if (stride == 0 || t->ne[0] % storage_type_find(t->type)->block)
+		return error_set(err, SN_ERR_INVALID, "%s: tensor %s: rows of %zu values are not whole %s blocks", f->name, name, n_in,
+		                 storage_type_find(t->type)->name);
+	*w = (weight){.data = t->data, .type = (kn_type)t->type, .stride = stride, .n_out = n_out, .n_in = n_in};
+	return bias ? vector_bind(&w->bias, f, mem, bias, n_out, err) : SN_OK;
+}
+
+void weight_row(const ops *o, const weight *w, size_t row, float *out)
+{
+	const uint8_t *p = (const uint8_t *)w->data + row * w->stride;
+	switch (w->type) {
+	case KN_F16: o->k.load_f16(out, p, w->n_in); break;
+	case KN_BF16: o->k.load_bf16(out, p, w->n_in); break;
+	case KN_Q8_0: o->k.load_q8_0(out, p, w->n_in); break;
+	default: memcpy(out, p, w->n_in * sizeof *out);
+	}
+}

@@ -1,0 +1,58 @@
+/* ops.h - tensor-level arithmetic: shapes and types were checked when weights were bound; here the work is cut into
+ * chunks for the compute threads and the kernels' pointers are called. Splits never touch k, so results do not depend on
+ * them. Engine thread only. */
+#ifndef SN_MODEL_OPS_H
+#define SN_MODEL_OPS_H
+
+#include "base/pool.h"
+#include "formats/model_file.h"
+#include "kernels.h"
+
+/* y = x W^T + b. The matrix stays in the mapped file. */
+typedef struct weight {
+	const void *data;  /* [n_out] rows of `stride` bytes */
+	kn_type type;
+	size_t stride;
+	size_t n_out, n_in;
+	const float *bias; /* [n_out] or NULL */
+} weight;
+
+typedef struct ops {
+	kn_table k;
+	kn_isa isa;
+	pool *pool;
+	kn_q8_0 *q8;      /* [q8_blocks] activations of one product */
+	size_t q8_blocks;
+} ops;
+
+/* isa_cap 0: the best there is. */
+sn_status ops_init(ops *o, pool *p, kn_isa isa_cap, sn_error *err);
+void ops_fini(ops *o);
+/* Makes room for products of at least a few rows of n_in; called when weights are bound, never in a step. */
+sn_status ops_reserve(ops *o, size_t n_in, sn_error *err);
+
+enum ops_act { ACT_NONE, ACT_GELU_TANH, ACT_GELU_ERF, ACT_GELU_QUICK, ACT_SILU };
+
+/* y [m, ldy], x [m, ldx]; y and x do not overlap. */
+void ops_linear(ops *o, float *y, size_t ldy, const float *x, size_t ldx, size_t m, const weight *w, enum ops_act act);
+void ops_rms_norm(ops *o, float *y, size_t ldy, const float *x, size_t ldx, const float *w, float eps, size_t m, size_t k);
+void ops_layer_norm(ops *o, float *y, size_t ldy, const float *x, size_t ldx, const float *w, const float *b, float eps,
+                    size_t m, size_t k);
+/* y[m, n] = a + b. */
+void ops_add(ops *o, float *y, size_t ldy, const float *a, size_t lda, const float *b, size_t ldb, size_t m, size_t n);
+/* gate = act(gate) * up over [m, n], contiguous. */
+void ops_gate(ops *o, float *gate, const float *up, size_t m, size_t n, enum ops_act act);
+/* Every row of q sees every row of k and v; heads side by side. */
+void ops_attention(ops *o, float *out, size_t ldo, const float *q, size_t ldq, const float *k, size_t ldk, const float *v,
+                   size_t ldv, size_t m, size_t n, size_t n_head, size_t head_dim, float scale);
+
+/* Binds tensor `name` [n_out, n_in] of the file (dimensions past the first are flattened), with a bias tensor or NULL. A
+ * bias, or a norm's vector, that is not F32 is converted into mem. A refusal names file and tensor. */
+sn_status weight_bind(weight *w, const model_file *f, arena *mem, const char *name, const char *bias, size_t n_out, size_t n_in,
+                      sn_error *err);
+/* A small tensor of n values as floats. */
+sn_status vector_bind(const float **out, const model_file *f, arena *mem, const char *name, size_t n, sn_error *err);
+/* Row `row` of w as floats. */
+void weight_row(const ops *o, const weight *w, size_t row, float *out);
+
+#endif

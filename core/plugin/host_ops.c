@@ -1,0 +1,185 @@
+/* sn.host.ops/1 on the CPU: shape checks, then core/model/ops. Work is done when a call returns. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "plugin/host.h"
+
+struct sn_ops_ctx {
+	ops *o;
+	size_t left;    /* bytes of the budget */
+	void **blocks;  /* [n_blocks] */
+	size_t n_blocks;
+};
+
+enum { MAX_BLOCKS = 256 };
+
+sn_status ops_ctx_open(sn_ops_ctx **out, ops *o, size_t budget, sn_error *err)
+{
+	sn_ops_ctx *c = calloc(1, sizeof *c);
+	if (c)
+		c->blocks = calloc(MAX_BLOCKS, sizeof *c->blocks);
+	if (!c || !c->blocks) {
+		free(c);
+		return error_set(err, SN_ERR_NOMEM, "no memory for a job");
+	}
+	c->o = o;
+	c->left = budget;
+	*out = c;
+	return SN_OK;
+}
+
+void ops_ctx_close(sn_ops_ctx **ctx)
+{
+	if (!*ctx)
+		return;
+	for (size_t i = 0; i < (*ctx)->n_blocks; i++)
+		free((*ctx)->blocks[i]);
+	free((*ctx)->blocks);
+	free(*ctx);
+	*ctx = NULL;
+}
+
+static float *at(const sn_tensor *t)
+{
+	return t->data;
+}
+
+static bool matrix(const sn_tensor *t)
+{
+	return t->data && t->type == SN_TYPE_F32 && t->n_dims == 2 && t->stride[1] == 1 && t->stride[0] >= t->shape[1];
+}
+
+static sn_rc bad_shape(sn_fault *fault, const char *op)
+{
+	return host_fault(fault, SN_RC_INTERNAL, SN_BLAME_PLUGIN, "%s: the shapes of its tensors do not fit", op);
+}
+
+static sn_rc alloc(sn_ops_ctx *c, uint64_t rows, uint64_t cols, sn_tensor *out, sn_fault *fault)
+{
+	uint64_t n;
+	if (!rows || !cols || __builtin_mul_overflow(rows, cols, &n) || __builtin_mul_overflow(n, 4u, &n) || n > c->left ||
+	    c->n_blocks == MAX_BLOCKS)
+		return host_fault(fault, SN_RC_NOMEM, SN_BLAME_PLUGIN, "a job asked for more memory than it had declared");
+	void *p = aligned_alloc(64, (n + 63) / 64 * 64);
+	if (!p)
+		return host_fault(fault, SN_RC_NOMEM, SN_BLAME_RESOURCE, "no memory for a job");
+	c->left -= n;
+	c->blocks[c->n_blocks++] = p;
+	*out = (sn_tensor){.data = p, .type = SN_TYPE_F32, .n_dims = 2, .shape = {rows, cols, 1, 1}, .stride = {cols, 1, 1, 1}};
+	return SN_RC_OK;
+}
+
+/* A view outside the tensor gets no data: the op that meets it refuses. */
+static sn_tensor rows(const sn_tensor *t, uint64_t first, uint64_t n)
+{
+	sn_tensor v = *t;
+	bool inside = t->data && n && first <= t->shape[0] && n <= t->shape[0] - first;
+	v.data = inside ? at(t) + first * t->stride[0] : NULL;
+	v.shape[0] = n;
+	return v;
+}
+
+static sn_tensor cols(const sn_tensor *t, uint64_t first, uint64_t n)
+{
+	sn_tensor v = *t;
+	bool inside = t->data && n && first <= t->shape[1] && n <= t->shape[1] - first;
+	v.data = inside ? at(t) + first : NULL;
+	v.shape[1] = n;
+	return v;
+}
+
+static sn_rc write_tensor(sn_ops_ctx *c, const sn_tensor *t, const float *src, sn_fault *fault)
+{
+	(void)c;
+	if (!matrix(t))
+		return bad_shape(fault, "write");
+	for (uint64_t r = 0; r < t->shape[0]; r++)
+		memcpy(at(t) + r * t->stride[0], src + r * t->shape[1], t->shape[1] * sizeof *src);
+	return SN_RC_OK;
+}
+
+static sn_rc read_tensor(sn_ops_ctx *c, const sn_tensor *t, float *dst, sn_fault *fault)
+{
+	(void)c;
+	if (!matrix(t))
+		return bad_shape(fault, "read");
+	for (uint64_t r = 0; r < t->shape[0]; r++)
+		memcpy(dst + r * t->shape[1], at(t) + r * t->stride[0], t->shape[1] * sizeof *dst);
+	return SN_RC_OK;
+}
+
+static sn_rc op_linear(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, const sn_weight *w, int32_t act, sn_fault *fault)
+{
+	static const enum ops_act acts[] = {ACT_NONE, ACT_GELU_TANH, ACT_GELU_ERF, ACT_GELU_QUICK, ACT_SILU};
+	if (!matrix(y) || !matrix(x) || y->shape[0] != x->shape[0] || y->shape[1] != w->w.n_out || x->shape[1] != w->w.n_in ||
+	    act < 0 || act >= (int32_t)(sizeof acts / sizeof *acts))
+		return bad_shape(fault, "linear");
+	ops_linear(c->o, at(y), y->stride[0], at(x), x->stride[0], x->shape[0], &w->w, acts[act]);
+	return SN_RC_OK;
+}
+
+static bool same_shape(const sn_tensor *a, const sn_tensor *b)
+{
+	return matrix(a) && matrix(b) && a->shape[0] == b->shape[0] && a->shape[1] == b->shape[1];
+}
+
+static bool vector_of(const sn_tensor *v, uint64_t n)
+{
+	return matrix(v) && v->shape[0] == 1 && v->shape[1] == n;
+}
+
+static sn_rc op_layer_norm(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, const sn_tensor *w, const sn_tensor *b, float eps,
+                           sn_fault *fault)
+{
+	if (!same_shape(y, x) || !vector_of(w, x->shape[1]) || !vector_of(b, x->shape[1]))
+		return bad_shape(fault, "layer_norm");
+	ops_layer_norm(c->o, at(y), y->stride[0], at(x), x->stride[0], at(w), at(b), eps, x->shape[0], x->shape[1]);
+	return SN_RC_OK;
+}
+
+static sn_rc op_rms_norm(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, const sn_tensor *w, float eps, sn_fault *fault)
+{
+	if (!same_shape(y, x) || !vector_of(w, x->shape[1]))
+		return bad_shape(fault, "rms_norm");
+	ops_rms_norm(c->o, at(y), y->stride[0], at(x), x->stride[0], at(w), eps, x->shape[0], x->shape[1]);
+	return SN_RC_OK;
+}
+
+static sn_rc op_add(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *a, const sn_tensor *b, sn_fault *fault)
+{
+	if (!same_shape(y, a) || !same_shape(a, b))
+		return bad_shape(fault, "add");
+	ops_add(c->o, at(y), y->stride[0], at(a), a->stride[0], at(b), b->stride[0], a->shape[0], a->shape[1]);
+	return SN_RC_OK;
+}
+
+static sn_rc op_attention(sn_ops_ctx *c, const sn_tensor *out, const sn_tensor *q, const sn_tensor *k, const sn_tensor *v,
+                          uint32_t n_head, float scale, sn_fault *fault)
+{
+	if (!same_shape(out, q) || !same_shape(k, v) || q->shape[1] != k->shape[1] || !n_head || q->shape[1] % n_head)
+		return bad_shape(fault, "attention");
+	ops_attention(c->o, at(out), out->stride[0], at(q), q->stride[0], at(k), k->stride[0], at(v), v->stride[0], q->shape[0],
+	              k->shape[0], n_head, q->shape[1] / n_head, scale);
+	return SN_RC_OK;
+}
+
+static sn_rc op_pixel_shuffle(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, uint32_t h, uint32_t w, uint32_t s,
+                              sn_fault *fault)
+{
+	(void)c;
+	if (!matrix(y) || !matrix(x) || !h || !w || !s || h % s || w % s || x->shape[0] != (uint64_t)h * w ||
+	    y->shape[0] != (uint64_t)(h / s) * (w / s) || y->shape[1] != (uint64_t)s * s * x->shape[1])
+		return bad_shape(fault, "pixel_shuffle");
+	for (uint32_t r = 0; r < h; r++)
+		for (uint32_t q = 0; q < w; q++)
+			memcpy(at(y) + (uint64_t)(r / s * (w / s) + q / s) * y->stride[0] + (uint64_t)(r % s * s + q % s) * x->shape[1],
+			       at(x) + ((uint64_t)r * w + q) * x->stride[0], x->shape[1] * sizeof(float));
+	return SN_RC_OK;
+}
+
+const sn_host_ops host_ops = {
+    .size = sizeof host_ops, .alloc = alloc, .rows = rows, .cols = cols, .write = write_tensor, .read = read_tensor,
+    .linear = op_linear, .layer_norm = op_layer_norm, .rms_norm = op_rms_norm, .add = op_add, .attention = op_attention,
+    .pixel_shuffle = op_pixel_shuffle,
+};

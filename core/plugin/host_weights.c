@@ -1,0 +1,78 @@
+/* sn.host.weights/1 over a mapped model file. */
+#include <string.h>
+
+#include "base/error.h"
+#include "plugin/host.h"
+
+static bool get_u32(const sn_model *m, const char *key, uint32_t *out)
+{
+	return file_u32(m->file, key, out);
+}
+
+static bool get_f32(const sn_model *m, const char *key, float *out)
+{
+	return file_f32(m->file, key, out);
+}
+
+static bool get_bool(const sn_model *m, const char *key, bool *out)
+{
+	return file_bool(m->file, key, out);
+}
+
+static const char *get_str(const sn_model *m, const char *key)
+{
+	str s;
+	return file_str(m->file, key, &s) ? arena_strndup(m->mem, s.p, s.n) : NULL;
+}
+
+static uint32_t get_f32_array(const sn_model *m, const char *key, float *out, uint32_t cap)
+{
+	const file_key *k = file_key_find(m->file, key);
+	if (!k || k->type != FILE_ARRAY || k->elem_type == FILE_STRING || k->n > UINT32_MAX)
+		return 0;
+	for (uint32_t i = 0; i < k->n && i < cap; i++)
+		out[i] = (float)file_number(k, i);
+	return (uint32_t)k->n;
+}
+
+static sn_rc to_fault(sn_status st, const sn_error *err, sn_fault *fault)
+{
+	if (st == SN_OK)
+		return SN_RC_OK;
+	sn_rc rc = st == SN_ERR_NOMEM ? SN_RC_NOMEM : st == SN_ERR_UNSUPPORTED ? SN_RC_UNSUPPORTED : SN_RC_INVALID;
+	const char *colon = strstr(err->text, ": "); /* the file's name is put back by whoever loads the plugin */
+	return host_fault(fault, rc, st == SN_ERR_NOMEM ? SN_BLAME_RESOURCE : SN_BLAME_INPUT, "%s", colon ? colon + 2 : err->text);
+}
+
+static sn_rc linear(const sn_model *m, const char *name, const char *bias, uint64_t n_out, uint64_t n_in, const sn_weight **out,
+                    sn_fault *fault)
+{
+	sn_error err = {0};
+	struct sn_weight *w = arena_alloc(m->mem, sizeof *w);
+	if (!w)
+		return host_fault(fault, SN_RC_NOMEM, SN_BLAME_RESOURCE, "no memory for tensor %s", name);
+	sn_status st = weight_bind(&w->w, m->file, m->mem, name, bias, n_out, n_in, &err);
+	if (!st && w->w.type == KN_Q8_0)
+		st = ops_reserve(m->o, n_in, &err);
+	*out = w;
+	return to_fault(st, &err, fault);
+}
+
+static sn_rc tensor(const sn_model *m, const char *name, uint64_t n_rows, uint64_t n, sn_tensor *out, sn_fault *fault)
+{
+	sn_error err = {0};
+	const float *v = NULL;
+	uint64_t rows = n_rows ? n_rows : 1, total;
+	if (__builtin_mul_overflow(rows, n, &total))
+		return host_fault(fault, SN_RC_INVALID, SN_BLAME_INPUT, "tensor %s: its expected size overflows", name);
+	sn_status st = vector_bind(&v, m->file, m->mem, name, total, &err);
+	if (st)
+		return to_fault(st, &err, fault);
+	*out = (sn_tensor){.data = (void *)(uintptr_t)v, .type = SN_TYPE_F32, .n_dims = 2, .shape = {rows, n, 1, 1}, .stride = {n, 1, 1, 1}};
+	return SN_RC_OK;
+}
+
+const sn_host_weights host_weights = {
+    .size = sizeof host_weights, .get_u32 = get_u32, .get_f32 = get_f32, .get_bool = get_bool, .get_str = get_str,
+    .get_f32_array = get_f32_array, .linear = linear, .tensor = tensor,
+};

@@ -1,0 +1,39 @@
+/* cpu.h - the list of families, and with it every CPU variant's prototype. Private to kernels/.
+ *
+ * A family is added in three places: its member of kn_table, its line here, and the files that define its variants.
+ * table.c turns the same list into dispatch rows. */
+#ifndef KN_CPU_H
+#define KN_CPU_H
+
+#include "kernels.h"
+
+#define KN_FAMILIES(X) \
+	X(kn_linear_fn, linear_f32) \
+	X(kn_linear_fn, linear_f16) \
+	X(kn_linear_fn, linear_bf16) \
+	X(kn_linear_fn, linear_q8_0) \
+	X(kn_quantize_fn, quantize_q8_0) \
+	X(kn_rms_norm_fn, rms_norm) \
+	X(kn_layer_norm_fn, layer_norm) \
+	X(kn_rope_fn, rope) \
+	X(kn_attn_paged_fn, attn_paged_f32) \
+	X(kn_attn_paged_fn, attn_paged_f16) \
+	X(kn_attn_dense_fn, attn_dense) \
+	X(kn_unary_fn, gelu_tanh) \
+	X(kn_unary_fn, gelu_erf) \
+	X(kn_unary_fn, gelu_quick) \
+	X(kn_unary_fn, silu) \
+	X(kn_binary_fn, silu_mul) \
+	X(kn_binary_fn, gelu_tanh_mul) \
+	X(kn_binary_fn, add) \
+	X(kn_load_fn, load_f16) \
+	X(kn_load_fn, load_bf16) \
+	X(kn_load_fn, load_q8_0) \
+	X(kn_store_fn, store_f16) \
+	X(kn_store_fn, store_bf16)
+
+#define KN_DECLARE(type, family) type kn_##family##_ref, kn_##family##_avx2, kn_##family##_avx512;
+KN_FAMILIES(KN_DECLARE)
+#undef KN_DECLARE
+
+#endif

@@ -1,0 +1,121 @@
+/* kernels.h - arithmetic on pointers, sizes and strides; the one public header of this room.
+ *
+ * Every family's signature is declared once, here, and shared by the plain C reference, the ISA variants, the checker
+ * (tests/kernels) and the callers. kn_select() fills a kn_table with the most specific row that this machine has.
+ *
+ * The bit-for-bit rule: what a row of the output becomes depends on that row's inputs and on the table's variant, never
+ * on how many rows are computed in the call, on which rows, or on how the caller splits n among threads. So each output
+ * element has ONE order of accumulation along k (fixed number of accumulators, fixed join tree) in the one-row and the
+ * tiled path of a variant alike, and attention walks key tiles that sit at absolute multiples of KN_KEY_TILE.
+ * Variants may differ from each other within the documented error.
+ *
+ * NaN in, NaN out: in linear, norms, activations and attention a NaN reaches every output that depends on it.
+ * Threads: every function is re-entrant and touches only its arguments. No allocation, no errors: callers check sizes.
+ * Stack: up to 128 KiB (attention).
+ * Pointers need no alignment beyond their element type's. ld* are distances between rows in elements (floats).
+ */
+#ifndef KN_KERNELS_H
+#define KN_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { KN_KEY_TILE = 16, KN_Q8_BLOCK = 32 };
+
+/* Storage types; the numbers are GGUF's. */
+typedef enum kn_type { KN_F32 = 0, KN_F16 = 1, KN_Q8_0 = 8, KN_BF16 = 30 } kn_type;
+
+/* Q8_0 block: 32 values v[i] = d * q[i]. Also the form of quantised activations. 34 bytes, no padding. */
+typedef struct kn_q8_0 { uint16_t d; /* f16 */ int8_t q[KN_Q8_BLOCK]; } kn_q8_0;
+
+/* Bytes of k values of a type stored in a row; 0 if the type is unknown or k is not a multiple of its block. */
+size_t kn_row_bytes(kn_type type, size_t k);
+
+/* y[m,n] = sum_k x[m,k] * w[n,k] (+ bias[n]).
+ * x: f32 [m, ldx] for F32/F16/BF16 weights; for Q8_0 weights: kn_q8_0 rows [m, k/32] made by quantize_q8_0, ldx in blocks.
+ * w: [n] rows of kn_row_bytes(type, k) bytes, w_stride bytes apart. bias: [n] f32 or NULL. y: [m, ldy] f32.
+ * Accumulation in f32. Any m, n, k >= 1 (k % 32 == 0 for Q8_0); tails are handled. */
+typedef void kn_linear_fn(float *y, size_t ldy, const void *x, size_t ldx, const void *w, size_t w_stride,
+                          const float *bias, size_t m, size_t n, size_t k);
+
+/* Each of m rows of k floats -> k/32 blocks; d = max|x|/127, q = x * (1/d) rounded half away from zero, so never -128.
+ * A NaN or infinity in a block, or a value past 127 * 65504, makes d NaN or infinite: products with the block are NaN.
+ * Equal in all variants, bit for bit; so are linear_q8_0, rope and the storage conversions. */
+typedef void kn_quantize_fn(kn_q8_0 *y, size_t ldy, const float *x, size_t ldx, size_t m, size_t k);
+
+/* y = x * rsqrt(mean(x^2) + eps) * w, per row of k. y may be x. */
+typedef void kn_rms_norm_fn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, float eps, size_t m, size_t k);
+/* y = (x - mean) * rsqrt(var + eps) * w + b, per row of k; w and b: [k]. y may be x. */
+typedef void kn_layer_norm_fn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, const float *b, float eps,
+                              size_t m, size_t k);
+
+/* Rotary embedding in place. x: [m, ldx] holding n_head heads of head_dim; the first n_rot (even) channels of each rotate.
+ * cos_sin: [m][n_rot] = cos of the n_rot/2 angles, then their sines. neox: pairs (i, i + n_rot/2), else (2i, 2i + 1). */
+typedef void kn_rope_fn(float *x, size_t ldx, const float *cos_sin, size_t m, size_t n_head, size_t head_dim, size_t n_rot,
+                        int neox);
+
+/* Attention of n_rows query rows of ONE sequence over ONE kv head's paged K and V. Group of n_group query heads.
+ *   q, out: row r at + r * ld, heads of the group head_dim apart
+ *   key j (absolute) lives in block b = j / block_tokens at slot t = j % block_tokens:
+ *     K: arena + pages[b] * page_bytes + k_offset + t * token_bytes ; V likewise with v_offset
+ *   row r sees keys key_begin[r] <= j < key_end[r] (never empty)
+ *   p = softmax(scale * q.k), softcap > 0: scores become softcap * tanh(score / softcap)
+ * A row never meets a key outside its range: what memory holds there, NaN included, does not matter.
+ * head_dim <= 512. block_tokens is a multiple of KN_KEY_TILE. Tiles sit at absolute multiples of KN_KEY_TILE; softmax is online over tiles. */
+typedef struct kn_attn_paged_args {
+	float *out;
+	const float *q;
+	size_t ld_out, ld_q;
+	size_t n_rows, n_group, head_dim;
+	const uint8_t *arena;
+	size_t page_bytes;
+	const uint32_t *pages;
+	size_t block_tokens, token_bytes, k_offset, v_offset;
+	const uint32_t *key_begin, *key_end;
+	float scale, softcap;
+} kn_attn_paged_args;
+typedef void kn_attn_paged_fn(const kn_attn_paged_args *args);
+
+/* Dense attention of m query rows over n keys of one head (encoders; every row sees every key).
+ * q: [m, ldq], k: [n, ldk], v: [n, ldv], out: [m, ldo]; all f32, head_dim wide. Online softmax over key tiles of KN_KEY_TILE. */
+typedef void kn_attn_dense_fn(float *out, size_t ldo, const float *q, size_t ldq, const float *k, size_t ldk, const float *v,
+                              size_t ldv, size_t m, size_t n, size_t head_dim, float scale);
+
+/* Elementwise over n values. y may be x (and a). */
+typedef void kn_unary_fn(float *y, const float *x, size_t n);
+typedef void kn_binary_fn(float *y, const float *a, const float *b, size_t n);
+
+/* Storage conversion of n values; for f16 and bf16 round to nearest even. */
+typedef void kn_load_fn(float *y, const void *x, size_t n);
+typedef void kn_store_fn(void *y, const float *x, size_t n);
+
+/* One variant per family. Names say what won: "avx512", "avx2", "ref". */
+typedef struct kn_table {
+	kn_linear_fn *linear_f32, *linear_f16, *linear_bf16, *linear_q8_0;
+	kn_quantize_fn *quantize_q8_0;
+	kn_rms_norm_fn *rms_norm;
+	kn_layer_norm_fn *layer_norm;
+	kn_rope_fn *rope;
+	kn_attn_paged_fn *attn_paged_f32, *attn_paged_f16;
+	kn_attn_dense_fn *attn_dense;
+	kn_unary_fn *gelu_tanh, *gelu_erf, *gelu_quick, *silu;
+	kn_binary_fn *silu_mul;      /* silu(a) * b */
+	kn_binary_fn *gelu_tanh_mul; /* gelu_tanh(a) * b */
+	kn_binary_fn *add;
+	kn_load_fn *load_f16, *load_bf16, *load_q8_0;
+	kn_store_fn *store_f16, *store_bf16;
+} kn_table;
+
+typedef enum kn_isa { KN_ISA_REF = 1, KN_ISA_AVX2 = 2, KN_ISA_AVX512 = 3 } kn_isa;
+
+/* What this machine and operating system can run. */
+kn_isa kn_detect(void);
+/* Fills every pointer of the table with the best row at or below the cap (and below what the machine has). */
+void kn_select(kn_table *table, kn_isa cap);
+const char *kn_isa_name(kn_isa isa);
+
+/* One row of the dispatch data: family name (the kn_table member), variant's name and least ISA, for the checker and the log. */
+typedef struct kn_row { const char *family; const char *variant; kn_isa needs; void (*fn)(void); size_t member; } kn_row;
+const kn_row *kn_rows(size_t *n);
+
+#endif

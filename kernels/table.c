@@ -1,0 +1,89 @@
+/* table.c - what this machine can run, and which variant of each family it gets. */
+#include <string.h>
+
+#include "cpu/cpu.h"
+
+/* Most specific first: the first row that a machine has wins. */
+#define ROW(family, variant, isa) \
+	{ #family, #variant, isa, (void (*)(void))kn_##family##_##variant, offsetof(kn_table, family) },
+#define ROW_AVX512(type, family) ROW(family, avx512, KN_ISA_AVX512)
+#define ROW_AVX2(type, family) ROW(family, avx2, KN_ISA_AVX2)
+#define ROW_REF(type, family) ROW(family, ref, KN_ISA_REF)
+
+static const kn_row rows[] = {
+#ifdef KN_X86
+	KN_FAMILIES(ROW_AVX512)
+	KN_FAMILIES(ROW_AVX2)
+#endif
+	KN_FAMILIES(ROW_REF)
+};
+
+const kn_row *kn_rows(size_t *n)
+{
+	*n = sizeof rows / sizeof *rows;
+	return rows;
+}
+
+#ifdef KN_X86
+#include <cpuid.h>
+
+/* Registers that the operating system saves: a processor's flag alone is not enough. */
+static unsigned saved_state(void)
+{
+	unsigned low, high;
+	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	return low;
+}
+
+/* Each mask is what the files of that ISA are compiled with. */
+kn_isa kn_detect(void)
+{
+	unsigned a, b, c, d;
+	const unsigned leaf1 = bit_FMA | bit_F16C | bit_OSXSAVE | bit_AVX;
+	const unsigned leaf7_avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+	const unsigned ymm = 0x06, zmm = 0xe6;
+	if (!__get_cpuid(1, &a, &b, &c, &d) || (c & leaf1) != leaf1) return KN_ISA_REF;
+	unsigned saved = saved_state();
+	if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2) || (saved & ymm) != ymm) return KN_ISA_REF;
+	if ((b & leaf7_avx512) != leaf7_avx512 || !(c & bit_AVX512VNNI) || (saved & zmm) != zmm) return KN_ISA_AVX2;
+	return KN_ISA_AVX512;
+}
+#else
+kn_isa kn_detect(void) { return KN_ISA_REF; }
+#endif
+
+void kn_select(kn_table *table, kn_isa cap)
+{
+	kn_isa has = kn_detect();
+	if (cap > has) cap = has;
+	memset(table, 0, sizeof *table);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		void (*fn)(void);
+		char *slot = (char *)table + rows[i].member;
+		memcpy(&fn, slot, sizeof fn);
+		if (!fn && rows[i].needs <= cap) memcpy(slot, &rows[i].fn, sizeof fn);
+	}
+}
+
+const char *kn_isa_name(kn_isa isa)
+{
+	switch (isa) {
+	case KN_ISA_AVX512: return "avx512";
+	case KN_ISA_AVX2: return "avx2";
+	case KN_ISA_REF: return "ref";
+	}
+	return "unknown";
+}
+
+size_t kn_row_bytes(kn_type type, size_t k)
+{
+	size_t block = type == KN_Q8_0 ? KN_Q8_BLOCK : 1, bytes;
+	switch (type) {
+	case KN_F32: bytes = 4; break;
+	case KN_F16: bytes = 2; break;
+	case KN_BF16: bytes = 2; break;
+	case KN_Q8_0: bytes = sizeof(kn_q8_0); break;
+	default: return 0;
+	}
+	return k % block || k / block > SIZE_MAX / bytes ? 0 : k / block * bytes;
+}

@@ -1,0 +1,47 @@
+/* ext/plan.h - "sn.plan/1": how one medium becomes part of a prompt, before anything is computed.
+ *
+ * The plan is framing TEXT (special tokens spelt out; the host tokenizes it as trusted text) with holes. Hole i stands
+ * between two bytes of the text and receives holes[i].n_rows embedding rows. The rows of all holes in order are the rows
+ * that ext/encode.h computes for this medium.
+ */
+#ifndef SENSORIUM_EXT_PLAN_H
+#define SENSORIUM_EXT_PLAN_H
+
+#include "../media.h"
+
+#define SN_EXT_PLAN "sn.plan/1"
+
+typedef struct sn_hole {
+	uint32_t text_offset; /* bytes of the framing text before this hole; non-decreasing */
+	uint32_t n_rows;
+} sn_hole;
+
+typedef struct sn_media_plan {
+	uint32_t size; /* sizeof(sn_media_plan) */
+	uint32_t n_rows;  /* in all holes */
+	uint32_t n_holes;
+	uint32_t text_size;
+	uint32_t both_ways; /* 1: the rows of one hole see each other whatever their order (one attention span) */
+	uint32_t n_units;   /* of work; a unit is about one layer over a few hundred rows */
+	uint64_t state_bytes; /* of the job state that begin() will be handed, and, separately, of the tensors it may take from ops */
+	uint8_t options_hash[8]; /* what else, beside the samples, the rows depend on: part of the cache key */
+} sn_media_plan;
+
+typedef struct sn_ext_plan {
+	uint32_t size;
+	uint32_t kind;         /* sn_media_kind that it takes */
+	const char *kind_name; /* "image" */
+	/* What chat templates of this family write where a medium goes, e.g. "<image>". Instance data, valid until fini. [any] */
+	const char *(*marker)(const void *instance);
+	/* The token whose id the rows carry (for per-layer tables and logs), spelt as text. [any] */
+	const char *(*row_token)(const void *instance);
+	/* Width of a row: floats. [any] */
+	uint32_t (*row_dim)(const void *instance);
+	/* Sizes only; samples may be NULL. Over what the model can take: SN_RC_TOO_LARGE or SN_RC_INVALID. [any] */
+	sn_rc (*plan)(const void *instance, const sn_call *call, const sn_media *media, sn_media_plan *plan, sn_fault *fault);
+	/* Fills text [plan->text_size] and holes [plan->n_holes]. [any] */
+	sn_rc (*layout)(const void *instance, const sn_call *call, const sn_media *media, const sn_media_plan *plan, char *text,
+	                sn_hole *holes, sn_fault *fault);
+} sn_ext_plan;
+
+#endif

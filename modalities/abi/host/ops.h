@@ -1,0 +1,50 @@
+/* host/ops.h - "sn.host.ops/1": arithmetic on the host's device, batch (rows) first.
+ *
+ * Ops are asynchronous: they are queued on the ctx in order and return at once where the device allows it; `read` waits.
+ * All tensors are f32 unless said. Shapes are checked: a mismatch returns SN_RC_INTERNAL and fills the fault.
+ * All [step] unless marked.
+ */
+#ifndef SENSORIUM_HOST_OPS_H
+#define SENSORIUM_HOST_OPS_H
+
+#include "../tensor.h"
+#include "weights.h"
+
+#define SN_HOST_OPS "sn.host.ops/1"
+
+/* A job's queue and scratch memory. The host makes one per job and frees it, with all its tensors, when the job ends. */
+typedef struct sn_ops_ctx sn_ops_ctx;
+
+typedef enum sn_act { SN_ACT_NONE = 0, SN_ACT_GELU_TANH = 1, SN_ACT_GELU_ERF = 2, SN_ACT_GELU_QUICK = 3, SN_ACT_SILU = 4 } sn_act;
+
+typedef struct sn_host_ops {
+	uint32_t size;
+	uint32_t reserved;
+	/* A [rows][cols] tensor that lives as long as the ctx. SN_RC_NOMEM over the job's declared state_bytes. [any], in begin only */
+	sn_rc (*alloc)(sn_ops_ctx *ctx, uint64_t rows, uint64_t cols, sn_tensor *out, sn_fault *fault);
+	/* Rows [first, first + n) of t, as a view. */
+	sn_tensor (*rows)(const sn_tensor *t, uint64_t first, uint64_t n);
+	/* Columns [first, first + n) of t, as a view. */
+	sn_tensor (*cols)(const sn_tensor *t, uint64_t first, uint64_t n);
+	/* Host floats [rows][cols], contiguous, into t. src has been copied when it returns. Also from begin. */
+	sn_rc (*write)(sn_ops_ctx *ctx, const sn_tensor *t, const float *src, sn_fault *fault);
+	/* t into host floats [rows][cols], contiguous. Waits for everything queued before. */
+	sn_rc (*read)(sn_ops_ctx *ctx, const sn_tensor *t, float *dst, sn_fault *fault);
+	/* y = act(x W^T + b). x [m][k], y [m][n]. */
+	sn_rc (*linear)(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, const sn_weight *w, int32_t act, sn_fault *fault);
+	/* Per row. w, b: [cols]. y may be x. */
+	sn_rc (*layer_norm)(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, const sn_tensor *w, const sn_tensor *b, float eps,
+	                    sn_fault *fault);
+	sn_rc (*rms_norm)(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, const sn_tensor *w, float eps, sn_fault *fault);
+	/* y = a + b, same shapes; y may be a or b. */
+	sn_rc (*add)(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *a, const sn_tensor *b, sn_fault *fault);
+	/* Dense attention: every row of q sees every row of k and v. q, out: [m][n_head * head_dim]; k, v: [n][n_head * head_dim]. */
+	sn_rc (*attention)(sn_ops_ctx *ctx, const sn_tensor *out, const sn_tensor *q, const sn_tensor *k, const sn_tensor *v,
+	                   uint32_t n_head, float scale, sn_fault *fault);
+	/* Space to depth of a token grid: x [h * w][c] -> y [(h / s) * (w / s)][s * s * c]; output row (r, q), sub-token (dr, dc)
+	 * of the s x s cell goes to columns (dr * s + dc) * c. */
+	sn_rc (*pixel_shuffle)(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, uint32_t h, uint32_t w, uint32_t s,
+	                       sn_fault *fault);
+} sn_host_ops;
+
+#endif

@@ -1,0 +1,31 @@
+/* host/weights.h - "sn.host.weights/1": keys and tensors of the model file, by the names that the file gives them.
+ * Handles are valid until the instance's fini. All [load]. */
+#ifndef SENSORIUM_HOST_WEIGHTS_H
+#define SENSORIUM_HOST_WEIGHTS_H
+
+#include "../plugin.h"
+#include "../tensor.h"
+
+#define SN_HOST_WEIGHTS "sn.host.weights/1"
+
+/* A matrix (with its bias) as the host keeps it: packed, quantised, on a device. Opaque. */
+typedef struct sn_weight sn_weight;
+
+typedef struct sn_host_weights {
+	uint32_t size;
+	uint32_t reserved;
+	/* Keys. False, *out untouched, if missing or of another type. Integers of any width are accepted where they fit. */
+	bool (*get_u32)(const sn_model *model, const char *key, uint32_t *out);
+	bool (*get_f32)(const sn_model *model, const char *key, float *out);
+	bool (*get_bool)(const sn_model *model, const char *key, bool *out);
+	const char *(*get_str)(const sn_model *model, const char *key); /* NUL-terminated, or NULL */
+	uint32_t (*get_f32_array)(const sn_model *model, const char *key, float *out, uint32_t cap); /* how many there are; 0 if none */
+	/* y = x W^T + b with W `name` [n_out, n_in]: more than two dimensions are flattened into n_in. bias: a tensor's name or NULL.
+	 * A missing tensor or another shape is SN_RC_INVALID and the fault names it. */
+	sn_rc (*linear)(const sn_model *model, const char *name, const char *bias, uint64_t n_out, uint64_t n_in,
+	                const sn_weight **out, sn_fault *fault);
+	/* A small tensor as f32 on the ops' device: [n] or, if n_rows > 0, [n_rows][n]. */
+	sn_rc (*tensor)(const sn_model *model, const char *name, uint64_t n_rows, uint64_t n, sn_tensor *out, sn_fault *fault);
+} sn_host_weights;
+
+#endif

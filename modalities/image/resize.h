@@ -1,0 +1,29 @@
+/* resize.h - antialiased separable resampling of u8 RGB, bit for bit as Pillow's Image.resize does it.
+ *
+ * The horizontal pass runs first and is rounded to u8, then the vertical one (the other way round where many more rows
+ * than columns go away: Pillow 13 and later); a pass whose dimension does not change is skipped. Weights are made in double, normalised to sum 1 and cut to 22 fractional bits.
+ * Reference: Pillow, libImaging/Resample.c. No allocation: the caller brings the scratch memory.
+ */
+#ifndef SENSORIUM_IMAGE_RESIZE_H
+#define SENSORIUM_IMAGE_RESIZE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum sn_filter { SN_FILTER_BILINEAR = 0, SN_FILTER_BICUBIC = 1, SN_FILTER_LANCZOS3 = 2 } sn_filter;
+
+#define SN_RESIZE_MAX_SIDE (1u << 20)
+
+/* Bytes of an RGB picture. False for an empty one, a side over SN_RESIZE_MAX_SIDE, or overflow. */
+bool sn_rgb_bytes(uint32_t width, uint32_t height, size_t *bytes);
+
+/* Scratch bytes that sn_resize_rgb needs, at least 1. False as above. */
+bool sn_resize_scratch(uint32_t in_w, uint32_t in_h, uint32_t out_w, uint32_t out_h, sn_filter filter, size_t *bytes);
+
+/* src [in_h][in_w][3] -> dst [out_h][out_w][3]. scratch: as asked above, aligned for double. Sizes have passed
+ * sn_resize_scratch. src, dst and scratch do not overlap. */
+void sn_resize_rgb(const uint8_t *src, uint32_t in_w, uint32_t in_h, uint8_t *dst, uint32_t out_w, uint32_t out_h,
+                   sn_filter filter, void *scratch);
+
+#endif

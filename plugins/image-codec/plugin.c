@@ -1,0 +1,159 @@
+/* plugin.c - image-codec's side of the contract: "sn.decode/1" for PNG and JPEG. See codec.h for the parts. */
+#include <stdio.h>
+#include <string.h>
+
+#include "codec.h"
+
+enum { LOG_LINES_PER_CALL = 8 };
+
+static const char *const PNG_TYPE = "image/png", *const JPEG_TYPE = "image/jpeg";
+
+sn_rc codec_fail(sn_fault *fault, sn_rc code, const char *text)
+{
+	if (fault) {
+		fault->code = code;
+		fault->retryable = code == SN_RC_NOMEM;
+		fault->blame = code == SN_RC_NOMEM ? SN_BLAME_RESOURCE : code == SN_RC_INTERNAL ? SN_BLAME_PLUGIN : SN_BLAME_INPUT;
+		snprintf(fault->text, sizeof fault->text, "%s", text);
+	}
+	return code;
+}
+
+void codec_log(decode_job *job, int32_t level, const char *text)
+{
+	if (job->codec->log && job->n_logged++ < LOG_LINES_PER_CALL)
+		job->codec->log->write(job->codec->host, job->call, level, CODEC_ID, text);
+}
+
+static const char *sniff(const uint8_t *bytes, size_t n)
+{
+	if (n >= 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0)
+		return PNG_TYPE;
+	if (n >= 3 && memcmp(bytes, "\xff\xd8\xff", 3) == 0)
+		return JPEG_TYPE;
+	return NULL;
+}
+
+static sn_rc read_header(const uint8_t *bytes, size_t n, image_header *header, sn_fault *fault)
+{
+	const char *type = sniff(bytes, n);
+	if (type == PNG_TYPE)
+		return png_measure(bytes, n, header, fault);
+	if (type == JPEG_TYPE)
+		return jpeg_measure(bytes, n, header, fault);
+	return codec_fail(fault, n ? SN_RC_UNSUPPORTED : SN_RC_INVALID, n ? "not a PNG or JPEG file" : "the file is empty");
+}
+
+/* The upright picture's shape, if it is within the limits. */
+static sn_rc admit(const image_header *h, const sn_media_limits *limits, sn_media *media, sn_fault *fault)
+{
+	bool turned = h->orientation >= 5;
+	uint32_t width = turned ? h->height : h->width, height = turned ? h->width : h->height;
+	uint64_t pixels = (uint64_t)width * height, bytes;
+	if (__builtin_mul_overflow(pixels, (uint64_t)3, &bytes) || bytes > SIZE_MAX / 2)
+		return codec_fail(fault, SN_RC_TOO_LARGE, "the picture is too large");
+	if (limits) {
+		if ((limits->max_width && width > limits->max_width) || (limits->max_height && height > limits->max_height))
+			return codec_fail(fault, SN_RC_TOO_LARGE, "the picture is wider or higher than allowed");
+		if ((limits->max_pixels && pixels > limits->max_pixels) || (limits->max_bytes && bytes > limits->max_bytes))
+			return codec_fail(fault, SN_RC_TOO_LARGE, "the picture has more pixels than allowed");
+		if (limits->max_channels && h->channels > limits->max_channels)
+			return codec_fail(fault, SN_RC_TOO_LARGE, "the picture has more channels than allowed");
+	}
+	media->kind = SN_MEDIA_IMAGE;
+	media->width = width;
+	media->height = height;
+	media->n_frames = 1;
+	media->rate = 0;
+	media->n_samples = 0;
+	media->bytes = bytes;
+	media->timestamps = NULL;
+	return SN_RC_OK;
+}
+
+static sn_rc measure(void *instance, const sn_call *call, const uint8_t *bytes, size_t n, const sn_media_limits *limits,
+                     sn_media *media, sn_fault *fault)
+{
+	(void)instance;
+	(void)call;
+	image_header header;
+	sn_rc rc = read_header(bytes, n, &header, fault);
+	return rc == SN_RC_OK ? admit(&header, limits, media, fault) : rc;
+}
+
+static sn_rc decode(void *instance, const sn_call *call, const uint8_t *bytes, size_t n, const sn_media_limits *limits,
+                    sn_media *media, sn_fault *fault)
+{
+	image_header header;
+	sn_media shape = {.size = sizeof shape};
+	sn_rc rc = read_header(bytes, n, &header, fault);
+	if (rc == SN_RC_OK)
+		rc = admit(&header, limits, &shape, fault);
+	if (rc != SN_RC_OK)
+		return rc;
+	if (!media->samples || media->width != shape.width || media->height != shape.height || media->bytes < shape.bytes)
+		return codec_fail(fault, SN_RC_INTERNAL, "the media is not as measured");
+
+	decode_job job = {.codec = instance,
+	                  .call = call,
+	                  .bytes = bytes,
+	                  .n = n,
+	                  .header = &header,
+	                  .max_scans = limits ? limits->max_scans : 0,
+	                  .rgb = media->samples,
+	                  .fault = fault};
+	rc = sniff(bytes, n) == PNG_TYPE ? png_decode(&job) : jpeg_decode(&job);
+	if (rc == SN_RC_OK)
+		codec_log(&job, SN_HOST_INFO, "decoded");
+	return rc;
+}
+
+static const sn_ext_decode DECODE = {
+    .size = sizeof DECODE,
+    .kind = SN_MEDIA_IMAGE,
+    .kind_name = "image",
+    .media_types = "image/png image/jpeg",
+    .sniff = sniff,
+    .measure = measure,
+    .decode = decode,
+};
+
+static sn_rc init(void *instance, const sn_host *host, sn_fault *fault)
+{
+	codec *c = instance;
+	c->host = host;
+	c->log = host->service(host, SN_HOST_LOG);
+	c->memory = host->service(host, SN_HOST_MEMORY);
+	return c->memory ? SN_RC_OK : codec_fail(fault, SN_RC_INTERNAL, "the host offers no " SN_HOST_MEMORY);
+}
+
+static sn_rc load(void *instance, const sn_model *model, sn_fault *fault)
+{
+	(void)instance;
+	(void)model;
+	(void)fault;
+	return SN_RC_OK;
+}
+
+static void fini(void *instance) { (void)instance; }
+
+static const void *extension(const char *id) { return strcmp(id, SN_EXT_DECODE) == 0 ? &DECODE : NULL; }
+
+static const sn_plugin PLUGIN = {
+    .size = sizeof PLUGIN,
+    .instance_size = sizeof(codec),
+    .id = CODEC_ID,
+    .version = "1.0.0",
+    .license = "libpng-2.0 AND IJG AND BSD-3-Clause",
+    .summary = "PNG and JPEG pictures, upright and on white",
+    .init = init,
+    .load = load,
+    .fini = fini,
+    .extension = extension,
+    .extensions = SN_EXT_DECODE,
+};
+
+static const sn_plugin *const PLUGINS[] = {&PLUGIN};
+static const sn_plugin_list LIST = {.stamp = SN_PLUGIN_STAMP, .n_plugins = 1, .plugins = PLUGINS};
+
+SN_EXPORT const sn_plugin_list *sn_plugin_entry_1(void) { return &LIST; }

@@ -1,0 +1,231 @@
+/* time.c - kn_check --time: each row over typical sizes, as the least time of several runs, beside the reference in the same
+ * minute. A shared machine is noisy: read the ratios. */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "check.h"
+
+static double now(void)
+{
+	struct timespec s;
+	clock_gettime(CLOCK_MONOTONIC, &s);
+	return (double)s.tv_sec + 1e-9 * (double)s.tv_nsec;
+}
+
+/* One thing to time: run(table) once does `work` operations (or moves that many bytes). */
+static struct {
+	kn_type type;
+	size_t m, n, k, group;
+	float *x, *y, *z;
+	void *w;
+	kn_q8_0 *q;
+	uint32_t *pages, *begin, *end;
+} s;
+
+enum { FLOATS = 16 << 20 };
+
+static void run_linear(const kn_table *t)
+{
+	size_t bytes = kn_row_bytes(s.type, s.k);
+	switch (s.type) {
+	case KN_F32: t->linear_f32(s.y, s.n, s.x, s.k, s.w, bytes, NULL, s.m, s.n, s.k); break;
+	case KN_F16: t->linear_f16(s.y, s.n, s.x, s.k, s.w, bytes, NULL, s.m, s.n, s.k); break;
+	case KN_BF16: t->linear_bf16(s.y, s.n, s.x, s.k, s.w, bytes, NULL, s.m, s.n, s.k); break;
+	case KN_Q8_0: t->linear_q8_0(s.y, s.n, s.q, s.k / KN_Q8_BLOCK, s.w, bytes, NULL, s.m, s.n, s.k); break;
+	}
+}
+
+static void run_paged(const kn_table *t)
+{
+	size_t unit = s.type == KN_F32 ? 4 : 2, width = s.k * unit;
+	kn_attn_paged_args a = {
+		.out = s.y, .q = s.x, .ld_out = s.group * s.k, .ld_q = s.group * s.k, .n_rows = s.m, .n_group = s.group, .head_dim = s.k,
+		.arena = s.w, .page_bytes = 64 * 2 * width, .pages = s.pages, .block_tokens = 64, .token_bytes = width, .k_offset = 0,
+		.v_offset = 64 * width, .key_begin = s.begin, .key_end = s.end, .scale = 0.125f,
+	};
+	(s.type == KN_F32 ? t->attn_paged_f32 : t->attn_paged_f16)(&a);
+}
+
+static void run_dense(const kn_table *t)
+{
+	t->attn_dense(s.y, s.k, s.x, s.k, s.x + s.n * s.k, s.k, s.x + 2 * s.n * s.k, s.k, s.m, s.n, s.k, 0.125f);
+}
+
+static void run_quantize(const kn_table *t) { t->quantize_q8_0(s.q, s.k / KN_Q8_BLOCK, s.x, s.k, s.m, s.k); }
+static void run_rms_norm(const kn_table *t) { t->rms_norm(s.y, s.k, s.x, s.k, s.z, 1e-5f, s.m, s.k); }
+static void run_layer_norm(const kn_table *t) { t->layer_norm(s.y, s.k, s.x, s.k, s.z, s.z, 1e-5f, s.m, s.k); }
+static void run_rope(const kn_table *t) { t->rope(s.x, s.k, s.z, s.m, s.k / 64, 64, 64, 1); }
+static void run_gelu_tanh(const kn_table *t) { t->gelu_tanh(s.y, s.x, s.n); }
+static void run_gelu_erf(const kn_table *t) { t->gelu_erf(s.y, s.x, s.n); }
+static void run_gelu_quick(const kn_table *t) { t->gelu_quick(s.y, s.x, s.n); }
+static void run_silu(const kn_table *t) { t->silu(s.y, s.x, s.n); }
+static void run_silu_mul(const kn_table *t) { t->silu_mul(s.y, s.x, s.z, s.n); }
+static void run_gelu_tanh_mul(const kn_table *t) { t->gelu_tanh_mul(s.y, s.x, s.z, s.n); }
+static void run_add(const kn_table *t) { t->add(s.y, s.x, s.z, s.n); }
+static void run_load_f16(const kn_table *t) { t->load_f16(s.y, s.w, s.n); }
+static void run_load_bf16(const kn_table *t) { t->load_bf16(s.y, s.w, s.n); }
+static void run_load_q8_0(const kn_table *t) { t->load_q8_0(s.y, s.q, s.n); }
+static void run_store_f16(const kn_table *t) { t->store_f16(s.w, s.x, s.n); }
+static void run_store_bf16(const kn_table *t) { t->store_bf16(s.w, s.x, s.n); }
+
+/* flop or bytes per m * n * k (linear, dense), m * group * n * k (paged), m * k or n (the rest) */
+static const struct timing {
+	const char *family;
+	void (*run)(const kn_table *);
+	kn_type type;
+	size_t m, n, k, group;
+	double per_item;
+	const char *rate;
+} timings[] = {
+	{ "linear_f32", run_linear, KN_F32, 1, 2048, 1024, 1, 2, "GFLOP/s" },
+	{ "linear_f32", run_linear, KN_F32, 6, 768, 768, 1, 2, "GFLOP/s" },
+	{ "linear_f32", run_linear, KN_F32, 64, 192, 192, 1, 2, "GFLOP/s" },
+	{ "linear_f32", run_linear, KN_F32, 128, 768, 768, 1, 2, "GFLOP/s" },
+	{ "linear_f32", run_linear, KN_F32, 128, 768, 3072, 1, 2, "GFLOP/s" },
+	{ "linear_f16", run_linear, KN_F16, 1, 2048, 1024, 1, 2, "GFLOP/s" },
+	{ "linear_f16", run_linear, KN_F16, 128, 768, 768, 1, 2, "GFLOP/s" },
+	{ "linear_bf16", run_linear, KN_BF16, 1, 2048, 1024, 1, 2, "GFLOP/s" },
+	{ "linear_bf16", run_linear, KN_BF16, 128, 768, 768, 1, 2, "GFLOP/s" },
+	{ "linear_q8_0", run_linear, KN_Q8_0, 1, 2048, 1024, 1, 2, "GOP/s" },
+	{ "linear_q8_0", run_linear, KN_Q8_0, 1, 256, 1024, 1, 2, "GOP/s" },
+	{ "linear_q8_0", run_linear, KN_Q8_0, 4, 2048, 1024, 1, 2, "GOP/s" },
+	{ "linear_q8_0", run_linear, KN_Q8_0, 128, 768, 768, 1, 2, "GOP/s" },
+	{ "linear_q8_0", run_linear, KN_Q8_0, 128, 768, 3072, 1, 2, "GOP/s" },
+	{ "quantize_q8_0", run_quantize, KN_F32, 64, 0, 1024, 1, 4, "GB/s" },
+	{ "rms_norm", run_rms_norm, KN_F32, 64, 0, 1024, 1, 8, "GB/s" },
+	{ "layer_norm", run_layer_norm, KN_F32, 64, 0, 1024, 1, 8, "GB/s" },
+	{ "rope", run_rope, KN_F32, 64, 0, 1024, 1, 8, "GB/s" },
+	{ "attn_paged_f32", run_paged, KN_F32, 1, 1024, 64, 7, 4, "GFLOP/s" },
+	{ "attn_paged_f32", run_paged, KN_F32, 64, 1024, 64, 7, 4, "GFLOP/s" },
+	{ "attn_paged_f16", run_paged, KN_F16, 1, 1024, 64, 1, 4, "GFLOP/s" },
+	{ "attn_paged_f16", run_paged, KN_F16, 1, 1024, 64, 7, 4, "GFLOP/s" },
+	{ "attn_paged_f16", run_paged, KN_F16, 64, 1024, 64, 7, 4, "GFLOP/s" },
+	{ "attn_paged_f16", run_paged, KN_F16, 64, 1024, 128, 4, 4, "GFLOP/s" },
+	{ "attn_dense", run_dense, KN_F32, 256, 1024, 64, 1, 4, "GFLOP/s" },
+	{ "attn_dense", run_dense, KN_F32, 256, 1024, 72, 1, 4, "GFLOP/s" },
+	{ "gelu_tanh", run_gelu_tanh, KN_F32, 0, 4096, 0, 1, 8, "GB/s" },
+	{ "gelu_erf", run_gelu_erf, KN_F32, 0, 4096, 0, 1, 8, "GB/s" },
+	{ "gelu_quick", run_gelu_quick, KN_F32, 0, 4096, 0, 1, 8, "GB/s" },
+	{ "silu", run_silu, KN_F32, 0, 4096, 0, 1, 8, "GB/s" },
+	{ "silu_mul", run_silu_mul, KN_F32, 0, 4096, 0, 1, 12, "GB/s" },
+	{ "gelu_tanh_mul", run_gelu_tanh_mul, KN_F32, 0, 4096, 0, 1, 12, "GB/s" },
+	{ "add", run_add, KN_F32, 0, 4096, 0, 1, 12, "GB/s" },
+	{ "load_f16", run_load_f16, KN_F16, 0, 4096, 0, 1, 6, "GB/s" },
+	{ "load_bf16", run_load_bf16, KN_BF16, 0, 4096, 0, 1, 6, "GB/s" },
+	{ "load_q8_0", run_load_q8_0, KN_Q8_0, 0, 4096, 0, 1, 5.0625, "GB/s" },
+	{ "store_f16", run_store_f16, KN_F16, 0, 4096, 0, 1, 6, "GB/s" },
+	{ "store_bf16", run_store_bf16, KN_BF16, 0, 4096, 0, 1, 6, "GB/s" },
+};
+
+/* Fresh random data, in every storage form that a timing may read. */
+static void fill(const kn_table *ref)
+{
+	for (size_t i = 0; i < FLOATS / 4; i++) s.x[i] = random_float();
+	memcpy(s.z, s.x, FLOATS / 4 * sizeof *s.z);
+	switch (s.type) {
+	case KN_F32: memcpy(s.w, s.x, FLOATS / 4 * sizeof *s.x); break;
+	case KN_F16: ref->store_f16(s.w, s.x, FLOATS / 4); break;
+	case KN_BF16: ref->store_bf16(s.w, s.x, FLOATS / 4); break;
+	case KN_Q8_0:
+		ref->quantize_q8_0(s.w, 0, s.x, 0, 1, FLOATS / 4);
+		ref->quantize_q8_0(s.q, 0, s.x, 0, 1, FLOATS / 4);
+		break;
+	}
+}
+
+static double seconds(void (*run)(const kn_table *), const kn_table *t)
+{
+	double best = 1e9, started = now();
+	for (int i = 0; i < 3 || (now() - started < 0.12 && i < 2000); i++) {
+		double before = now();
+		run(t);
+		double took = now() - before;
+		if (took < best) best = took;
+	}
+	return best;
+}
+
+#ifdef __x86_64__
+#include <immintrin.h>
+
+/* The machine's f32 FMA peak by ISA, to read the rates against: independent chains in registers, nothing else. */
+#define CHAINS(op) \
+	op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11)
+#define PEAK(name, isa, vec, set1, fma, width) \
+	__attribute__((target(isa))) static double name(float x) \
+	{ \
+		enum { N = 100000 }; \
+		vec a[12], b = set1(x), c = set1(1 - x); \
+		double best = 1e9; \
+		for (int round = 0; round < 40; round++) { \
+			double before = now(); \
+			INIT \
+			for (int i = 0; i < N; i++) { CHAINS(fma) } \
+			double took = now() - before; \
+			for (int i = 0; i < 12; i++) s.y[0] += ((const float *)(const void *)&a[i])[0]; \
+			if (took < best) best = took; \
+		} \
+		return 12.0 * N * width * 2 / best * 1e-9; \
+	}
+#define INIT for (int i = 0; i < 12; i++) a[i] = b;
+#define FMA256(i) a[i] = _mm256_fmadd_ps(a[i], b, c);
+#define FMA512(i) a[i] = _mm512_fmadd_ps(a[i], b, c);
+PEAK(peak_avx2, "avx2,fma", __m256, _mm256_set1_ps, FMA256, 8)
+PEAK(peak_avx512, "avx512f", __m512, _mm512_set1_ps, FMA512, 16)
+
+static void print_peak(void)
+{
+	kn_isa has = kn_detect();
+	if (has >= KN_ISA_AVX2) printf("f32 FMA peak of one core: avx2 %.1f GFLOP/s", peak_avx2(0.5f));
+	if (has >= KN_ISA_AVX512) printf(", avx512 %.1f GFLOP/s", peak_avx512(0.5f));
+	if (has >= KN_ISA_AVX2) printf("\n");
+}
+#else
+static void print_peak(void) { }
+#endif
+
+void time_rows(const char *only)
+{
+	kn_table ref;
+	size_t n_row;
+	const kn_row *rows = kn_rows(&n_row);
+	kn_select(&ref, KN_ISA_REF);
+	s.x = aligned_alloc(64, FLOATS * sizeof *s.x);
+	s.y = aligned_alloc(64, FLOATS * sizeof *s.y);
+	s.z = aligned_alloc(64, FLOATS * sizeof *s.z);
+	s.w = aligned_alloc(64, FLOATS * sizeof(float));
+	s.q = aligned_alloc(64, FLOATS * sizeof(float));
+	s.pages = calloc(256, sizeof *s.pages);
+	s.begin = calloc(256, sizeof *s.begin);
+	s.end = calloc(256, sizeof *s.end);
+	if (!s.x || !s.y || !s.z || !s.w || !s.q || !s.pages || !s.begin || !s.end) {
+		fprintf(stderr, "kn_check: out of memory\n");
+		exit(2);
+	}
+	print_peak();
+	printf("%-16s %-28s %-8s %11s %10s %8s %9s\n", "family", "shape", "variant", "us", "rate", "", "x ref");
+	for (size_t i = 0; i < sizeof timings / sizeof *timings; i++) {
+		const struct timing *c = timings + i;
+		if (only && strcmp(only, c->family)) continue;
+		s.type = c->type, s.m = c->m, s.n = c->n, s.k = c->k, s.group = c->group;
+		fill(&ref);
+		for (uint32_t j = 0; j < 256; j++) s.pages[j] = j % 16, s.end[j] = (uint32_t)c->n;
+		double items = (double)(c->m ? c->m : 1) * (double)(c->n ? c->n : 1) * (double)(c->k ? c->k : 1) * (double)c->group;
+		double slow = 0;
+		for (size_t r = n_row; r-- > 0;) { /* the reference's row comes last */
+			kn_table t = ref;
+			if (strcmp(rows[r].family, c->family) || rows[r].needs > kn_detect()) continue;
+			memcpy((char *)&t + rows[r].member, &rows[r].fn, sizeof rows[r].fn);
+			double took = seconds(c->run, &t);
+			if (rows[r].needs == KN_ISA_REF) slow = took;
+			char shape[64];
+			snprintf(shape, sizeof shape, "m %zu n %zu k %zu g %zu", c->m, c->n, c->k, c->group);
+			printf("%-16s %-28s %-8s %11.2f %10.2f %8s %9.1f\n", c->family, shape, rows[r].variant, took * 1e6,
+			       items * c->per_item / took * 1e-9, c->rate, slow / took);
+		}
+	}
+	free(s.x), free(s.y), free(s.z), free(s.w), free(s.q), free(s.pages), free(s.begin), free(s.end);
+}

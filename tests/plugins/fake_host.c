@@ -1,0 +1,428 @@
+/* fake_host.c - see fake_host.h. */
+#include "fake_host.h"
+
+#include <dlfcn.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "golden.h"
+
+/* ---- memory: blocks in a list behind a header, so that leaks show ---- */
+
+typedef struct block {
+	struct block *next;
+	void *p;
+} block;
+
+static block *made; /* tensors and weights of the fake weights service */
+
+static void *keep(size_t bytes)
+{
+	block *b = malloc(sizeof *b);
+	b->p = calloc(1, bytes ? bytes : 1);
+	b->next = made;
+	made = b;
+	return b->p;
+}
+
+static void *mem_alloc(const sn_host *host, size_t bytes)
+{
+	fake_host *h = (fake_host *)(uintptr_t)host;
+	if (++h->n_allocs == h->fail_alloc || bytes > h->budget - h->held)
+		return NULL;
+	size_t *p = aligned_alloc(64, 64 + (bytes + 63) / 64 * 64);
+	memset(p, 0, 64 + (bytes + 63) / 64 * 64);
+	*p = bytes;
+	h->held += bytes;
+	h->peak = h->held > h->peak ? h->held : h->peak;
+	return (uint8_t *)p + 64;
+}
+
+static void mem_free(const sn_host *host, void *p)
+{
+	fake_host *h = (fake_host *)(uintptr_t)host;
+	if (!p)
+		return;
+	size_t *head = (size_t *)(void *)((uint8_t *)p - 64);
+	h->held -= *head;
+	free(head);
+}
+
+static void log_write(const sn_host *host, const sn_call *call, int32_t level, const char *topic, const char *text)
+{
+	(void)call;
+	fake_host *h = (fake_host *)(uintptr_t)host;
+	h->n_logged += level != SN_HOST_INFO; /* what libraries say; the plugin's own news is told at info */
+	snprintf(h->last_log, sizeof h->last_log, "%s: %s", topic, text);
+}
+
+/* ---- weights ---- */
+
+struct sn_weight {
+	uint64_t n_out, n_in;
+	float *w, *b; /* [n_out][n_in], [n_out] or NULL */
+};
+
+static const fake_key *find(const sn_model *m, const char *name, int type)
+{
+	for (size_t i = 0; i < m->n_keys; i++)
+		if (strcmp(m->keys[i].name, name) == 0)
+			return (int)m->keys[i].type == type ? &m->keys[i] : NULL;
+	return NULL;
+}
+
+static bool get_u32(const sn_model *m, const char *key, uint32_t *out)
+{
+	const fake_key *k = find(m, key, FAKE_U32);
+	if (k)
+		*out = (uint32_t)k->number;
+	return k;
+}
+
+static bool get_f32(const sn_model *m, const char *key, float *out)
+{
+	const fake_key *k = find(m, key, FAKE_F32);
+	if (k)
+		*out = (float)k->number;
+	return k;
+}
+
+static bool get_bool(const sn_model *m, const char *key, bool *out)
+{
+	const fake_key *k = find(m, key, FAKE_BOOL);
+	if (k)
+		*out = k->number != 0;
+	return k;
+}
+
+static const char *get_str(const sn_model *m, const char *key)
+{
+	const fake_key *k = find(m, key, FAKE_STR);
+	return k ? k->text : NULL;
+}
+
+static uint32_t get_f32_array(const sn_model *m, const char *key, float *out, uint32_t cap)
+{
+	const fake_key *k = find(m, key, FAKE_F32X3);
+	if (!k)
+		return 0;
+	memcpy(out, k->array, sizeof(float) * (cap < 3 ? cap : 3));
+	return 3;
+}
+
+/* The scales of tests/golden/image/make.py, by kind of tensor. */
+static void fill(const char *name, size_t n, float *out)
+{
+	bool norm = strstr(name, ".ln1.") || strstr(name, ".ln2.") || strstr(name, "post_ln");
+	bool bias = strstr(name, ".bias") != NULL;
+	float scale = bias ? 0.25f : strstr(name, "position") ? 1.0f : strstr(name, "patch_embd") ? 0.125f : 0.5f;
+	golden_weights(name, n, scale, norm && !bias ? 1.0f : 0.0f, out);
+}
+
+static sn_rc refuse(sn_fault *fault, const char *name)
+{
+	fault->code = SN_RC_INVALID;
+	snprintf(fault->text, sizeof fault->text, "tensor %s is missing or has another shape", name);
+	return SN_RC_INVALID;
+}
+
+/* The name that the golden knows a feed-forward tensor by, in a file that swaps them. */
+static void true_name(const sn_model *m, const char *name, char *out, size_t cap)
+{
+	snprintf(out, cap, "%s", name);
+	if (!m->swapped_ff || !strstr(name, "ffn_"))
+		return;
+	bool up = strstr(name, "ffn_up") != NULL;
+	char *part = strstr(out, "ffn_");
+	snprintf(part, cap - (size_t)(part - out), "%s%s", up ? "ffn_down" : "ffn_up", strrchr(name, '.'));
+}
+
+static sn_rc linear(const sn_model *m, const char *name, const char *bias, uint64_t n_out, uint64_t n_in, const sn_weight **out,
+                    sn_fault *fault)
+{
+	char real[128];
+	if (m->missing && strcmp(m->missing, name) == 0)
+		return refuse(fault, name);
+	true_name(m, name, real, sizeof real);
+	if (strstr(real, "ffn_up.weight") && (n_out != m->ff || n_in != m->embd))
+		return refuse(fault, name);
+	if (strstr(real, "ffn_down.weight") && (n_out != m->embd || n_in != m->ff))
+		return refuse(fault, name);
+	sn_weight *w = keep(sizeof *w);
+	w->n_out = n_out;
+	w->n_in = n_in;
+	w->w = keep(n_out * n_in * sizeof(float));
+	fill(real, n_out * n_in, w->w);
+	if (bias) {
+		true_name(m, bias, real, sizeof real);
+		w->b = keep(n_out * sizeof(float));
+		fill(real, n_out, w->b);
+	}
+	*out = w;
+	return SN_RC_OK;
+}
+
+static sn_rc tensor(const sn_model *m, const char *name, uint64_t n_rows, uint64_t n, sn_tensor *out, sn_fault *fault)
+{
+	if (m->missing && strcmp(m->missing, name) == 0)
+		return refuse(fault, name);
+	uint64_t rows = n_rows ? n_rows : 1;
+	float *data = keep(rows * n * sizeof(float));
+	fill(name, rows * n, data);
+	*out = (sn_tensor){.data = data, .n_dims = 2, .shape = {rows, n}, .stride = {n, 1}};
+	return SN_RC_OK;
+}
+
+/* ---- ops: the definitions, in double where they sum ---- */
+
+struct sn_ops_ctx {
+	uint64_t budget, used;
+	block *blocks;
+};
+
+static float *row_of(const sn_tensor *t, uint64_t r) { return (float *)t->data + r * t->stride[0]; }
+
+static sn_rc misfit(sn_fault *fault, const char *op)
+{
+	fault->code = SN_RC_INTERNAL;
+	snprintf(fault->text, sizeof fault->text, "%s: shapes do not fit", op);
+	return SN_RC_INTERNAL;
+}
+
+static bool fits(const sn_tensor *t, uint64_t rows, uint64_t cols)
+{
+	return t->data && t->shape[0] == rows && t->shape[1] == cols;
+}
+
+static sn_rc op_alloc(sn_ops_ctx *ctx, uint64_t rows, uint64_t cols, sn_tensor *out, sn_fault *fault)
+{
+	uint64_t bytes = rows * cols * sizeof(float);
+	if (!rows || !cols || ctx->used + bytes > ctx->budget) {
+		fault->code = SN_RC_NOMEM;
+		snprintf(fault->text, sizeof fault->text, "over the declared bytes");
+		return SN_RC_NOMEM;
+	}
+	block *b = malloc(sizeof *b);
+	b->p = malloc(bytes);
+	memset(b->p, 0xFF, bytes); /* NaN: whoever reads before writing shows */
+	b->next = ctx->blocks;
+	ctx->blocks = b;
+	ctx->used += bytes;
+	*out = (sn_tensor){.data = b->p, .n_dims = 2, .shape = {rows, cols}, .stride = {cols, 1}};
+	return SN_RC_OK;
+}
+
+static sn_tensor op_rows(const sn_tensor *t, uint64_t first, uint64_t n)
+{
+	sn_tensor v = *t;
+	v.data = first + n <= t->shape[0] ? row_of(t, first) : NULL;
+	v.shape[0] = n;
+	return v;
+}
+
+static sn_tensor op_cols(const sn_tensor *t, uint64_t first, uint64_t n)
+{
+	sn_tensor v = *t;
+	v.data = first + n <= t->shape[1] ? (float *)t->data + first : NULL;
+	v.shape[1] = n;
+	return v;
+}
+
+static sn_rc op_write(sn_ops_ctx *ctx, const sn_tensor *t, const float *src, sn_fault *fault)
+{
+	(void)ctx;
+	if (!t->data)
+		return misfit(fault, "write");
+	for (uint64_t r = 0; r < t->shape[0]; r++)
+		memcpy(row_of(t, r), src + r * t->shape[1], t->shape[1] * sizeof(float));
+	return SN_RC_OK;
+}
+
+static sn_rc op_read(sn_ops_ctx *ctx, const sn_tensor *t, float *dst, sn_fault *fault)
+{
+	(void)ctx;
+	if (!t->data)
+		return misfit(fault, "read");
+	for (uint64_t r = 0; r < t->shape[0]; r++)
+		memcpy(dst + r * t->shape[1], row_of(t, r), t->shape[1] * sizeof(float));
+	return SN_RC_OK;
+}
+
+static double activate(double x, int32_t act)
+{
+	switch (act) {
+	case SN_ACT_GELU_TANH:
+		return 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+	case SN_ACT_GELU_ERF:
+		return 0.5 * x * (1 + erf(x / 1.4142135623730951));
+	case SN_ACT_GELU_QUICK:
+		return x / (1 + exp(-1.702 * x));
+	case SN_ACT_SILU:
+		return x / (1 + exp(-x));
+	default:
+		return x;
+	}
+}
+
+static sn_rc op_linear(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, const sn_weight *w, int32_t act, sn_fault *fault)
+{
+	(void)ctx;
+	if (!w || !fits(x, x->shape[0], w->n_in) || !fits(y, x->shape[0], w->n_out))
+		return misfit(fault, "linear");
+	for (uint64_t r = 0; r < x->shape[0]; r++)
+		for (uint64_t o = 0; o < w->n_out; o++) {
+			double sum = w->b ? w->b[o] : 0.0;
+			for (uint64_t i = 0; i < w->n_in; i++)
+				sum += (double)row_of(x, r)[i] * w->w[o * w->n_in + i];
+			row_of(y, r)[o] = (float)activate(sum, act);
+		}
+	return SN_RC_OK;
+}
+
+static sn_rc op_layer_norm(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, const sn_tensor *w, const sn_tensor *b, float eps,
+                           sn_fault *fault)
+{
+	(void)ctx;
+	uint64_t n = x->shape[1];
+	if (!x->data || !fits(y, x->shape[0], n) || !fits(w, 1, n) || !fits(b, 1, n))
+		return misfit(fault, "layer_norm");
+	for (uint64_t r = 0; r < x->shape[0]; r++) {
+		const float *in = row_of(x, r);
+		double mean = 0, var = 0;
+		for (uint64_t i = 0; i < n; i++)
+			mean += in[i] / (double)n;
+		for (uint64_t i = 0; i < n; i++)
+			var += (in[i] - mean) * (in[i] - mean) / (double)n;
+		for (uint64_t i = 0; i < n; i++)
+			row_of(y, r)[i] = (float)((in[i] - mean) / sqrt(var + eps) * row_of(w, 0)[i] + row_of(b, 0)[i]);
+	}
+	return SN_RC_OK;
+}
+
+static sn_rc op_add(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *a, const sn_tensor *b, sn_fault *fault)
+{
+	(void)ctx;
+	if (!a->data || !fits(y, a->shape[0], a->shape[1]) || !fits(b, a->shape[0], a->shape[1]))
+		return misfit(fault, "add");
+	for (uint64_t r = 0; r < a->shape[0]; r++)
+		for (uint64_t i = 0; i < a->shape[1]; i++)
+			row_of(y, r)[i] = row_of(a, r)[i] + row_of(b, r)[i];
+	return SN_RC_OK;
+}
+
+static sn_rc op_attention(sn_ops_ctx *ctx, const sn_tensor *out, const sn_tensor *q, const sn_tensor *k, const sn_tensor *v,
+                          uint32_t n_head, float scale, sn_fault *fault)
+{
+	(void)ctx;
+	uint64_t n = k->shape[0], width = q->shape[1];
+	if (!q->data || !k->data || !fits(out, q->shape[0], width) || k->shape[1] != width || !fits(v, n, width) || !n_head || width % n_head)
+		return misfit(fault, "attention");
+	uint64_t dim = width / n_head;
+	double *p = malloc(n * sizeof *p);
+	for (uint64_t r = 0; r < q->shape[0]; r++)
+		for (uint64_t h = 0; h < n_head; h++) {
+			double most = -INFINITY, sum = 0;
+			for (uint64_t j = 0; j < n; j++) {
+				p[j] = 0;
+				for (uint64_t i = 0; i < dim; i++)
+					p[j] += (double)row_of(q, r)[h * dim + i] * row_of(k, j)[h * dim + i];
+				p[j] *= scale;
+				most = p[j] > most ? p[j] : most;
+			}
+			for (uint64_t j = 0; j < n; j++)
+				sum += p[j] = exp(p[j] - most);
+			for (uint64_t i = 0; i < dim; i++) {
+				double acc = 0;
+				for (uint64_t j = 0; j < n; j++)
+					acc += p[j] * row_of(v, j)[h * dim + i];
+				row_of(out, r)[h * dim + i] = (float)(acc / sum);
+			}
+		}
+	free(p);
+	return SN_RC_OK;
+}
+
+static sn_rc op_pixel_shuffle(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, uint32_t h, uint32_t w, uint32_t s, sn_fault *fault)
+{
+	(void)ctx;
+	uint64_t c = x->shape[1];
+	if (!s || h % s || w % s || !fits(x, (uint64_t)h * w, c) || !fits(y, (uint64_t)(h / s) * (w / s), s * s * c))
+		return misfit(fault, "pixel_shuffle");
+	for (uint32_t r = 0; r < h; r++)
+		for (uint32_t q = 0; q < w; q++)
+			memcpy(row_of(y, (uint64_t)(r / s) * (w / s) + q / s) + ((r % s) * s + q % s) * c, row_of(x, (uint64_t)r * w + q),
+			       c * sizeof(float));
+	return SN_RC_OK;
+}
+
+/* ---- the host ---- */
+
+static const sn_host_log LOG = {.size = sizeof LOG, .write = log_write};
+static const sn_host_memory MEMORY = {.size = sizeof MEMORY, .alloc = mem_alloc, .free = mem_free};
+static const sn_host_weights WEIGHTS = {.size = sizeof WEIGHTS, .get_u32 = get_u32, .get_f32 = get_f32, .get_bool = get_bool,
+                                        .get_str = get_str, .get_f32_array = get_f32_array, .linear = linear, .tensor = tensor};
+static const sn_host_ops OPS = {.size = sizeof OPS, .alloc = op_alloc, .rows = op_rows, .cols = op_cols, .write = op_write,
+                                .read = op_read, .linear = op_linear, .layer_norm = op_layer_norm, .add = op_add,
+                                .attention = op_attention, .pixel_shuffle = op_pixel_shuffle};
+
+static const void *service(const sn_host *host, const char *id)
+{
+	(void)host;
+	return strcmp(id, SN_HOST_LOG) == 0       ? (const void *)&LOG
+	       : strcmp(id, SN_HOST_MEMORY) == 0  ? (const void *)&MEMORY
+	       : strcmp(id, SN_HOST_WEIGHTS) == 0 ? (const void *)&WEIGHTS
+	       : strcmp(id, SN_HOST_OPS) == 0     ? (const void *)&OPS
+	                                          : NULL;
+}
+
+void fake_host_init(fake_host *h)
+{
+	*h = (fake_host){.host = {.size = sizeof(sn_host), .service = service}, .budget = (size_t)1 << 30};
+}
+
+void fake_host_fini(fake_host *h)
+{
+	(void)h;
+	for (block *b = made, *next; b; b = next) {
+		next = b->next;
+		free(b->p);
+		free(b);
+	}
+	made = NULL;
+}
+
+sn_ops_ctx *fake_ops_open(uint64_t budget)
+{
+	sn_ops_ctx *ctx = calloc(1, sizeof *ctx);
+	ctx->budget = budget;
+	return ctx;
+}
+
+void fake_ops_close(sn_ops_ctx *ctx)
+{
+	for (block *b = ctx->blocks, *next; b; b = next) {
+		next = b->next;
+		free(b->p);
+		free(b);
+	}
+	free(ctx);
+}
+
+uint64_t fake_ops_used(const sn_ops_ctx *ctx) { return ctx->used; }
+
+const sn_plugin_list *fake_load_plugin(const char *file)
+{
+	char path[4096];
+	snprintf(path, sizeof path, "%s/%s", PLUGIN_DIR, file);
+	void *so = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	sn_plugin_entry_fn *entry = NULL;
+	if (so)
+		*(void **)&entry = dlsym(so, "sn_plugin_entry_1");
+	if (!entry) {
+		fprintf(stderr, "%s: %s\n", file, dlerror());
+		exit(1);
+	}
+	return entry();
+}

@@ -1,0 +1,20 @@
+/* golden.h - pictures, weights and hashes that tests/golden/image/common.py makes the same way, and file reading. */
+#ifndef TESTS_GOLDEN_H
+#define TESTS_GOLDEN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* FNV-1a over 8-byte little-endian words, the last one padded with zeros. */
+uint64_t golden_hash(const void *data, size_t n);
+
+/* u8 [h][w][3], malloc'ed. */
+uint8_t *golden_picture(uint32_t w, uint32_t h, uint32_t seed);
+
+/* Fills out [count] with offset +- scale / 2, a function of name and index. */
+void golden_weights(const char *name, size_t count, float scale, float offset, float *out);
+
+/* A whole file under GOLDEN_DIR, malloc'ed, with a NUL after its *n bytes; fails the test if it is not there. */
+uint8_t *golden_file(const char *name, size_t *n);
+
+#endif

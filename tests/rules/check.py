@@ -1,0 +1,370 @@
+#!/usr/bin/env python3
+"""The house rules, checked on the source tree and on the built plugins.
+
+  check.py ROOT [--plugins DIR]    fails on a broken rule; reports (does not fail) what has grown past one idea
+  check.py --self-test             proves on small violating trees that every rule can fail
+
+Rooms and arrows: each room lists what its files may include. A quoted include must resolve inside the room's own
+folders; an angled one must be on the room's list, where it has one, and never on its forbidden list."""
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+PURE = {"stdint.h", "stddef.h", "stdbool.h"}
+MATHS = PURE | {"string.h", "math.h", "limits.h", "float.h"}
+KERNEL = MATHS | {"stdlib.h", "immintrin.h", "cpuid.h", "arm_neon.h", "sys/auxv.h", "asm/hwcap.h"}
+HTTP_AND_JSON = {"civetweb.h", "jansson.h", "microhttpd.h", "curl/curl.h"}
+MAX_FILE, MAX_FUNCTION = 800, 80
+
+# Mutable globals that are there on purpose: (file, name): why.
+GLOBALS = {
+    ("core/engine/submit.c", "lowered"): "niceness is the thread's own, and the thread is the caller's",
+    ("core/plugin/registry.c", "last_id"): "encoder ids are unique in the process, whichever engine asked",
+}
+
+
+def rooms(root):
+    """Room name, folder, folders that quoted includes may reach, allowed and forbidden angled ones, may use the contract."""
+    yield "modalities/abi", "modalities/abi", [], PURE, set(), True
+    for kind in ("image", "audio", "video"):
+        yield f"modalities/{kind}", f"modalities/{kind}", [], MATHS, set(), True
+    yield "kernels", "kernels", [], KERNEL, set(), False
+    yield "core", "core", ["core", "kernels/kernels.h"], None, HTTP_AND_JSON, True
+    plugins = os.path.join(root, "plugins")
+    for name in sorted(os.listdir(plugins)) if os.path.isdir(plugins) else []:
+        if os.path.isdir(os.path.join(plugins, name)):
+            yield (f"plugins/{name}", f"plugins/{name}", ["modalities/image", "modalities/audio", "modalities/video"], None,
+                   HTTP_AND_JSON | {"core.h", "kernels.h"}, True)
+    yield "api", "api", ["core/core.h"], None, {"kernels.h"}, False
+
+
+def sources(root, folder):
+    for at, dirs, names in os.walk(os.path.join(root, folder)):
+        dirs[:] = sorted(d for d in dirs if not d.startswith((".", "build")))
+        for name in sorted(names):
+            if name.endswith((".c", ".h", ".inc", ".cu", ".cuh")):
+                yield os.path.relpath(os.path.join(at, name), root)
+
+
+TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+
+
+def strip(text, strings):
+    """The text without comments and, unless they are wanted, without what stands in strings. Line numbers stay."""
+    def blank(m):
+        t = m.group(0)
+        if t[0] in "\"'":
+            return t if strings else t[0] + t[0]
+        return " " + "\n" * t.count("\n")
+    return TOKEN.sub(blank, text)
+
+
+class Check:
+    def __init__(self, root):
+        self.root, self.broken, self.reports = root, [], []
+
+    def text(self, path):
+        with open(os.path.join(self.root, path), encoding="utf-8") as f:
+            return f.read()
+
+    def fail(self, path, line, why):
+        self.broken.append(f"{path}:{line}: {why}")
+
+    # ---- includes
+
+    def reaches(self, path, name, folder, also):
+        """Does a quoted include resolve to a file that the room may see?"""
+        bases = [os.path.dirname(path), folder] + [a if not a.endswith(".h") else os.path.dirname(a) for a in also]
+        for base in bases:
+            target = os.path.normpath(os.path.join(base, name))
+            if os.path.isfile(os.path.join(self.root, target)):
+                inside = [folder + os.sep] + [a if a.endswith(".h") else a + os.sep for a in also]
+                return any(target == i or target.startswith(i) for i in inside if i.endswith(os.sep) or target == i)
+        return False
+
+    def includes(self, room, folder, also, allowed, forbidden, contract):
+        for path in sources(self.root, folder):
+            cuda = path.startswith("kernels/cuda/")
+            for no, line in enumerate(strip(self.text(path), True).split("\n"), 1):
+                m = re.match(r'\s*#\s*include\s*(?:"([^"]+)"|<([^>]+)>|(\S+))', line)
+                if not m:
+                    continue
+                quoted, angled, other = m.groups()
+                if other:
+                    self.fail(path, no, f"{room}: an include that cannot be checked: {other}")
+                elif quoted:
+                    if not self.reaches(path, quoted, folder, also):
+                        self.fail(path, no, f'{room} may not include "{quoted}"')
+                elif angled.startswith("sensorium/"):
+                    if not contract:
+                        self.fail(path, no, f"{room} may not include the contract <{angled}>")
+                elif angled in forbidden or (allowed is not None and angled not in allowed and not cuda):
+                    self.fail(path, no, f"{room} may not include <{angled}>")
+                elif re.match(r"(cuda|cublas|nccl|curand)", angled) and not cuda:
+                    self.fail(path, no, f"{room}: CUDA stays in kernels/cuda: <{angled}>")
+                if angled == "civetweb.h" and path != "api/http.c":
+                    self.fail(path, no, "one file sees civetweb: api/http.c")
+
+    # ---- names and calls
+
+    def plugin_names(self):
+        """core and api know the contract, never a plugin's name."""
+        folder = os.path.join(self.root, "plugins")
+        names = [n for n in sorted(os.listdir(folder)) if os.path.isdir(os.path.join(folder, n))] if os.path.isdir(folder) else []
+        for room in ("core", "api"):
+            for path in sources(self.root, room):
+                for no, line in enumerate(strip(self.text(path), True).split("\n"), 1):
+                    for name in names:
+                        if re.search(rf"(?<![A-Za-z0-9]){re.escape(name).replace('-', '[-_]')}(?![A-Za-z0-9])", line, re.I):
+                            self.fail(path, no, f"{room} names the plugin {name}")
+
+    def modality_switches(self):
+        """core treats every modality alike: no switch on its kind, no comparison with its name."""
+        for path in sources(self.root, "core"):
+            code = strip(self.text(path), True)
+            for m in re.finditer(r"\bcase\s+SN_MEDIA_\w+|\bstrn?casecmp\s*\([^;]*\"(image|audio|video)\"|\bstrn?cmp\s*\([^;]*\"(image|audio|video)\"", code):
+                self.fail(path, code.count("\n", 0, m.start()) + 1, f"core decides by modality: {m.group(0).strip()[:60]}")
+
+    def endings(self):
+        """Only main ends the process."""
+        for room in ("modalities", "kernels", "core", "plugins", "api"):
+            for path in sources(self.root, room):
+                if path == "api/main.c":
+                    continue
+                code = strip(self.text(path), False)
+                for m in re.finditer(r"(?<![\w.>])(abort|exit|_exit|_Exit|quick_exit|assert)\s*\(", code):
+                    self.fail(path, code.count("\n", 0, m.start()) + 1, f"{m.group(1)}() outside main.c")
+
+    def globals(self):
+        """Everything hangs from an engine, a model or a request. A heuristic: declarations at file scope and static locals."""
+        for room in ("modalities", "kernels", "core", "plugins", "api"):
+            for path in sources(self.root, room):
+                for no, decl in declarations(strip(self.text(path), False)):
+                    if is_mutable_global(decl) and (path, re.findall(r"\w+", decl.split("=")[0])[-1]) not in GLOBALS:
+                        self.fail(path, no, f"mutable global: {decl[:70]}")
+
+    # ---- sizes: reported only
+
+    def sizes(self):
+        for room in ("modalities", "kernels", "core", "plugins", "api"):
+            for path in sources(self.root, room):
+                text = self.text(path)
+                n = text.count("\n")
+                if n > MAX_FILE:
+                    self.reports.append(f"{path}: {n} lines: more than one idea?")
+                for no, name, length in functions(strip(text, False)):
+                    if length > MAX_FUNCTION:
+                        self.reports.append(f"{path}:{no}: {name}() has {length} lines")
+
+    # ---- plugins as built
+
+    def exports(self, folder):
+        built = sorted(n for n in os.listdir(folder) if n.endswith(".so")) if os.path.isdir(folder) else []
+        if not built:
+            self.broken.append("no plugin was built to be checked in the folder given by --plugins")
+        for name in built:
+            out = subprocess.run(["nm", "-D", "--defined-only", os.path.join(folder, name)], capture_output=True, text=True)
+            symbols = [line.split()[-1].split("@")[0] for line in out.stdout.splitlines() if len(line.split()) >= 3]
+            if out.returncode or symbols != ["sn_plugin_entry_1"]:
+                self.broken.append(f"{name}: exports {symbols}, expected sn_plugin_entry_1 alone")
+
+    def run(self, plugins=None):
+        for room in rooms(self.root):
+            self.includes(*room)
+        self.plugin_names()
+        self.modality_switches()
+        self.endings()
+        self.globals()
+        self.sizes()
+        if plugins:
+            self.exports(plugins)
+
+
+def declarations(code):
+    """(line, text) of what is declared at file scope, and of static locals; initialisers are cut off."""
+    code = re.sub(r"^[ \t]*#(?:[^\n\\]|\\.|\\\n)*", lambda m: "\n" * m.group(0).count("\n"), code, flags=re.M)
+    depth, start, kind = 0, 0, []
+    for i, c in enumerate(code):
+        if c == "{":
+            head = code[start:i]
+            data = "=" in head or re.search(r"\b(struct|union|enum)\b[^()]*$", head)
+            kind.append("data" if depth == 0 and data and not head.rstrip().endswith(")") else "body")
+            depth += 1
+        elif c == "}":
+            depth = max(0, depth - 1)
+            if depth == 0 and kind and kind.pop() == "body":
+                start = i + 1
+            elif depth and kind:
+                kind.pop()
+        elif c == ";" and depth == 0:
+            text = code[start:i]
+            yield code.count("\n", 0, start + len(text) - len(text.lstrip())) + 1, " ".join(text.split())
+            start = i + 1
+    for m in re.finditer(r"^[ \t]+static\s[^;{]*?[;={]", code, re.M):
+        yield code.count("\n", 0, m.start()) + 1, " ".join(m.group(0)[:-1].split())
+
+
+def is_mutable_global(decl):
+    head = re.sub(r"__attribute__\s*\(\(.*?\)\)", "", decl.split("=")[0]).strip()
+    head = re.sub(r"\[[^]]*\]", "[]", re.sub(r"\{.*\}", " ", head, flags=re.S))
+    if not head or re.match(r"(typedef|extern|_Static_assert|static_assert)\b", head) or "(" in head:
+        return False
+    if re.fullmatch(r"(struct|union|enum)(\s+\w+)?\s*", head):
+        return False
+    if head.startswith("}") or not re.search(r"\w[\s*]+\w+\s*(\[[^]]*\]\s*)*(,.*)?$", head):
+        return False
+    last = head.rsplit("*", 1)[-1] if "*" in head else head
+    return not re.search(r"\bconst\b", last)
+
+
+def functions(code):
+    lines, name, begin = code.split("\n"), None, 0
+    for no, line in enumerate(lines, 1):
+        m = re.match(r"[A-Za-z_][\w\s*]*?(\w+)\s*\(", line)
+        if m and not line.rstrip().endswith(";"):
+            name, begin = m.group(1), no
+        if line.startswith("}") and name:
+            yield begin, name, no - begin + 1
+            name = None
+
+
+# ---- the rules can fail
+
+CLEAN = {
+    "modalities/abi/plugin.h": '#include <stdint.h>\n#include <sensorium/media.h>\n#include "media.h"\n',
+    "modalities/abi/media.h": "#include <stddef.h>\n",
+    "modalities/image/resize.c": '#include "resize.h"\n#include <math.h>\nstatic const int t[2] = {1, 2};\n',
+    "modalities/image/resize.h": "#include <stdbool.h>\n",
+    "kernels/kernels.h": "#include <stdint.h>\n",
+    "kernels/cpu/norm_avx2.c": '#include <immintrin.h>\n#include "../kernels.h"\n',
+    "core/core.h": "#include <stdio.h>\ntypedef struct sn_engine sn_engine;\nenum { A, B };\nint f(int x);\n",
+    "core/base/log.c": '#include "core.h"\n#include <pthread.h>\n/* siglip, exit() and #include "api.h" in a comment */\n'
+                       'static const char *const names[] = {"a;b", "c"};\nstatic int f2(void)\n{\n\tstatic const int k = 1;\n\treturn k;\n}\n',
+    "core/model/ops.c": '#include "kernels.h"\n#include "base/x.h"\n#include <sensorium/plugin.h>\n',
+    "core/base/x.h": "typedef struct x { int a; struct { int b; } c; } x;\nstruct y;\n_Static_assert(sizeof(int) == 4, \"\");\n",
+    "plugins/siglip/plugin.c": '#include <sensorium/plugin.h>\n#include <png.h>\n#include "resize.h"\n#include "siglip.h"\n',
+    "plugins/siglip/siglip.h": "",
+    "api/http.c": '#include <civetweb.h>\n#include "core.h"\n#include "api.h"\n',
+    "api/api.h": "#include <jansson.h>\n",
+    "api/main.c": "int main(void) { exit(1); }\n",
+}
+
+VIOLATIONS = [
+    ("modalities/abi/media.h", "#include <string.h>\n", "may not include <string.h>"),
+    ("modalities/abi/media.h", '#include "../image/resize.h"\n', "may not include"),
+    ("modalities/image/resize.c", "#include <stdio.h>\n", "may not include <stdio.h>"),
+    ("modalities/image/resize.c", "#include <pthread.h>\n", "may not include <pthread.h>"),
+    ("modalities/image/resize.c", "static int calls;\n", "mutable global"),
+    ("modalities/image/resize.c", '#include "kernels.h"\n', "may not include"),
+    ("kernels/cpu/norm_avx2.c", "#include <sensorium/tensor.h>\n", "may not include the contract"),
+    ("kernels/cpu/norm_avx2.c", '#include "core.h"\n', "may not include"),
+    ("kernels/cpu/norm_avx2.c", '#include "../../core/core.h"\n', "may not include"),
+    ("kernels/cpu/norm_avx2.c", "#include <cuda_runtime.h>\n", "may not include"),
+    ("core/base/log.c", "#include <civetweb.h>\n", "may not include <civetweb.h>"),
+    ("core/base/log.c", "#include <jansson.h>\n", "may not include <jansson.h>"),
+    ("core/base/log.c", '#include "../../api/api.h"\n', "may not include"),
+    ("core/base/log.c", '#include "siglip.h"\n', "may not include"),
+    ("core/base/log.c", "#include <cuda.h>\n", "CUDA"),
+    ("core/base/log.c", "#include HEADER\n", "cannot be checked"),
+    ("core/base/log.c", 'const char *const p = "siglip.so";\n', "names the plugin siglip"),
+    ("core/base/log.c", "int sn_siglip_load(void);\nint Siglip_x(void);\n", "names the plugin siglip"),
+    ("api/api.h", 'const char *const p = "siglip";\n', "names the plugin siglip"),
+    ("core/base/log.c", "void f(int k) { switch (k) { case SN_MEDIA_IMAGE: break; } }\n", "by modality"),
+    ("core/base/log.c", 'int f(const char *k) { return strcmp(k, "image"); }\n', "by modality"),
+    ("core/base/log.c", "void f(void)\n{\n\tabort();\n}\n", "abort() outside main.c"),
+    ("core/base/log.c", "void f(void)\n{\n\tassert(1);\n}\n", "assert() outside main.c"),
+    ("plugins/siglip/plugin.c", "void f(void)\n{\n\texit(3);\n}\n", "exit() outside main.c"),
+    ("api/http.c", "void f(void) { _exit(3); }\n", "_exit() outside main.c"),
+    ("core/base/log.c", "int counter = 3;\n", "mutable global"),
+    ("core/base/log.c", "static struct state { int a; } state;\n", "mutable global"),
+    ("core/base/log.c", "static const char *last;\n", "mutable global"),
+    ("core/base/log.c", "static int table[4] = {1, 2, 3, 4};\n", "mutable global"),
+    ("core/base/log.c", "_Thread_local int depth;\n", "mutable global"),
+    ("core/base/log.c", "int f(void)\n{\n\tstatic int calls;\n\treturn calls++;\n}\n", "mutable global"),
+    ("plugins/siglip/plugin.c", '#include "core.h"\n', "may not include"),
+    ("plugins/siglip/plugin.c", '#include "../other/other.h"\n', "may not include"),
+    ("plugins/siglip/plugin.c", "#include <jansson.h>\n", "may not include <jansson.h>"),
+    ("api/api.h", "#include <sensorium/plugin.h>\n", "may not include the contract"),
+    ("api/api.h", '#include "base/x.h"\n', "may not include"),
+    ("api/api.h", "#include <civetweb.h>\n", "one file sees civetweb"),
+]
+
+
+def tree_of(folder, files):
+    for path, text in files.items():
+        full = os.path.join(folder, path)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        with open(full, "w", encoding="utf-8") as f:
+            f.write(text)
+
+
+def result_of(files, plugins=None):
+    with tempfile.TemporaryDirectory() as folder:
+        tree_of(folder, files)
+        check = Check(folder)
+        check.run(os.path.join(folder, plugins) if plugins else None)
+        return check
+
+
+def self_test():
+    failures = []
+    clean = result_of(CLEAN)
+    if clean.broken:
+        failures.append(f"a clean tree is refused: {clean.broken}")
+    for path, text, expected in VIOLATIONS:
+        files = dict(CLEAN)
+        files[path] += text
+        files.setdefault("plugins/other/other.h", "")
+        if not any(expected in b for b in result_of(files).broken):
+            failures.append(f"not noticed in {path}: {text!r}")
+    long_file = {**CLEAN, "core/base/long.c": "void f(void)\n{\n" + "\tg();\n" * (MAX_FILE + 1) + "}\n"}
+    reported = result_of(long_file)
+    if reported.broken or len(reported.reports) != 2:
+        failures.append(f"a long file and function should be reported, not refused: {reported.broken} {reported.reports}")
+    if not result_of(CLEAN, "plugins").broken:
+        failures.append("an empty plugin folder passes")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, code, good in (("one", "int sn_plugin_entry_1;", True), ("two", "int sn_plugin_entry_1, helper;", False), ("none", "static int x;", False)):
+            source = os.path.join(folder, name + ".c")
+            with open(source, "w", encoding="utf-8") as f:
+                f.write(code)
+            plugin = os.path.join(folder, name)
+            os.mkdir(plugin)
+            if subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-o", os.path.join(plugin, name + ".so"), source],
+                              stderr=subprocess.DEVNULL).returncode:
+                failures.append("no C compiler to build test plugins with")
+                break
+            check = Check(folder)
+            check.exports(plugin)
+            if bool(check.broken) == good:
+                failures.append(f"exports of {code!r}: {check.broken}")
+    return failures
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", nargs="?")
+    parser.add_argument("--plugins", help="folder of built plugins")
+    parser.add_argument("--self-test", action="store_true")
+    args = parser.parse_args()
+    if args.self_test:
+        broken = self_test()
+    else:
+        if not args.root:
+            parser.error("which tree?")
+        check = Check(args.root)
+        check.run(args.plugins)
+        broken = check.broken
+        for line in check.reports:
+            print("report:", line)
+    for line in broken:
+        print("BROKEN:", line)
+    print(f"{len(broken)} broken")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
