@@ -50,6 +50,13 @@ static bool plugin_folder(char *out, size_t cap, const options *o)
 	return false;
 }
 
+static sn_kv_dtype kv_dtype(const char *name)
+{
+	if (!name || strcmp(name, "auto") == 0)
+		return SN_KV_AUTO;
+	return strcmp(name, "f32") == 0 ? SN_KV_F32 : SN_KV_F16;
+}
+
 int engine_open_from(sn_engine **out, const options *o, sn_log *log)
 {
 	char plugins[PATH_MAX];
@@ -70,7 +77,7 @@ int engine_open_from(sn_engine **out, const options *o, sn_log *log)
 		.max_queued_requests = (uint32_t)o->max_queued_requests,
 		.max_model_len = (uint32_t)o->max_model_len,
 		.no_prefix_caching = o->no_prefix_caching,
-		.kv_f32 = o->kv_cache_dtype && strcmp(o->kv_cache_dtype, "f32") == 0,
+		.kv_dtype = kv_dtype(o->kv_cache_dtype),
 	};
 	if (sn_engine_open(out, &config, &err) == SN_OK)
 		return EXIT_FINE;

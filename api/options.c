@@ -50,7 +50,7 @@ static const option_row table[] = {
 	{"--max-num-seqs", OPT_UINT, FIELD(max_num_seqs), CMD_SERVE, "N", "64", 1, 1024, "sequences in one step"},
 	{"--max-num-batched-tokens", OPT_UINT, FIELD(max_num_batched_tokens), ENGINE, "N", "512", 1, 65536, "rows in one step"},
 	{"--max-queued-requests", OPT_UINT, FIELD(max_queued_requests), CMD_SERVE, "N", "128", 1, 1024, "waiting requests; more get 429"},
-	{"--kv-cache-dtype", OPT_TEXT, FIELD(kv_cache_dtype), ENGINE, "auto|f16|f32", "auto", 0, 0, "type of stored keys and values"},
+	{"--kv-cache-dtype", OPT_TEXT, FIELD(kv_cache_dtype), ENGINE, "auto|f16|f32", "auto", 0, 0, "type of stored keys and values; auto: f32 for models in F32, else f16"},
 	{"--kv-cache-memory", OPT_SIZE, FIELD(kv_cache_memory), ENGINE, "BYTES", "0", 0, 0, "the page pool, e.g. 512M; 0: the engine's default"},
 	{"--memory-limit", OPT_SIZE, FIELD(memory_limit), ENGINE, "BYTES", "0", 0, 0, "weights, scratch and pages together; 0: no limit"},
 	{"--enable-prefix-caching", OPT_OFF, FIELD(no_prefix_caching), ENGINE, NULL, NULL, 0, 0, "keep pages of earlier prompts (the default)"},

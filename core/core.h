@@ -65,6 +65,9 @@ void sn_log_write(sn_log *log, sn_log_level level, const char *topic, const char
 
 typedef struct sn_engine sn_engine;
 
+/* auto: f32 for a model whose matrices are all F32 (so that it is exact), else f16. */
+typedef enum sn_kv_dtype { SN_KV_AUTO, SN_KV_F16, SN_KV_F32 } sn_kv_dtype;
+
 /* Every field has a default (0 or NULL means it). The command line's flags carry vLLM's names for the same things. */
 typedef struct sn_engine_config {
 	sn_log *log;                     /* required; outlives the engine */
@@ -82,7 +85,7 @@ typedef struct sn_engine_config {
 	uint32_t isa_mask;               /* tests: cap the kernels' ISA: 0 best, 1 plain C, 2 at most AVX2 */
 	uint32_t step_timeout_ms;        /* watchdog: readiness goes off when a step takes longer; default 30000 */
 	bool no_prefix_caching;          /* --no-enable-prefix-caching */
-	bool kv_f32;                     /* --kv-cache-dtype f32; default f16. Media rows are kept in the same type */
+	sn_kv_dtype kv_dtype;            /* of keys, values and media rows; default auto */
 	bool share_cache;                /* one cache salt for all keys */
 } sn_engine_config;
 

@@ -55,7 +55,7 @@ sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_err
 	pthread_mutex_init(&e->lock, NULL);
 	pthread_cond_init(&e->wake, &attr);
 	pthread_condattr_destroy(&attr);
-	media_cache_init(&e->cache, c->media_cache_memory, c->kv_f32 ? KV_F32 : KV_F16, &e->metrics, e->log);
+	media_cache_init(&e->cache, c->media_cache_memory, &e->metrics, e->log);
 	media_gate_init(&e->gate, NULL, &e->metrics, e->log, &e->key, c->max_media_memory, c->media_threads);
 	e->max_active = c->max_num_seqs + c->max_queued_requests;
 
@@ -136,7 +136,7 @@ static sn_status check_encoder(const sn_engine *e, const served_model *s, sn_err
 
 static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config *config, sn_error *err)
 {
-	sn_status st = model_open(&s->m, config->path, config->chat_template, e->config.kv_f32 ? KV_F32 : KV_F16, &e->ops, err);
+	sn_status st = model_open(&s->m, config->path, config->chat_template, e->config.kv_dtype, &e->ops, err);
 	if (!st && config->mmproj)
 		st = encoder_open(&s->enc, e->plugins, config->mmproj, &e->ops, err);
 	if (!st && s->enc) {
@@ -196,9 +196,9 @@ sn_status sn_engine_load(sn_engine *e, const sn_model_config *config, sn_error *
 	if (s->enc)
 		s->info.modalities[0] = s->enc->p->plan->kind_name;
 	e->infos[e->n_models - 1] = s->info;
-	log_info(e->log, "engine", NULL, "model %s: %s, %u layers, context %u, %.1f MB of weights, KV blocks of %u tokens (%.0f %% of a page unused)",
+	log_info(e->log, "engine", NULL, "model %s: %s, %u layers, context %u, %.1f MB of weights, KV %s in blocks of %u tokens (%.0f %% of a page unused)",
 	         s->name, s->info.architecture, s->m->h.n_layers, s->max_len, (double)s->m->weight_bytes * 1e-6,
-	         s->m->kv.groups[0].block_tokens, (double)s->m->kv.groups[0].waste * 100);
+	         s->m->kv.groups[0].type == KV_F32 ? "f32" : "f16", s->m->kv.groups[0].block_tokens, (double)s->m->kv.groups[0].waste * 100);
 	return SN_OK;
 }
 

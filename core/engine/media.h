@@ -46,7 +46,8 @@ typedef struct media_entry {
 	enum media_state state;
 	uint32_t refs;
 	uint32_t n_rows, dim;
-	uint8_t *rows;         /* [n_rows][dim] in the cache type */
+	enum kv_type type;     /* of the rows: that of the model's KV */
+	uint8_t *rows;         /* [n_rows][dim] */
 	size_t bytes;
 	sn_error error;        /* FAILED */
 	struct media_entry *next;               /* in its bucket */
@@ -69,18 +70,17 @@ typedef struct media_cache {
 	media_entry *jobs[MEDIA_MAX_JOBS]; /* [n_jobs] PENDING, in order of arrival */
 	uint32_t n_jobs;
 	size_t bytes, max_bytes;
-	enum kv_type type;
 	metrics *metrics;
 	sn_log *log;
 } media_cache;
 
-void media_cache_init(media_cache *c, size_t max_bytes, enum kv_type type, metrics *m, sn_log *log);
+void media_cache_init(media_cache *c, size_t max_bytes, metrics *m, sn_log *log);
 void media_cache_fini(media_cache *c);
 /* The entry of this key, referenced; or NULL. */
 media_entry *media_cache_get(media_cache *c, const hash256 *key);
 /* Makes an entry and its job: begin() has run when this returns. If another thread was faster, that one's entry. */
-sn_status media_cache_begin(media_cache *c, const hash256 *key, encoder *enc, const sn_media *media, const sn_media_plan *plan,
-                            const char *request_id, ops *o, media_entry **out, sn_error *err);
+sn_status media_cache_begin(media_cache *c, const hash256 *key, encoder *enc, enum kv_type type, const sn_media *media,
+                            const sn_media_plan *plan, const char *request_id, ops *o, media_entry **out, sn_error *err);
 void media_cache_unref(media_cache *c, media_entry **e);
 
 /* Engine thread: drops jobs that nobody waits for; returns how many are left. */

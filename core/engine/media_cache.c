@@ -7,9 +7,9 @@
 #include "base/log.h"
 #include "engine/media.h"
 
-void media_cache_init(media_cache *c, size_t max_bytes, enum kv_type type, metrics *m, sn_log *log)
+void media_cache_init(media_cache *c, size_t max_bytes, metrics *m, sn_log *log)
 {
-	*c = (media_cache){.max_bytes = max_bytes, .type = type, .metrics = m, .log = log};
+	*c = (media_cache){.max_bytes = max_bytes, .metrics = m, .log = log};
 	pthread_mutex_init(&c->lock, NULL);
 }
 
@@ -113,13 +113,13 @@ static sn_status start_job(media_entry *e, const sn_media *media, ops *o, sn_err
 	return rc == SN_RC_OK ? SN_OK : fault_to_error(e->enc->p, rc, &fault, err);
 }
 
-sn_status media_cache_begin(media_cache *c, const hash256 *key, encoder *enc, const sn_media *media, const sn_media_plan *plan,
-                            const char *request_id, ops *o, media_entry **out, sn_error *err)
+sn_status media_cache_begin(media_cache *c, const hash256 *key, encoder *enc, enum kv_type type, const sn_media *media,
+                            const sn_media_plan *plan, const char *request_id, ops *o, media_entry **out, sn_error *err)
 {
 	media_entry *e = calloc(1, sizeof *e);
 	if (!e)
 		return error_set(err, SN_ERR_NOMEM, "no memory for an encoder job");
-	*e = (media_entry){.key = *key, .enc = enc, .refs = 1, .n_rows = plan->n_rows, .dim = enc->p->plan->row_dim(enc->instance), .plan = *plan};
+	*e = (media_entry){.key = *key, .enc = enc, .type = type, .refs = 1, .n_rows = plan->n_rows, .dim = enc->p->plan->row_dim(enc->instance), .plan = *plan};
 	snprintf(e->request_id, sizeof e->request_id, "%s", request_id);
 	sn_status st = start_job(e, media, o, err);
 	pthread_mutex_lock(&c->lock);
@@ -127,7 +127,7 @@ sn_status media_cache_begin(media_cache *c, const hash256 *key, encoder *enc, co
 	if (!st && !other && c->n_jobs == MEDIA_MAX_JOBS)
 		st = error_set(err, SN_ERR_QUEUE_FULL, "too many media are waiting to be encoded");
 	if (!st && !other) {
-		e->bytes = (size_t)e->n_rows * e->dim * (c->type == KV_F16 ? 2 : 4);
+		e->bytes = (size_t)e->n_rows * e->dim * (e->type == KV_F16 ? 2 : 4);
 		c->bytes += e->bytes;
 		metric_set(c->metrics, M_MEDIA_BYTES, c->bytes);
 		e->next = *bucket_of(c, key);
@@ -188,7 +188,7 @@ uint32_t media_jobs_sweep(media_cache *c)
 }
 
 /* Rows leave the job in the cache type. A row that is not finite fails the job: it would poison whoever attends to it. */
-static sn_status keep_rows(media_cache *c, media_entry *e, const ops *o, sn_error *err)
+static sn_status keep_rows(media_entry *e, const ops *o, sn_error *err)
 {
 	size_t n = (size_t)e->n_rows * e->dim;
 	for (size_t i = 0; i < n; i++)
@@ -197,7 +197,7 @@ static sn_status keep_rows(media_cache *c, media_entry *e, const ops *o, sn_erro
 	e->rows = malloc(e->bytes ? e->bytes : 1);
 	if (!e->rows)
 		return error_set(err, SN_ERR_NOMEM, "no memory for encoder rows");
-	if (c->type == KV_F16)
+	if (e->type == KV_F16)
 		o->k.store_f16(e->rows, e->staging, n);
 	else
 		memcpy(e->rows, e->staging, e->bytes);
@@ -244,7 +244,7 @@ bool media_job_step(media_cache *c, uint32_t j, uint32_t units, const ops *o, do
 		return false;
 	sn_status st = SN_OK;
 	if (rc == SN_RC_END)
-		st = keep_rows(c, e, o, &err);
+		st = keep_rows(e, o, &err);
 	else if (rc == SN_RC_AGAIN)
 		st = error_set(&err, SN_ERR_PLUGIN, "an encoder made no progress, or ran past its plan");
 	else

@@ -78,7 +78,8 @@ static sn_status place_media(sn_request *r, const sn_chat *chat, const sn_part *
 		r->media_keys[i] = entry_key(e, enc, &media, &p->plan, chat->cache_key);
 		r->media[i] = media_cache_get(&e->cache, &r->media_keys[i]);
 		if (!r->media[i])
-			st = media_cache_begin(&e->cache, &r->media_keys[i], enc, &media, &p->plan, r->id, &e->ops, &r->media[i], err);
+			st = media_cache_begin(&e->cache, &r->media_keys[i], enc, r->model->m->kv.groups[0].type, &media, &p->plan, r->id, &e->ops,
+			                       &r->media[i], err);
 		r->n_media += !st;
 	}
 	media_gate_release(&e->gate, &media);

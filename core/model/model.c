@@ -206,7 +206,15 @@ static sn_status open_chat(model *m, const char *template_source, sn_error *err)
 
 /* ---- life ---- */
 
-sn_status model_open(model **out, const char *path, const char *template_source, enum kv_type kv, ops *o, sn_error *err)
+static enum kv_type choose_kv_type(const model *m, sn_kv_dtype asked)
+{
+	bool exact = true;
+	for (size_t i = 0; i < m->file->n_tensors; i++)
+		exact &= m->file->tensors[i].type == KN_F32;
+	return asked == SN_KV_F32 || (asked == SN_KV_AUTO && exact) ? KV_F32 : KV_F16;
+}
+
+sn_status model_open(model **out, const char *path, const char *template_source, sn_kv_dtype kv, ops *o, sn_error *err)
 {
 	arena *mem = arena_open(0), *tmp = arena_open(0);
 	model *m = mem ? arena_alloc(mem, sizeof *m) : NULL;
@@ -228,7 +236,7 @@ sn_status model_open(model **out, const char *path, const char *template_source,
 		st = open_chat(m, template_source, err);
 	if (!st) {
 		m->kv = (kv_layout){.n_groups = 1, .groups = {{.n_layers = m->h.n_layers, .n_kv_head = m->h.n_kv_head,
-		                                               .head_dim = m->h.head_dim, .type = kv}}};
+		                                               .head_dim = m->h.head_dim, .type = choose_kv_type(m, kv)}}};
 		st = name_the_file(m->file, err, kv_layout_plan(&m->kv, err));
 	}
 	arena_close(&tmp);

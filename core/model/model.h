@@ -32,7 +32,7 @@ typedef struct model {
 } model;
 
 /* template_source: replaces the file's chat template unless NULL. Tensors that the model does not use are refused. */
-sn_status model_open(model **out, const char *path, const char *template_source, enum kv_type kv, ops *o, sn_error *err);
+sn_status model_open(model **out, const char *path, const char *template_source, sn_kv_dtype kv, ops *o, sn_error *err);
 void model_close(model **m);
 
 #endif

@@ -32,6 +32,7 @@ typedef struct plugin_host {
 	arena *mem;
 	plugin **plugins; /* [n_plugins] */
 	size_t n_plugins, cap;
+	uint64_t n_encoders; /* opened so far: their ids */
 	pool *threads;    /* lent to [step] functions */
 	pthread_t step_thread; /* who runs them, once has_step_thread */
 	atomic_bool has_step_thread;
@@ -59,7 +60,7 @@ struct encoder {
 	plugin *p;
 	void *instance;
 	struct sn_model *model;
-	uint64_t id; /* unique in the process: part of media cache keys */
+	uint64_t id; /* unique in its host: part of media cache keys */
 };
 
 /* Probes all plugins that have sn.plan/1 and sn.encode/1, loads the surest one. SN_ERR_UNSUPPORTED if none claims it. */

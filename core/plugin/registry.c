@@ -253,7 +253,6 @@ static plugin *surest(plugin_host *h, const struct sn_model *m)
 
 sn_status encoder_open(encoder **out, plugin_host *h, const char *path, ops *o, sn_error *err)
 {
-	static atomic_uint_fast64_t last_id; /* ids are never used twice in a process */
 	arena *mem = arena_open(0);
 	encoder *e = mem ? arena_alloc(mem, sizeof *e) : NULL;
 	struct sn_model *m = e ? arena_alloc(mem, sizeof *m) : NULL;
@@ -262,7 +261,7 @@ sn_status encoder_open(encoder **out, plugin_host *h, const char *path, ops *o, 
 		return error_set(err, SN_ERR_NOMEM, "no memory for an encoder");
 	}
 	*m = (struct sn_model){.o = o, .mem = mem};
-	*e = (encoder){.model = m, .id = atomic_fetch_add(&last_id, 1) + 1};
+	*e = (encoder){.model = m, .id = ++h->n_encoders};
 	sn_status st = model_file_open(&m->file, path, err);
 	if (st)
 		goto fail;

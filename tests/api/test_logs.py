@@ -42,6 +42,30 @@ def picture():
     return base64.b64encode(file.getvalue()).decode()
 
 
+def look(server, request_id):
+    body = ask("What is it?")
+    body["messages"][0]["content"] = [{"type": "image_url", "image_url": {"url": "data:image/png;base64," + picture()}},
+                                      {"type": "text", "text": "What is it?"}]
+    return server.request("POST", "/v1/chat/completions", json.dumps(body), {**JSON, "X-Request-Id": request_id})
+
+
+def test_one_id_selects_the_whole_way(server):
+    assert look(server, "way-1")[0] == 200
+    server.wait_log("POST /v1/chat/completions")
+    topics = {line.split()[2] for line in server.log().splitlines() if " way-1 " in line}
+    plugins = {p["id"] for p in json.loads(server.get("/v1/plugins")[2])["data"]}
+    assert {"http", "engine", "media"} | plugins <= topics
+
+
+def test_a_picture_seen_before_is_not_encoded_again(server):
+    def runs():
+        return server.metrics()["sensorium_encoder_runs_total"]
+    before = runs()
+    for i in range(3):
+        assert look(server, "again-%d" % i)[0] == 200
+    assert runs() == before + 1
+
+
 def test_nothing_that_was_said_is_written(server, tmp_path):
     words, media = "CANARY-PROMPT-9911", picture()
     body = ask(words, user=words, metadata={"x": words}, stop=[words])

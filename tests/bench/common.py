@@ -75,10 +75,10 @@ class Server:
 class Stream:
     text: str
     times: list      # seconds after the request was sent, one for each piece of text
+    begin: float     # time.monotonic() when it was sent
     whole_s: float
     prompt_tokens: int
     completion_tokens: int
-    cached_tokens: int
 
     @property
     def first_s(self):
@@ -93,8 +93,8 @@ def picture_part(png):
     return {"type": "image_url", "image_url": {"url": "data:image/png;base64," + base64.b64encode(png).decode()}}
 
 
-def ask(server, content, max_tokens, **fields):
-    """Streamed, temperature 0. Asks for log-probabilities so that every token is one event."""
+def ask(server, content, max_tokens, stop=None, **fields):
+    """Streamed, temperature 0. With logprobs=True every token is an event. stop: an event after which the client leaves."""
     body = {"messages": [{"role": "user", "content": content}], "temperature": 0, "max_tokens": max_tokens, "stream": True,
             "stream_options": {"include_usage": True}, **fields}
     data = json.dumps(body).encode()
@@ -104,22 +104,25 @@ def ask(server, content, max_tokens, **fields):
     r = c.getresponse()
     if r.status != 200:
         raise RuntimeError("%d %s" % (r.status, r.read()))
-    text, times, usage = "", [], {}
+    lines = []
     for line in r:
-        now = time.monotonic() - begin
-        if not line.startswith(b"data: {"):
-            continue
-        event = json.loads(line[6:])
-        usage = event.get("usage") or usage
-        for choice in event.get("choices", []):
-            if choice["delta"].get("content") or choice.get("logprobs"):
-                times.append(now)
-                text += choice["delta"].get("content") or ""
-        if "error" in event:
-            raise RuntimeError(str(event["error"]))
+        if line.startswith(b"data: {"):
+            lines.append((time.monotonic() - begin, line))
+        if stop and stop.is_set():
+            break
     whole = time.monotonic() - begin
     c.close()
-    return Stream(text, times, whole, usage["prompt_tokens"], usage["completion_tokens"], usage["prompt_tokens_details"]["cached_tokens"])
+    text, times, usage = "", [], {}
+    for at, line in lines:  # parsed afterwards, so that it costs no latency
+        event = json.loads(line[6:])
+        if "error" in event:
+            raise RuntimeError(str(event["error"]))
+        usage = event.get("usage") or usage
+        for choice in event["choices"]:
+            if choice["delta"].get("content") or choice.get("logprobs"):
+                times.append(at)
+                text += choice["delta"].get("content") or ""
+    return Stream(text, times, begin, whole, usage.get("prompt_tokens", 0), usage.get("completion_tokens", len(times)))
 
 
 def drawn(seed, size=(320, 240)):

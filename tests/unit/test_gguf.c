@@ -764,7 +764,7 @@ static sn_status open_llama(const twist *t, sn_error *err)
 	assert_int_equal(pool_open(&threads, 1, NULL), SN_OK);
 	assert_int_equal(ops_init(&o, threads, KN_ISA_REF, NULL), SN_OK);
 	*err = (sn_error){0};
-	sn_status st = model_open(&m, PATH, NULL, KV_F16, &o, err);
+	sn_status st = model_open(&m, PATH, NULL, SN_KV_AUTO, &o, err);
 	if (st == SN_OK)
 		assert_int_equal(m->h.n_vocab, VOCAB);
 	else

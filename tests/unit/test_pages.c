@@ -41,6 +41,13 @@ static const kv_layout *two_groups(void)
 	return &l;
 }
 
+static const kv_layout *two_groups_alike(void)
+{
+	static kv_layout l;
+	l = (kv_layout){.n_groups = 2, .groups = {small_group(4, 1), small_group(4, 2)}};
+	return &l;
+}
+
 /* ---- sequences as the engine would drive them ---- */
 
 typedef struct test_seq {
@@ -704,6 +711,12 @@ static void the_pool_equals_its_model_with_two_groups(void **state)
 	random_life(two_groups(), 60, 44, 50000);
 }
 
+static void groups_of_one_block_size_are_told_apart(void **state)
+{
+	(void)state;
+	random_life(two_groups_alike(), 60, 45, 20000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -724,6 +737,7 @@ int main(void)
 	    cmocka_unit_test(truncating_never_writes_what_others_may_read),
 	    cmocka_unit_test(the_pool_equals_its_model_with_one_group),
 	    cmocka_unit_test(the_pool_equals_its_model_with_two_groups),
+	    cmocka_unit_test(groups_of_one_block_size_are_told_apart),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -327,6 +327,10 @@ static void a_start_waits_until_all_its_rows_have_room(void **state)
 	assert_int_equal(rows_of(p, 0), 1);
 	assert_int_equal(p->n_seqs, 1);
 	assert_int_equal(p->n_preempted, 0);
+	w->st.max_rows = 17; /* its first chunk would fit, but not the rest */
+	assert_int_equal(plan(w)->n_seqs, 1);
+	w->seqs[1].n_known = 20;
+	assert_int_equal(rows_of(plan(w), 1), 16);
 	world_close(w);
 }
 
