@@ -127,6 +127,14 @@ class Check:
             for m in re.finditer(r"\bcase\s+SN_MEDIA_\w+|\bstrn?casecmp\s*\([^;]*\"(image|audio|video)\"|\bstrn?cmp\s*\([^;]*\"(image|audio|video)\"", code):
                 self.fail(path, code.count("\n", 0, m.start()) + 1, f"core decides by modality: {m.group(0).strip()[:60]}")
 
+    def one_gate(self):
+        """A client's bytes reach a decoder through core/engine/media_gate.c and nowhere else."""
+        for room in ("core", "api"):
+            for path in sources(self.root, room):
+                for no, line in enumerate(strip(self.text(path), False).split("\n"), 1):
+                    if path != "core/engine/media_gate.c" and re.search(r"decode\s*->\s*(sniff|measure|decode)\b", line):
+                        self.fail(path, no, "a decoder is called outside the media gate")
+
     def endings(self):
         """Only main ends the process."""
         for room in ("modalities", "kernels", "core", "plugins", "api"):
@@ -175,6 +183,7 @@ class Check:
             self.includes(*room)
         self.plugin_names()
         self.modality_switches()
+        self.one_gate()
         self.endings()
         self.globals()
         self.sizes()
@@ -273,6 +282,7 @@ VIOLATIONS = [
     ("api/api.h", 'const char *const p = "siglip";\n', "names the plugin siglip"),
     ("core/base/log.c", "void f(int k) { switch (k) { case SN_MEDIA_IMAGE: break; } }\n", "by modality"),
     ("core/base/log.c", 'int f(const char *k) { return strcmp(k, "image"); }\n', "by modality"),
+    ("core/base/log.c", "void f(struct p *p) { p->decode->measure(p); }\n", "outside the media gate"),
     ("core/base/log.c", "void f(void)\n{\n\tabort();\n}\n", "abort() outside main.c"),
     ("core/base/log.c", "void f(void)\n{\n\tassert(1);\n}\n", "assert() outside main.c"),
     ("plugins/siglip/plugin.c", "void f(void)\n{\n\texit(3);\n}\n", "exit() outside main.c"),
