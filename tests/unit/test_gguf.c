@@ -521,7 +521,7 @@ static bytes sample_file(uint64_t *header_bytes)
 	key_f32(&g, "some.float", 1e-5f);
 	key_array(&g, "tokens", FILE_STRING, 5);
 	for (int i = 0; i < 5; i++)
-		put_str(&g.keys, "token" + i);
+		put_str(&g.keys, &"token"[i]);
 	key_array(&g, "types", FILE_I32, 5), put(&g.keys, (int32_t[]){1, 2, 3, 4, 5}, 20);
 	key_head(&g, "flag", FILE_BOOL), put(&g.keys, "\1", 1);
 	key_head(&g, "wide", FILE_U64), put64(&g.keys, 1ull << 40);
