@@ -180,8 +180,8 @@ typedef struct sn_sampling {
 	uint64_t seed;
 	bool has_seed;            /* else the engine draws one */
 	uint32_t max_tokens;      /* 0: the rest of the context or of the pool */
-	uint32_t min_tokens;
-	bool ignore_eos;
+	uint32_t min_tokens;      /* end tokens cannot be sampled before */
+	bool ignore_eos;          /* end tokens are tokens like any other (as in vLLM: they may come, and it goes on) */
 	bool logprobs;
 	uint32_t top_logprobs;    /* 0..20 */
 	const sn_logit_bias *logit_bias;

@@ -244,7 +244,7 @@ static void add_seq(struct step_arrays *a, batch *b, sequence *s, uint32_t at_ac
 static bool settle_token(sn_engine *e, sequence *s, const sample *t, double now)
 {
 	sn_request *r = s->req;
-	bool end = vocab_is_eog(r->model->m->vocab, t->token);
+	bool end = vocab_is_eog(r->model->m->vocab, t->token) && !r->sampling.ignore_eos;
 	metric_add(&e->metrics, M_GENERATION_TOKENS, 1);
 	metric_observe(&e->metrics, r->t_token > 0 ? H_ITL : H_TTFT, now - (r->t_token > 0 ? r->t_token : r->t_submit));
 	if (r->t_token == 0)

@@ -139,7 +139,7 @@ static size_t take_tokens(sn_request *r)
 	size_t n = 0;
 	while (r->n_read != r->n_written && !r->stopper.hit) {
 		const ring_token *t = &r->ring[r->n_read % RING_EVENTS];
-		bool last = vocab_is_eog(r->model->m->vocab, t->token); /* it ends the answer and is no part of it */
+		bool last = vocab_is_eog(r->model->m->vocab, t->token) && !r->sampling.ignore_eos; /* it ends the answer and is no part of it */
 		if (r->lp && !last)
 			take_logprobs(r, t, n);
 		n += !last;

@@ -239,7 +239,7 @@ bool sampler_run(sampler *s, const sn_sampling *p, uint64_t seed, uint32_t choic
 	for (size_t i = 0; i < p->n_logit_bias; i++)
 		if (p->logit_bias[i].token >= 0 && (uint32_t)p->logit_bias[i].token < n)
 			w[p->logit_bias[i].token] += p->logit_bias[i].bias;
-	if (index < p->min_tokens || p->ignore_eos)
+	if (index < p->min_tokens)
 		forbid_end(w, n, v);
 	if (p->mask)
 		apply_mask(s, p, w, n, rows, n_rows, n_prompt);

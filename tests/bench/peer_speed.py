@@ -56,7 +56,7 @@ def unseen(n):
 
 class Ours:
     def __init__(self, folder, threads):
-        self.server = Server(folder, "--threads", str(threads), "--no-enable-prefix-caching")
+        self.server = Server(folder, "--threads", str(threads), "--no-enable-prefix-caching", "--kv-cache-dtype", "f16")
         ask(self.server, "warm up", 4)
 
     def text(self):
