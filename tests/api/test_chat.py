@@ -12,16 +12,6 @@ from PIL import Image
 from harness import CHAT, JSON, ask, error_of, sse_events
 
 
-@pytest.fixture(scope="module")
-def client(server):
-    return openai.OpenAI(base_url="http://127.0.0.1:%d/v1" % server.port, api_key="none", max_retries=0)
-
-
-@pytest.fixture(scope="module")
-def model(client):
-    return client.models.list().data[0].id
-
-
 def picture(color="red", size=(64, 64), kind="PNG"):
     file = io.BytesIO()
     Image.new("RGB", size, color).save(file, kind)
