@@ -85,7 +85,8 @@ void media_cache_unref(media_cache *c, media_entry **e);
 
 /* Engine thread: drops jobs that nobody waits for; returns how many are left. */
 uint32_t media_jobs_sweep(media_cache *c);
-/* Engine thread: one slice of job j. True when it ended, well or not (the entry's state tells). */
-bool media_job_step(media_cache *c, uint32_t j, uint32_t units, const ops *o, double *ms, uint32_t *units_done);
+/* Engine thread: one slice of job j, at most `units` units, ending with the unit after which another like it would not fit
+ * into budget_ms: units differ in cost. True when the job ended, well or not (the entry's state tells). */
+bool media_job_step(media_cache *c, uint32_t j, uint32_t units, double budget_ms, const ops *o, double *ms, uint32_t *units_done);
 
 #endif

@@ -224,19 +224,36 @@ static void finish_job(media_cache *c, uint32_t j, sn_status st, const sn_error 
 	pthread_mutex_unlock(&c->lock);
 }
 
-bool media_job_step(media_cache *c, uint32_t j, uint32_t units, const ops *o, double *ms, uint32_t *units_done)
+/* Unit by unit, so that the clock can be looked at between them. */
+static sn_rc run_units(media_entry *e, uint32_t units, double budget_ms, double *ms, uint32_t *units_done, sn_fault *fault)
+{
+	struct sn_call call = {e->request_id};
+	double t0 = clock_ms(), longest = 0;
+	sn_rc rc = SN_RC_AGAIN;
+	*units_done = 0;
+	*ms = 0;
+	while (rc == SN_RC_AGAIN && *units_done < units && *ms + longest <= budget_ms) {
+		uint32_t done = 0;
+		double before = *ms;
+		rc = e->enc->p->encode->step(e->enc->instance, &call, e->state_mem, e->ctx, 1, &done, e->staging, fault);
+		*ms = clock_ms() - t0;
+		longest = *ms - before > longest ? *ms - before : longest;
+		*units_done += done;
+		if (done == 0)
+			break;
+	}
+	return rc;
+}
+
+bool media_job_step(media_cache *c, uint32_t j, uint32_t units, double budget_ms, const ops *o, double *ms, uint32_t *units_done)
 {
 	media_entry *e = c->jobs[j]; /* new jobs are only appended by others, and only this thread removes */
-	struct sn_call call = {e->request_id};
 	sn_fault fault = {.size = sizeof fault};
 	sn_error err = {0};
-	double t0 = clock_ms();
-	*units_done = 0;
 	if (e->units_done == 0)
 		metric_add(c->metrics, M_ENCODER_RUNS, 1);
 	atomic_fetch_add(&e->enc->p->calls, 1);
-	sn_rc rc = e->enc->p->encode->step(e->enc->instance, &call, e->state_mem, e->ctx, units, units_done, e->staging, &fault);
-	*ms = clock_ms() - t0;
+	sn_rc rc = run_units(e, units, budget_ms, ms, units_done, &fault);
 	e->units_done += *units_done;
 	metric_add(c->metrics, M_ENCODER_UNITS, *units_done);
 	metric_observe(c->metrics, H_SLICE, *ms);

@@ -112,9 +112,9 @@ static void plan_slices(const sched_state *st, step_plan *out, bool decoding)
 		return;
 	uint32_t j = st->next_job % st->n_jobs;
 	const sched_job *job = &st->jobs[j];
-	double fit = st->slice_ms * (decoding ? 1 : IDLE_SLICES) / (job->unit_ms > 0 ? job->unit_ms : st->slice_ms);
+	double ms = st->slice_ms * (decoding ? 1 : IDLE_SLICES), fit = job->unit_ms > 0 ? ms / job->unit_ms : 1;
 	uint32_t units = fit < 1 ? 1 : fit > 1e6 ? 1000000 : (uint32_t)fit;
-	out->jobs[out->n_jobs++] = (plan_job){j, min_u32(units, job->units_left ? job->units_left : 1)};
+	out->jobs[out->n_jobs++] = (plan_job){j, min_u32(units, job->units_left ? job->units_left : 1), ms};
 }
 
 void schedule(const sched_state *st, step_plan *out)

@@ -41,7 +41,7 @@ typedef struct sched_state {
 } sched_state;
 
 typedef struct plan_seq { uint32_t seq, n_rows; } plan_seq;
-typedef struct plan_job { uint32_t job, units; } plan_job;
+typedef struct plan_job { uint32_t job, units; double ms; } plan_job; /* ms: stop after the unit with which this is used up */
 
 typedef struct step_plan {
 	plan_seq *seqs;      /* [max_active] rows to compute, in order of arrival */
