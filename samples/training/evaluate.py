@@ -64,11 +64,16 @@ def evaluate(model, n, seed=77, show=0):
     shapes = [data.make_shape_sample(rng) for _ in range(n)]
     answers = answer_samples(model, shapes)
     figures["shape_questions"] = round(sum(a == s.answer for a, s in zip(answers, shapes)) / n, 4)
-    talk = [data.chat(rng) for _ in range(n)]
-    answers = model.answer([prompt_ids(q, False) for q, _ in talk])
-    figures["chat"] = round(sum(a == t[1] for a, t in zip(answers, talk)) / n, 4)
-    if show:
-        print("chat", [(q, w, a) for a, (q, w) in zip(answers, talk) if a != w][:show])
+    for name, repeats in (("small_talk", False), ("repeat_and_sums", True)):
+        talk = []
+        while len(talk) < n:
+            q, a = data.chat(rng)
+            if (q.startswith(("Say", "Repeat")) or "+" in q) == repeats:
+                talk.append((q, a))
+        answers = model.answer([prompt_ids(q, False) for q, _ in talk])
+        figures[name] = round(sum(a == t[1] for a, t in zip(answers, talk)) / n, 4)
+        if show:
+            print(name, [(q, w, a) for a, (q, w) in zip(answers, talk) if a != w][:show])
     return figures
 
 
