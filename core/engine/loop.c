@@ -111,8 +111,8 @@ static void let_go(sn_engine *e, sn_request *r, sn_finish finish, const sn_error
 	metric_observe(&e->metrics, H_E2E, ms);
 	log_info(e->log, "engine", r->id, "%s after %u tokens, %.0f ms", !err ? (finish == SN_FINISH_STOP ? "stop" : "length") : err->text,
 	         r->seq.n_known - r->seq.n_prompt, ms);
+	atomic_fetch_sub(&e->n_requests, 1); /* before the news: who has an answer finds the place free again */
 	request_end(r, finish, err);
-	atomic_fetch_sub(&e->n_requests, 1);
 	request_unref(&r);
 }
 
