@@ -210,7 +210,8 @@ typedef struct sn_chat {
 typedef struct sn_request sn_request;
 
 /* Decodes the media (bounded, behind one gate), renders the template, tokenizes and queues. Everything in chat is
- * borrowed until return. On success *out must be closed. Blocks for the decode, never for the engine. [any] */
+ * borrowed until return. On success *out must be closed. Blocks for the decode, never for the engine. Lowers the calling
+ * thread's priority for good, so that compute comes first. [any] */
 sn_status sn_chat_submit(sn_engine *engine, const sn_chat *chat, sn_request **out, sn_error *err);
 
 typedef enum sn_event_kind {

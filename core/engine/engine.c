@@ -67,7 +67,7 @@ sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_err
 	if (!st)
 		st = pool_open(&e->threads, c->threads, err);
 	if (!st)
-		st = ops_init(&e->ops, e->threads, (kn_isa)c->isa_mask, err);
+		ops_init(&e->ops, e->threads, (kn_isa)c->isa_mask);
 	if (!st)
 		st = page_pool_open(&e->pages, c->kv_cache_memory, err);
 	if (!st)
@@ -121,7 +121,7 @@ void sn_engine_close(sn_engine **ep)
 
 /* ---- models ---- */
 
-static sn_status check_encoder(const sn_engine *e, const served_model *s, sn_error *err)
+static sn_status check_encoder(const served_model *s, sn_error *err)
 {
 	uint32_t dim = s->enc->p->plan->row_dim(s->enc->instance);
 	if (dim != s->m->h.n_embd)
@@ -130,7 +130,6 @@ static sn_status check_encoder(const sn_engine *e, const served_model *s, sn_err
 	if (s->row_token < 0)
 		return error_set(err, SN_ERR_INVALID, "%s: the vocabulary of %s lacks the token \"%s\"", encoder_file(s->enc)->name, s->m->file->name,
 		                 s->enc->p->plan->row_token(s->enc->instance));
-	(void)e;
 	return SN_OK;
 }
 
@@ -141,7 +140,7 @@ static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config
 		st = encoder_open(&s->enc, e->plugins, config->mmproj, &e->ops, err);
 	if (!st && s->enc) {
 		s->row_token = vocab_find(s->m->vocab, str_of(s->enc->p->plan->row_token(s->enc->instance)));
-		st = check_encoder(e, s, err);
+		st = check_encoder(s, err);
 	}
 	if (!st)
 		st = forward_reserve(&e->buffers, s->m, e->config.max_num_batched_tokens, e->config.max_num_seqs, err);
@@ -164,10 +163,10 @@ sn_status sn_engine_load(sn_engine *e, const sn_model_config *config, sn_error *
 		return error_set(err, SN_ERR_UNSUPPORTED, "models are loaded before the engine starts");
 	if (e->n_models == MAX_MODELS)
 		return error_set(err, SN_ERR_TOO_LARGE, "more than %d models", MAX_MODELS);
-	if (engine_find_model(e, config->name) && e->n_models)
-		for (uint32_t i = 0; i < e->n_models; i++)
-			if (strcmp(e->models[i].name, config->name) == 0)
-				return error_set(err, SN_ERR_INVALID, "model name %s is given twice", config->name);
+	if (!config->name || !*config->name)
+		return error_set(err, SN_ERR_INVALID, "a model needs a name");
+	if (engine_find_model(e, config->name))
+		return error_set(err, SN_ERR_INVALID, "model name %s is given twice", config->name);
 	served_model *s = &e->models[e->n_models];
 	*s = (served_model){.name = strdup(config->name), .id = e->n_models + 1, .row_token = -1};
 	sn_status st = s->name ? load_parts(e, s, config, err) : error_set(err, SN_ERR_NOMEM, "no memory for a model");
@@ -191,13 +190,13 @@ sn_status sn_engine_load(sn_engine *e, const sn_model_config *config, sn_error *
 	s->max_len = s->m->h.n_context;
 	if (e->config.max_model_len && e->config.max_model_len < s->max_len)
 		s->max_len = e->config.max_model_len;
-	s->info = (sn_model_info){.name = s->name, .architecture = s->m->h.arch->name, .max_model_len = s->max_len,
-	                          .n_vocab = (uint32_t)vocab_size(s->m->vocab), .created = time(NULL)};
+	sn_model_info *info = &e->infos[e->n_models - 1];
+	*info = (sn_model_info){.name = s->name, .architecture = s->m->h.arch->name, .max_model_len = s->max_len,
+	                        .n_vocab = (uint32_t)vocab_size(s->m->vocab), .created = time(NULL)};
 	if (s->enc)
-		s->info.modalities[0] = s->enc->p->plan->kind_name;
-	e->infos[e->n_models - 1] = s->info;
+		info->modalities[0] = s->enc->p->plan->kind_name;
 	log_info(e->log, "engine", NULL, "model %s: %s, %u layers, context %u, %.1f MB of weights, KV %s in blocks of %u tokens (%.0f %% of a page unused)",
-	         s->name, s->info.architecture, s->m->h.n_layers, s->max_len, (double)s->m->weight_bytes * 1e-6,
+	         s->name, info->architecture, s->m->h.n_layers, s->max_len, (double)s->m->weight_bytes * 1e-6,
 	         s->m->kv.groups[0].type == KV_F32 ? "f32" : "f16", s->m->kv.groups[0].block_tokens, (double)s->m->kv.groups[0].waste * 100);
 	return SN_OK;
 }

@@ -29,7 +29,6 @@ typedef struct served_model {
 	uint32_t max_len;   /* rows of a sequence */
 	int32_t row_token;  /* id that media rows carry */
 	size_t longest_token; /* bytes */
-	sn_model_info info;
 } served_model;
 
 /* One token as the engine thread hands it over. */

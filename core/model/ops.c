@@ -12,14 +12,12 @@ enum {
 	Q8_MIN_ROWS = 64   /* rows that the activation buffer always has room for */
 };
 
-sn_status ops_init(ops *o, pool *p, kn_isa isa_cap, sn_error *err)
+void ops_init(ops *o, pool *p, kn_isa isa_cap)
 {
-	(void)err;
 	*o = (ops){.pool = p};
 	kn_isa best = kn_detect();
 	o->isa = isa_cap && isa_cap < best ? isa_cap : best;
 	kn_select(&o->k, o->isa);
-	return SN_OK;
 }
 
 void ops_fini(ops *o)

@@ -26,7 +26,7 @@ typedef struct ops {
 } ops;
 
 /* isa_cap 0: the best there is. */
-sn_status ops_init(ops *o, pool *p, kn_isa isa_cap, sn_error *err);
+void ops_init(ops *o, pool *p, kn_isa isa_cap);
 void ops_fini(ops *o);
 /* Makes room for products of at least a few rows of n_in; called when weights are bound, never in a step. */
 sn_status ops_reserve(ops *o, size_t n_in, sn_error *err);

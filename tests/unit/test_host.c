@@ -18,8 +18,10 @@ static int open_host(void **state)
 {
 	(void)state;
 	sn_error err;
-	return pool_open(&threads, 3, &err) || ops_init(&o, threads, KN_ISA_REF, &err) ||
-	       plugin_host_open(&host, NULL, 1 << 20, threads, NULL, &err);
+	if (pool_open(&threads, 3, &err) != SN_OK)
+		return -1;
+	ops_init(&o, threads, KN_ISA_REF);
+	return plugin_host_open(&host, NULL, 1 << 20, threads, NULL, &err) == SN_OK ? 0 : -1;
 }
 
 static int close_host(void **state)
