@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Writes the first inputs of every fuzz target into corpus/: small valid files, and a few that are almost valid.
+
+    python seeds.py        # needs numpy, gguf, pillow; run from anywhere
+
+What libFuzzer found later lies beside them (tests/fuzz/run --keep), under names that are hashes.
+"""
+import base64
+import io
+import json
+import os
+import pathlib
+
+import gguf
+import numpy as np
+from PIL import Image
+
+HERE = pathlib.Path(__file__).resolve().parent
+GOLDEN = HERE.parent / "golden"
+
+
+def put(target, name, data):
+    folder = HERE / "corpus" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data if isinstance(data, bytes) else data.encode())
+
+
+def picture(fmt, mode="RGB", size=(5, 3), **options):
+    image = Image.fromarray((np.arange(size[0] * size[1] * 4).reshape(size[1], size[0], 4) * 7 % 256).astype(np.uint8), "RGBA").convert(mode)
+    out = io.BytesIO()
+    image.save(out, fmt, **options)
+    return out.getvalue()
+
+
+def images():
+    for name, data in {
+        "rgb.png": picture("PNG"), "rgba.png": picture("PNG", "RGBA"), "grey.png": picture("PNG", "L"), "palette.png": picture("PNG", "P"),
+        "one.png": picture("PNG", size=(1, 1)), "rgb.jpg": picture("JPEG"), "progressive.jpg": picture("JPEG", progressive=True),
+        "grey.jpg": picture("JPEG", "L"), "cmyk.jpg": picture("JPEG", "CMYK"), "lossy.webp": picture("WEBP"),
+        "lossless.webp": picture("WEBP", "RGBA", lossless=True), "still.gif": picture("GIF", "P"),
+        "interlaced.gif": picture("GIF", "P", (9, 20), interlace=True),
+    }.items():
+        put("image", name, b"\0" + data)
+        put("image", "poor-" + name, b"\3" + data)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    put("image", "turned.jpg", b"\0" + picture("JPEG", exif=exif))
+
+
+def bodies():
+    url = "data:image/png;base64," + base64.b64encode(picture("PNG")).decode()
+    user = {"role": "user", "content": "Hi"}
+    for name, body in {
+        "text": {"messages": [user]},
+        "parts": {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": url}}]}]},
+        "all": {"messages": [{"role": "system", "content": "s"}, user], "model": "m", "temperature": 0.5, "top_p": 0.9, "min_p": 0, "top_k": 5,
+                "seed": 7, "max_tokens": 5, "min_tokens": 1, "stop": ["a", "b"], "logprobs": True, "top_logprobs": 3, "n": 1, "stream": True,
+                "stream_options": {"include_usage": True}, "logit_bias": {"3": -100}, "presence_penalty": 1, "frequency_penalty": -1,
+                "repetition_penalty": 1.1, "ignore_eos": False, "user": "u", "metadata": {"a": "b"}, "response_format": {"type": "text"},
+                "tools": [], "tool_choice": "none"},
+        "nulls": {"messages": [user], "temperature": None, "stop": None},
+    }.items():
+        put("json", name, json.dumps(body))
+    put("json", "deep", '{"messages":' + "[" * 70)
+    put("json", "twice", '{"messages":[],"messages":[]}')
+    put("json", "numbers", '{"messages":[{"role":"user","content":"a"}],"seed":-9223372036854775808,"temperature":1e308}')
+
+
+def urls():
+    for i, url in enumerate(["data:,x", "data:image/png;base64,AAAA", "data:image/png;charset=x;base64,QQ==", "data:;base64,QUI=",
+                             "data:image/png;base64,QQ=", "data:image/png;base64,Q Q=", "DATA:Image/PNG;BASE64,QUJD", "data:base64,", "http://x/"]):
+        put("data_url", "%d" % i, url)
+
+
+def model_file():
+    path = HERE / "tiny.gguf"
+    w = gguf.GGUFWriter(path, "llama")
+    for key, value in {"block_count": 1, "embedding_length": 8, "feed_forward_length": 8, "attention.head_count": 2,
+                       "attention.head_count_kv": 1, "context_length": 32}.items():
+        w.add_uint32("llama." + key, value)
+    w.add_float32("llama.attention.layer_norm_rms_epsilon", 1e-5)
+    w.add_tokenizer_model("gpt2")
+    w.add_tokenizer_pre("smollm")
+    others = iter(range(256, 324))
+    alphabet = [chr(b) if 33 <= b <= 126 or 161 <= b <= 172 or b >= 174 else chr(next(others)) for b in range(256)]
+    w.add_token_list(alphabet + ["<|im_end|>"])
+    w.add_token_types([1] * 256 + [3])
+    w.add_token_merges(["a b"][:0])
+    w.add_chat_template("{% for m in messages %}{{ m.content }}{% endfor %}")
+    e = np.zeros((257, 8), np.float32)
+    w.add_tensor("token_embd.weight", e)
+    w.add_tensor("output_norm.weight", np.ones(8, np.float32))
+    for name, shape in {"attn_norm": (8,), "ffn_norm": (8,), "attn_q": (8, 8), "attn_k": (4, 8), "attn_v": (4, 8), "attn_output": (8, 8),
+                        "ffn_gate": (8, 8), "ffn_up": (8, 8), "ffn_down": (8, 8)}.items():
+        w.add_tensor(f"blk.0.{name}.weight", np.zeros(shape, np.float32))
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    data = path.read_bytes()
+    os.unlink(path)
+    put("gguf", "model", data)
+    put("gguf", "header", data[:2000])
+    put("gguf", "empty", b"GGUF\3\0\0\0" + bytes(16))
+    put("gguf", "counts", b"GGUF\3\0\0\0" + b"\xff" * 16)
+
+
+def templates():
+    """Every template of the goldens, whatever their file's layout: all strings that hold a tag."""
+    def strings(v):
+        if isinstance(v, str) and ("{%" in v or "{{" in v):
+            yield v
+        for x in v.values() if isinstance(v, dict) else v if isinstance(v, list) else ():
+            yield from strings(x)
+    seen = sorted({t for f in sorted((GOLDEN / "text").glob("*.json")) for t in strings(json.loads(f.read_text()))}, key=lambda t: (len(t), t))
+    for i, t in enumerate(seen[:: max(1, len(seen) // 60)]):
+        put("template", "%03d" % i, t)
+
+
+def texts():
+    for which in range(8):
+        for i, t in enumerate(["aba ab a 12 123", "  \n\n  x\t\r\n y", "don't I'LL", "<|im_end|><|im|>", "e\u0301 \u4e2d\u6587 \U0001F469\u200d\U0001F680", "\u3000\u00a0 a"]):
+            put("tokenizer", "%d-%d" % (which, i), bytes([which, 5]) + t.encode())
+    put("tokenizer", "broken", b"\0\3\xff\xc3\x28\xe2\x82\x00a\xf0\x9f")
+
+
+if __name__ == "__main__":
+    images(), bodies(), urls(), model_file(), templates(), texts()
