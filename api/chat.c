@@ -17,6 +17,7 @@ typedef struct chat_job {
 	request *r;
 	sn_request *engine_request;
 	chat_render render;
+	uint32_t n; /* choices */
 	bool stream, include_usage;
 } chat_job;
 
@@ -37,23 +38,31 @@ static void give_up(chat_job *j)
 
 static void answer_whole(chat_job *j)
 {
-	out_buf text = {0}, logprobs = {0}, body = {0};
+	chat_choice choices[SN_MAX_CHOICES] = {0};
+	out_buf body = {0};
 	sn_event ev;
 	bool here;
-	while ((here = next_event(j, &ev)) && ev.kind == SN_EVENT_TEXT) {
-		out_bytes(&text, ev.text, ev.size);
-		chat_render_logprobs(&logprobs, ev.logprobs, ev.n_logprobs, logprobs.size == 0);
+	while ((here = next_event(j, &ev)) && (ev.kind == SN_EVENT_TEXT || ev.kind == SN_EVENT_CHOICE_DONE)) {
+		chat_choice *c = &choices[ev.choice];
+		if (ev.kind == SN_EVENT_CHOICE_DONE) {
+			c->finish = ev.finish;
+			continue;
+		}
+		out_bytes(&c->text, ev.text, ev.size);
+		chat_render_logprobs(&c->logprobs, ev.logprobs, ev.n_logprobs, c->logprobs.size == 0);
 	}
 	if (!here) {
 		give_up(j);
 	} else if (ev.kind == SN_EVENT_ERROR) {
 		http_send_error(j->r->x, &ev.error);
 	} else {
-		chat_render_whole(&body, &j->render, &text, &logprobs, &ev);
+		chat_render_whole(&body, &j->render, choices, j->n, &ev.usage);
 		http_send_out(j->r->x, "application/json", &body);
 	}
-	out_fini(&text);
-	out_fini(&logprobs);
+	for (uint32_t i = 0; i < j->n; i++) {
+		out_fini(&choices[i].text);
+		out_fini(&choices[i].logprobs);
+	}
 	out_fini(&body);
 }
 
@@ -66,21 +75,25 @@ static bool send_chunk(chat_job *j, out_buf *chunk)
 
 static bool send_last(chat_job *j, out_buf *chunk, const sn_event *ev)
 {
-	if (ev->kind == SN_EVENT_ERROR) {
-		fault_render(chunk, &ev->error);
-		if (!send_chunk(j, chunk))
-			return false;
-	} else {
-		chat_render_finish(chunk, &j->render, ev);
-		if (!send_chunk(j, chunk))
-			return false;
-		if (j->include_usage) {
+	if (ev->kind == SN_EVENT_ERROR || j->include_usage) {
+		if (ev->kind == SN_EVENT_ERROR)
+			fault_render(chunk, &ev->error);
+		else
 			chat_render_usage(chunk, &j->render, &ev->usage);
-			if (!send_chunk(j, chunk))
-				return false;
-		}
+		if (!send_chunk(j, chunk))
+			return false;
 	}
 	sse_done(j->r->x);
+	return true;
+}
+
+static bool send_roles(chat_job *j, out_buf *chunk)
+{
+	for (uint32_t i = 0; i < j->n; i++) {
+		chat_render_role(chunk, &j->render, i);
+		if (!send_chunk(j, chunk))
+			return false;
+	}
 	return true;
 }
 
@@ -96,11 +109,12 @@ static void answer_stream(chat_job *j)
 		return;
 	}
 	out_buf chunk = {0};
-	bool here = sse_begin(j->r->x);
-	chat_render_role(&chunk, &j->render);
-	here = here && send_chunk(j, &chunk);
-	while (here && ev.kind == SN_EVENT_TEXT) {
-		chat_render_text(&chunk, &j->render, &ev);
+	bool here = sse_begin(j->r->x) && send_roles(j, &chunk);
+	while (here && (ev.kind == SN_EVENT_TEXT || ev.kind == SN_EVENT_CHOICE_DONE)) {
+		if (ev.kind == SN_EVENT_TEXT)
+			chat_render_text(&chunk, &j->render, &ev);
+		else
+			chat_render_finish(&chunk, &j->render, &ev);
 		here = send_chunk(j, &chunk) && next_event(j, &ev);
 	}
 	if (!here || !send_last(j, &chunk, &ev))
@@ -135,6 +149,7 @@ static int submit(chat_job *j, sn_error *err)
 	body.chat.request_id = http_request_id(r->x);
 	body.chat.cache_key = *r->caller ? r->caller : NULL;
 	body.chat.timeout_ms = (uint32_t)(r->api->options->request_timeout_s * 1000);
+	j->n = body.chat.sampling.n;
 	j->stream = body.stream;
 	j->include_usage = body.include_usage;
 	chat_render_init(&j->render, served_name(r->api, body.chat.model));

@@ -33,7 +33,6 @@ typedef struct field {
 
 static int parse_model(chat_body *b, const json_t *v, sn_error *err);
 static int parse_seed(chat_body *b, const json_t *v, sn_error *err);
-static int parse_n(chat_body *b, const json_t *v, sn_error *err);
 static int parse_max_tokens(chat_body *b, const json_t *v, sn_error *err);
 static int parse_logit_bias(chat_body *b, const json_t *v, sn_error *err);
 static int parse_stop(chat_body *b, const json_t *v, sn_error *err);
@@ -66,7 +65,7 @@ static const field fields[] = {
 	{"top_logprobs", FIELD_UINT, AT(top_logprobs), 0, SN_MAX_TOP_LOGPROBS, false, NULL},
 	{"logit_bias", FIELD_CUSTOM, 0, 0, 0, false, parse_logit_bias},
 	{"stop", FIELD_CUSTOM, 0, 0, 0, false, parse_stop},
-	{"n", FIELD_CUSTOM, 0, 0, 0, false, parse_n},
+	{"n", FIELD_UINT, AT(n), 1, SN_MAX_CHOICES, false, NULL},
 	{"stream", FIELD_CUSTOM, 0, 0, 0, false, parse_stream},
 	{"stream_options", FIELD_CUSTOM, 0, 0, 0, false, parse_stream_options},
 	/* OpenAI's fields about the account, not about the answer */
@@ -179,14 +178,6 @@ static int parse_seed(chat_body *b, const json_t *v, sn_error *err)
 	b->chat.sampling.seed = (uint64_t)json_integer_value(v);
 	b->chat.sampling.has_seed = true;
 	return SN_OK;
-}
-
-static int parse_n(chat_body *b, const json_t *v, sn_error *err)
-{
-	(void)b;
-	if (!json_is_integer(v) || json_integer_value(v) < 1)
-		return body_wants(err, "n", "a positive integer");
-	return json_integer_value(v) == 1 ? SN_OK : fault_set(err, SN_ERR_UNSUPPORTED, "n", "n above 1 is not supported yet");
 }
 
 /* max_tokens and its newer name are one thing; both may come only if they agree. */

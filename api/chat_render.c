@@ -59,23 +59,31 @@ void chat_render_logprobs(out_buf *o, const sn_token_logprob *tokens, size_t n, 
 	}
 }
 
-void chat_render_whole(out_buf *o, const chat_render *r, const out_buf *text, const out_buf *logprobs, const sn_event *done)
+static void whole_choice(out_buf *o, const chat_render *r, const chat_choice *c, uint32_t index)
 {
-	head(o, r, "chat.completion");
-	out_text(o, ",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":");
-	out_json(o, text->data, text->size);
+	out_fmt(o, "%s{\"index\":%u,\"message\":{\"role\":\"assistant\",\"content\":", index ? "," : "", index);
+	out_json(o, c->text.data, c->text.size);
 	out_text(o, ",\"refusal\":null},\"logprobs\":");
 	if (r->logprobs) {
 		out_text(o, "{\"content\":[");
-		out_bytes(o, logprobs->data, logprobs->size);
+		out_bytes(o, c->logprobs.data, c->logprobs.size);
 		out_text(o, "],\"refusal\":null}");
 	} else {
 		out_text(o, "null");
 	}
-	out_fmt(o, ",\"finish_reason\":\"%s\"}],\"usage\":", finish_name(done->finish));
-	usage_object(o, &done->usage);
+	out_fmt(o, ",\"finish_reason\":\"%s\"}", finish_name(c->finish));
+	o->failed |= c->text.failed || c->logprobs.failed;
+}
+
+void chat_render_whole(out_buf *o, const chat_render *r, const chat_choice *choices, uint32_t n, const sn_usage *usage)
+{
+	head(o, r, "chat.completion");
+	out_text(o, ",\"choices\":[");
+	for (uint32_t i = 0; i < n; i++)
+		whole_choice(o, r, &choices[i], i);
+	out_text(o, "],\"usage\":");
+	usage_object(o, usage);
 	out_text(o, "}");
-	o->failed |= text->failed || logprobs->failed;
 }
 
 static void chunk_end(out_buf *o, const chat_render *r)
@@ -83,17 +91,17 @@ static void chunk_end(out_buf *o, const chat_render *r)
 	out_text(o, r->usage_in_stream ? ",\"usage\":null}" : "}");
 }
 
-void chat_render_role(out_buf *o, const chat_render *r)
+void chat_render_role(out_buf *o, const chat_render *r, uint32_t choice)
 {
 	head(o, r, "chat.completion.chunk");
-	out_text(o, ",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]");
+	out_fmt(o, ",\"choices\":[{\"index\":%u,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}]", choice);
 	chunk_end(o, r);
 }
 
 void chat_render_text(out_buf *o, const chat_render *r, const sn_event *ev)
 {
 	head(o, r, "chat.completion.chunk");
-	out_text(o, ",\"choices\":[{\"index\":0,\"delta\":{\"content\":");
+	out_fmt(o, ",\"choices\":[{\"index\":%u,\"delta\":{\"content\":", ev->choice);
 	out_json(o, ev->text, ev->size);
 	out_text(o, "},\"logprobs\":");
 	if (r->logprobs) {
@@ -107,10 +115,10 @@ void chat_render_text(out_buf *o, const chat_render *r, const sn_event *ev)
 	chunk_end(o, r);
 }
 
-void chat_render_finish(out_buf *o, const chat_render *r, const sn_event *done)
+void chat_render_finish(out_buf *o, const chat_render *r, const sn_event *ev)
 {
 	head(o, r, "chat.completion.chunk");
-	out_fmt(o, ",\"choices\":[{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"%s\"}]", finish_name(done->finish));
+	out_fmt(o, ",\"choices\":[{\"index\":%u,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"%s\"}]", ev->choice, finish_name(ev->finish));
 	chunk_end(o, r);
 }
 

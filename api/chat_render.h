@@ -13,16 +13,22 @@ typedef struct chat_render {
 	bool usage_in_stream;   /* stream_options.include_usage: every chunk has the field */
 } chat_render;
 
+/* One choice, gathered from its events. */
+typedef struct chat_choice {
+	out_buf text, logprobs; /* logprobs: the inside of logprobs.content */
+	sn_finish finish;
+} chat_choice;
+
 void chat_render_init(chat_render *r, const char *model);
 
 /* Appends one object per token, with commas: the inside of logprobs.content. */
 void chat_render_logprobs(out_buf *o, const sn_token_logprob *tokens, size_t n, bool first);
-/* text and tokens are what the events before DONE gave. */
-void chat_render_whole(out_buf *o, const chat_render *r, const out_buf *text, const out_buf *logprobs, const sn_event *done);
+void chat_render_whole(out_buf *o, const chat_render *r, const chat_choice *choices, uint32_t n, const sn_usage *usage);
 
-void chat_render_role(out_buf *o, const chat_render *r);
+/* One chunk each; role: a choice's first one, finish: its last, for its CHOICE_DONE. */
+void chat_render_role(out_buf *o, const chat_render *r, uint32_t choice);
 void chat_render_text(out_buf *o, const chat_render *r, const sn_event *ev);
-void chat_render_finish(out_buf *o, const chat_render *r, const sn_event *done);
+void chat_render_finish(out_buf *o, const chat_render *r, const sn_event *ev);
 void chat_render_usage(out_buf *o, const chat_render *r, const sn_usage *usage);
 
 #endif

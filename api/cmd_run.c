@@ -122,6 +122,7 @@ static int print_answer(sn_request *request, sn_log *log)
 	for (;;) {
 		switch (sn_request_next(request, 1000, &ev)) {
 		case SN_EVENT_NONE:
+		case SN_EVENT_CHOICE_DONE: /* there is one choice: DONE follows */
 			break;
 		case SN_EVENT_TEXT:
 			fwrite(ev.text, 1, ev.size, stdout);

@@ -1,7 +1,7 @@
 /* core.h - the engine as its embedders see it: the only header that api/ and samples/ include.
  *
  * One sn_engine holds the page pool, the models, the plugins and the one engine thread. A request goes in once
- * (sn_chat_submit) and comes back as events (sn_request_next); nothing here calls back into the embedder.
+ * (sn_chat_submit, sn_completion_submit) and comes back as events (sn_request_next); nothing here calls back into the embedder.
  *
  * Thread tags: [any] from any thread at any time; [main] from the thread that opened the engine.
  * Errors: functions that can fail return sn_status and fill the caller's sn_error (may be NULL) with a fixed text.
@@ -166,10 +166,15 @@ typedef struct sn_message {
 
 typedef struct sn_logit_bias { int32_t token; float bias; } sn_logit_bias;
 
+#define SN_MAX_CHOICES 16
 #define SN_MAX_STOP 4
+#define SN_MAX_STOP_TOKENS 16
 #define SN_MAX_TOP_LOGPROBS 20
+#define SN_MAX_LOGIT_BIAS 1024
 
+/* A value outside its range is refused with SN_ERR_INVALID and its name in sn_error.param. */
 typedef struct sn_sampling {
+	uint32_t n;               /* choices, 1..SN_MAX_CHOICES; default 1. They share the prompt's pages */
 	float temperature;        /* 0..2; 0 is greedy. Default 1 */
 	float top_p;              /* (0,1]; default 1 */
 	float min_p;              /* [0,1]; default 0 */
@@ -177,21 +182,24 @@ typedef struct sn_sampling {
 	float presence_penalty;   /* -2..2 */
 	float frequency_penalty;  /* -2..2 */
 	float repetition_penalty; /* (0,10]; 1 is none */
-	uint64_t seed;
+	uint64_t seed;            /* choice c draws the same numbers whatever n is */
 	bool has_seed;            /* else the engine draws one */
-	uint32_t max_tokens;      /* 0: the rest of the context or of the pool */
-	uint32_t min_tokens;      /* end tokens cannot be sampled before */
+	uint32_t max_tokens;      /* of each choice; 0: the rest of the context or of the pool */
+	uint32_t min_tokens;      /* end tokens and stop_token_ids cannot be sampled before; at most max_tokens */
 	bool ignore_eos;          /* end tokens are tokens like any other (as in vLLM: they may come, and it goes on) */
 	bool logprobs;
 	uint32_t top_logprobs;    /* 0..20 */
-	const sn_logit_bias *logit_bias;
-	size_t n_logit_bias;
-	const char *stop[SN_MAX_STOP]; /* UTF-8; the text ends before the first one */
+	const sn_logit_bias *logit_bias; /* tokens of the vocabulary, each -100..100 */
+	size_t n_logit_bias;      /* at most SN_MAX_LOGIT_BIAS */
+	const char *stop[SN_MAX_STOP]; /* UTF-8, not empty; a choice's text ends before the first one */
 	size_t stop_size[SN_MAX_STOP];
 	size_t n_stop;
+	int32_t stop_token_ids[SN_MAX_STOP_TOKENS]; /* tokens of the vocabulary that end a choice as its end token does, also under ignore_eos */
+	size_t n_stop_token_ids;
 	/* Optional token mask, asked before each sampled token: clears bits of tokens that must not be chosen.
-	 * mask: [(n_vocab + 31) / 32] words, all ones on entry. Runs on the engine thread: no lock, no I/O. */
-	void (*mask)(void *ctx, uint32_t *mask, uint32_t n_vocab, const int32_t *tokens, size_t n_tokens);
+	 * mask: [(n_vocab + 31) / 32] words, all ones on entry; tokens: what this choice has said so far. Runs on the engine
+	 * thread: no lock, no I/O; the last call may come up to a step after the request's end was told or it was closed. */
+	void (*mask)(void *ctx, uint32_t choice, uint32_t *mask, uint32_t n_vocab, const int32_t *tokens, size_t n_tokens);
 	void *mask_ctx;
 } sn_sampling;
 
@@ -201,8 +209,10 @@ typedef struct sn_chat {
 	const char *request_id; /* printable ASCII, at most 64 bytes */
 	const char *model;      /* NULL or "": the first model */
 	const char *cache_key;  /* who asks (e.g. the API key's name): prefix and media caches are not shared across. NULL: anonymous */
+	const char *cache_salt; /* the client's own partition of its caches; narrows what cache_key shares, never widens it. NULL: none */
 	const sn_message *messages;
 	size_t n_messages;
+	bool no_generation_prompt; /* end the prompt after the last message, without the opening of the assistant's turn */
 	sn_sampling sampling;
 	uint32_t timeout_ms;    /* total, from submit; 0: none */
 } sn_chat;
@@ -214,11 +224,28 @@ typedef struct sn_request sn_request;
  * thread's priority for good, so that compute comes first. [any] */
 sn_status sn_chat_submit(sn_engine *engine, const sn_chat *chat, sn_request **out, sn_error *err);
 
+/* A prompt as it stands, without a template. The whole of it is the client's own program, so special tokens spelled out in
+ * the text are those tokens; whoever puts words of others into one has to look after that. */
+typedef struct sn_completion {
+	const char *request_id, *model, *cache_key, *cache_salt; /* as in sn_chat */
+	const int32_t *ids;      /* [n_ids] the prompt as tokens of the vocabulary; NULL: text is */
+	size_t n_ids;
+	const char *text;        /* UTF-8, may hold NUL */
+	size_t size;             /* bytes */
+	bool add_special_tokens; /* text only: the beginning-of-sequence token first, where the vocabulary says that it adds one */
+	sn_sampling sampling;
+	uint32_t timeout_ms;     /* total, from submit; 0: none */
+} sn_completion;
+
+/* As sn_chat_submit; errors about the prompt blame "prompt". [any] */
+sn_status sn_completion_submit(sn_engine *engine, const sn_completion *completion, sn_request **out, sn_error *err);
+
 typedef enum sn_event_kind {
-	SN_EVENT_NONE,  /* the timeout passed */
-	SN_EVENT_TEXT,  /* whole UTF-8 characters only */
-	SN_EVENT_DONE,  /* last: finish and usage are set */
-	SN_EVENT_ERROR  /* last: error is set */
+	SN_EVENT_NONE,        /* the timeout passed */
+	SN_EVENT_TEXT,        /* more of one choice: choice, text, logprobs; whole UTF-8 characters only */
+	SN_EVENT_CHOICE_DONE, /* one choice ended, nothing more of it comes: choice, finish, stop_token, stop_string */
+	SN_EVENT_DONE,        /* last, after every choice's CHOICE_DONE: usage is set */
+	SN_EVENT_ERROR        /* last, for all choices: error is set */
 } sn_event_kind;
 
 typedef enum sn_finish { SN_FINISH_STOP, SN_FINISH_LENGTH } sn_finish;
@@ -232,18 +259,22 @@ typedef struct sn_token_logprob {
 } sn_token_logprob;
 
 typedef struct sn_usage {
-	uint32_t prompt_tokens, completion_tokens;
-	uint32_t cached_tokens; /* prompt rows served from the prefix cache */
-	uint32_t media_rows;    /* prompt rows that came from media */
+	uint32_t prompt_tokens;     /* once, however many choices */
+	uint32_t completion_tokens; /* of all choices, end tokens included */
+	uint32_t cached_tokens;     /* prompt rows served from the prefix cache */
+	uint32_t media_rows;        /* prompt rows that came from media */
 } sn_usage;
 
 typedef struct sn_event {
 	sn_event_kind kind;
-	const char *text; /* valid until the next call on this request; a TEXT event may be empty if it only carries logprobs */
+	uint32_t choice;    /* 0..n-1 */
+	const char *text;   /* valid until the next call on this request; a TEXT event may be empty if it only carries logprobs */
 	size_t size;
-	const sn_token_logprob *logprobs; /* the tokens that this text came from; set only if asked for */
+	const sn_token_logprob *logprobs; /* the tokens that this text came from, without the one that ended it; set only if asked for */
 	size_t n_logprobs;
 	sn_finish finish;
+	int32_t stop_token; /* the end token, or the one of stop_token_ids, that ended the choice; -1: none */
+	int32_t stop_string; /* index of the stop string that ended it; -1: none */
 	sn_usage usage;
 	sn_error error;
 } sn_event;
@@ -256,5 +287,31 @@ void sn_request_cancel(sn_request *request);
 void sn_request_close(sn_request **request);
 /* The seed in use: given, or drawn. */
 uint64_t sn_request_seed(const sn_request *request);
+
+/* ---- tokens ------------------------------------------------------------------------------------------------- */
+
+/* What sn_tokenize is asked: messages through the model's template, or a text. */
+typedef struct sn_tokenize_input {
+	const char *model;          /* NULL or "": the first model */
+	const sn_message *messages; /* [n_messages], text only: media are refused. NULL: the text */
+	size_t n_messages;
+	bool no_generation_prompt;  /* messages: as in sn_chat */
+	const char *text;           /* UTF-8, may hold NUL */
+	size_t size;                /* bytes */
+	bool add_special;           /* text: the beginning-of-sequence token first, where the vocabulary says that it adds one */
+	bool parse_special;         /* text: special tokens that are spelled out are those tokens */
+} sn_tokenize_input;
+
+typedef struct sn_tokens {
+	int32_t *ids; /* [n], malloc'd: the caller's to free; NULL when n is 0 */
+	size_t n;
+	uint32_t max_model_len; /* of the model */
+} sn_tokens;
+
+/* The ids that a prompt of this text, or of these messages, would have. [any] */
+sn_status sn_tokenize(sn_engine *engine, const sn_tokenize_input *input, sn_tokens *out, sn_error *err);
+/* Ids to text, special tokens spelled out; what is not UTF-8 becomes U+FFFD. Ids outside the vocabulary are refused (param
+ * "tokens"). *text: [*size], malloc'd and NUL-terminated: the caller's to free. [any] */
+sn_status sn_detokenize(sn_engine *engine, const char *model, const int32_t *ids, size_t n, char **text, size_t *size, sn_error *err);
 
 #endif

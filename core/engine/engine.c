@@ -57,7 +57,8 @@ sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_err
 	pthread_condattr_destroy(&attr);
 	media_cache_init(&e->cache, c->media_cache_memory, &e->metrics, e->log);
 	media_gate_init(&e->gate, NULL, &e->metrics, e->log, &e->key, c->max_media_memory, c->media_threads);
-	e->max_active = c->max_num_seqs + c->max_queued_requests;
+	e->max_requests = c->max_num_seqs + c->max_queued_requests;
+	e->max_active = e->max_requests * SN_MAX_CHOICES;
 
 	sn_status st = SN_OK;
 	if (c->max_num_batched_tokens < c->max_num_seqs)
@@ -218,18 +219,14 @@ static sn_status warm_up(sn_engine *e, served_model *s, sn_error *err)
 {
 	int32_t bos = vocab_bos(s->m->vocab);
 	seq_row row = {.id = bos >= 0 ? bos : 0, .media = -1};
-	sn_request *r = request_new(e, s, "warm-up");
+	sn_request *r = request_new(e, s, "warm-up", 1);
 	if (!r)
 		return error_set(err, SN_ERR_NOMEM, "no memory to warm up");
 	sn_sampling_init(&r->sampling);
 	r->sampling.temperature = 0;
 	r->sampling.max_tokens = 1;
 	r->t_submit = clock_ms();
-	stopper_init(&r->stopper, NULL, NULL, 0);
-	hash256 root = {{0}};
-	sn_status st = request_size(r, &row, 1, err);
-	if (!st)
-		st = kv_seq_init(&r->seq.kv, e->pages, &s->m->kv, r->seq.max_rows, &e->key, &root, err);
+	sn_status st = sequences_make(r, &row, 1, err);
 	if (!st) {
 		atomic_fetch_add(&r->owners, 1);
 		atomic_fetch_add(&e->n_requests, 1);

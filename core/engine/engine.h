@@ -1,8 +1,8 @@
 /* engine.h - the engine's inside: served models, requests, sequences, and who owns what.
  *
- * A request is made by sn_chat_submit on an API thread, handed over through the bounded inbox, run by the engine thread and
- * read through its event ring. It has two owners, consumer and engine, and is freed when both have let go. A request
- * owns its sequences; this build makes one per request.
+ * A request is made by sn_chat_submit or sn_completion_submit on an API thread, handed over through the bounded inbox, run by
+ * the engine thread and read through its event ring. It has two owners, consumer and engine, and is freed when both have
+ * let go. A request owns its sequences, one for each choice: the scheduler knows sequences only, the ring carries all of them.
  */
 #ifndef SN_ENGINE_ENGINE_H
 #define SN_ENGINE_ENGINE_H
@@ -31,23 +31,41 @@ typedef struct served_model {
 	size_t longest_token; /* bytes */
 } served_model;
 
-/* One token as the engine thread hands it over. */
-typedef struct ring_token {
-	int32_t token;
+/* What the engine thread hands over: one more token of a choice, or its end. */
+typedef struct ring_entry {
+	uint32_t choice;
+	bool end;
+	sn_finish finish; /* end */
+	int32_t token;    /* end: the token that ended it, no part of the answer; -1: none */
 	float logprob;
 	uint32_t n_top;
 	token_logprob top[SN_MAX_TOP_LOGPROBS];
-} ring_token;
+} ring_entry;
 
+/* The engine thread's side of a choice. */
 typedef struct sequence {
 	sn_request *req;
 	kv_seq kv;
 	seq_row *rows;       /* [max_rows] */
-	uint32_t max_rows, n_prompt, n_known, n_computed;
+	uint32_t max_rows, n_known, n_computed;
+	uint32_t n_given;    /* leading rows that it did not compute itself: of the prefix cache, or of a sibling */
 	uint32_t choice;
+	uint32_t slot;       /* its place in active[] */
 	bool started;        /* has had rows computed at least once */
-	bool matched;        /* the prefix cache was asked since the last (re)start */
+	bool matched;        /* the prefix cache was asked */
+	bool ended;
+	double t_token;      /* last token, for latencies; 0: none yet */
+	atomic_bool stopped; /* by the consumer: a stop string was met */
 } sequence;
+
+/* The consumer's side of a choice. */
+typedef struct choice_reader {
+	detok detok;
+	stopper stopper;
+	sn_finish finish;
+	int32_t stop_token;
+	bool over;           /* its end, or a stop string, was read: what still comes is not looked at */
+} choice_reader;
 
 struct sn_request {
 	sn_engine *engine;
@@ -57,34 +75,39 @@ struct sn_request {
 	sn_sampling sampling;
 	uint64_t seed;
 	atomic_int owners;
-	sequence seq;
+	hash256 salt;                /* who may share its caches */
+	const char *blame;           /* the field that holds the prompt: "messages" or "prompt" */
+	sequence *seqs;              /* [n_seqs] one a choice */
+	uint32_t n_seqs;
+	uint32_t n_live;             /* sequences not ended; engine thread */
+	uint32_t n_prompt;           /* rows */
+	uint32_t n_shared;           /* leading rows that choices can share: whole blocks of the prompt, no span cut */
 	media_entry *media[MAX_MEDIA]; /* referenced until the engine lets go */
 	hash256 media_keys[MAX_MEDIA];
 	uint32_t n_media;
 	uint32_t max_tokens;
 	double t_submit, t_deadline; /* ms; deadline 0: none */
-	double t_token;              /* last token, for latencies; engine thread */
+	bool any_token, any_length;  /* a choice has said something, was cut by length; engine thread */
 	uint32_t n_cached;           /* prompt rows from the prefix cache at the first start */
 	uint32_t n_media_rows;
 	sn_request *next;            /* in the inbox */
 	atomic_bool cancelled;       /* by the consumer */
-	atomic_bool stopped;         /* by the consumer: a stop string was met */
 
 	/* ring: engine thread writes, consumer reads */
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
-	ring_token *ring;            /* [RING_EVENTS] */
+	ring_entry *ring;            /* [RING_EVENTS] */
 	uint32_t n_written, n_read;
-	bool ended;
-	sn_finish finish;
-	sn_error error;              /* status SN_OK: ended well */
+	bool failed;                 /* error is set: nothing more comes */
+	sn_error error;
 
 	/* consumer side */
-	detok detok;
-	stopper stopper;
+	choice_reader *readers;      /* [n_seqs] */
+	choice_reader *ending;       /* is over, which was not told yet */
+	uint32_t n_told;             /* choices whose end was told */
 	buf raw, text;
-	uint32_t n_consumed;
-	bool finished_text, reported;
+	uint32_t n_consumed;         /* tokens of all choices */
+	bool reported;
 	sn_token_logprob *lp;        /* [RING_EVENTS] when asked for */
 	sn_top_logprob *lp_top;
 };
@@ -117,8 +140,10 @@ struct sn_engine {
 	atomic_uint n_alive;    /* request objects */
 	atomic_llong step_started_us; /* 0: between steps */
 
+	uint32_t max_requests;  /* places: what may run and what may wait */
+
 	/* engine thread only */
-	sn_request **active;    /* [max_active] in order of arrival */
+	sequence **active;      /* [max_active] in order of arrival; NULL: has ended in this step */
 	uint32_t n_active, max_active;
 	sched_seq *sched_seqs;
 	sched_job sched_jobs[MEDIA_MAX_JOBS];
@@ -137,17 +162,27 @@ void *engine_main(void *engine);
 sn_status engine_submit(sn_engine *e, sn_request *r, sn_error *err);
 void engine_nudge(sn_engine *e);
 
-/* request.c */
-sn_request *request_new(sn_engine *e, served_model *m, const char *id);
-void request_unref(sn_request **r);
-bool request_push_token(sn_request *r, const sample *s); /* false: the ring is full (never, if stalls are honoured) */
-bool request_is_stalled(sn_request *r);
-void request_end(sn_request *r, sn_finish finish, const sn_error *err); /* err NULL: ended well */
+/* sequence.c */
+/* A request's sequences over these prompt rows, bounded by the context and the pool. */
+sn_status sequences_make(sn_request *r, const seq_row *rows, uint32_t n_rows, sn_error *err);
+/* Gives a sequence without rows its first ones, and says how many of its known rows may be computed now. Engine thread. */
+uint32_t sequence_prepare(sequence *s);
 
-/* prompt.c: rows of a request, from the rendered and planned conversation */
-sn_status prompt_build(sn_request *r, const sn_chat *chat, sn_error *err);
-/* The sequence's tables, bounded by the context and the pool; call once rows are there. */
-sn_status request_size(sn_request *r, const seq_row *rows, uint32_t n_rows, sn_error *err);
+/* request.c */
+sn_request *request_new(sn_engine *e, served_model *m, const char *id, uint32_t n_choices);
+void request_unref(sn_request **r);
+/* The ring has room for a step of every live sequence, else they are stalled: so pushing never fails. */
+bool request_is_stalled(sn_request *r);
+void request_push_token(sn_request *r, uint32_t choice, const sample *s);
+void request_push_end(sn_request *r, uint32_t choice, sn_finish finish, int32_t token);
+void request_fail(sn_request *r, const sn_error *err);
+
+/* prompt.c: rows of a request, from the rendered and planned conversation, or from a prompt as it stands */
+sn_status prompt_of_chat(sn_request *r, const sn_chat *chat, sn_error *err);
+sn_status prompt_of_completion(sn_request *r, const sn_completion *completion, sn_error *err);
+
+/* tokenize.c: ids of a text that is trusted or not, with the vocabulary's bos if it adds one and `bos` asks for it */
+sn_status text_encode(const vocab *v, const char *text, size_t size, bool trusted, bool bos, int32_t **ids, size_t *n, sn_error *err);
 
 served_model *engine_find_model(sn_engine *e, const char *name);
 

@@ -97,22 +97,55 @@ sn_status engine_submit(sn_engine *e, sn_request *r, sn_error *err)
 
 /* ---- a request's end ---- */
 
-/* The engine lets go: pages, media, its ownership. */
-static void let_go(sn_engine *e, sn_request *r, sn_finish finish, const sn_error *err)
+/* Its pages are free, its slot is empty. */
+static void drop_sequence(sn_engine *e, sequence *s)
+{
+	kv_seq_release(&s->kv);
+	e->active[s->slot] = NULL;
+	s->ended = true;
+	s->req->n_live--;
+}
+
+/* No sequence lives any more: media, counts, the request's place. Before its end is told, so that who has an answer finds the
+ * place free again; the caller tells it and lets go. err NULL: ended well, "length" if any choice was cut. */
+static void close_books(sn_engine *e, sn_request *r, const sn_error *err)
 {
 	double ms = clock_ms() - r->t_submit;
-	kv_seq_release(&r->seq.kv);
+	uint32_t n_tokens = 0;
+	for (uint32_t i = 0; i < r->n_seqs; i++)
+		n_tokens += r->seqs[i].n_known - r->n_prompt;
 	for (uint32_t i = 0; i < r->n_media; i++)
 		media_cache_unref(&e->cache, &r->media[i]);
-	if (!err || (err->status == SN_ERR_CANCELLED && atomic_load(&r->stopped)))
-		metric_add(&e->metrics, !err && finish == SN_FINISH_LENGTH ? M_OK_LENGTH : M_OK_STOP, 1);
+	if (!err)
+		metric_add(&e->metrics, r->any_length ? M_OK_LENGTH : M_OK_STOP, 1);
 	else
 		metric_add(&e->metrics, err->status == SN_ERR_CANCELLED ? M_CANCELLED : M_FAILED, 1);
 	metric_observe(&e->metrics, H_E2E, ms);
-	log_info(e->log, "engine", r->id, "%s after %u tokens, %.0f ms", !err ? (finish == SN_FINISH_STOP ? "stop" : "length") : err->text,
-	         r->seq.n_known - r->seq.n_prompt, ms);
-	atomic_fetch_sub(&e->n_requests, 1); /* before the news: who has an answer finds the place free again */
-	request_end(r, finish, err);
+	log_info(e->log, "engine", r->id, "%s after %u tokens, %.0f ms", err ? err->text : r->any_length ? "length" : "stop", n_tokens, ms);
+	atomic_fetch_sub(&e->n_requests, 1);
+}
+
+static void end_sequence(sn_engine *e, sequence *s, sn_finish finish, int32_t token)
+{
+	sn_request *r = s->req;
+	drop_sequence(e, s);
+	r->any_length |= finish == SN_FINISH_LENGTH;
+	bool last = r->n_live == 0;
+	if (last)
+		close_books(e, r, NULL);
+	request_push_end(r, s->choice, finish, token);
+	if (last)
+		request_unref(&r);
+}
+
+/* All of a request, for what went wrong with one of its sequences. */
+static void fail_request(sn_engine *e, sn_request *r, const sn_error *err)
+{
+	for (uint32_t i = 0; i < r->n_seqs; i++)
+		if (!r->seqs[i].ended)
+			drop_sequence(e, &r->seqs[i]);
+	close_books(e, r, err);
+	request_fail(r, err);
 	request_unref(&r);
 }
 
@@ -120,17 +153,23 @@ static void fail(sn_engine *e, sn_request *r, sn_status status, const char *why)
 {
 	sn_error err;
 	error_set(&err, status, "%s", why);
-	let_go(e, r, SN_FINISH_STOP, &err);
+	fail_request(e, r, &err);
 }
 
-/* Ended requests leave holes in active[]; this closes them. */
+static void add_active(sn_engine *e, sequence *s)
+{
+	s->slot = e->n_active;
+	e->active[e->n_active++] = s;
+}
+
+/* Ended sequences leave holes in active[]; this closes them. */
 static void close_ranks(sn_engine *e)
 {
-	uint32_t n = 0;
-	for (uint32_t i = 0; i < e->n_active; i++)
+	uint32_t n = e->n_active;
+	e->n_active = 0;
+	for (uint32_t i = 0; i < n; i++)
 		if (e->active[i])
-			e->active[n++] = e->active[i];
-	e->n_active = n;
+			add_active(e, e->active[i]);
 }
 
 /* ---- drain ---- */
@@ -138,67 +177,56 @@ static void close_ranks(sn_engine *e)
 static void drain_inbox(sn_engine *e)
 {
 	pthread_mutex_lock(&e->lock);
-	while (e->inbox && e->n_active < e->max_active) {
+	while (e->inbox && e->inbox->n_seqs <= e->max_active - e->n_active) {
 		sn_request *r = e->inbox;
 		e->inbox = r->next;
 		if (!e->inbox)
 			e->inbox_tail = &e->inbox;
-		e->active[e->n_active++] = r;
+		for (uint32_t i = 0; i < r->n_seqs; i++)
+			add_active(e, &r->seqs[i]);
 	}
 	e->nudge = false;
 	pthread_mutex_unlock(&e->lock);
 }
 
 /* Media that could not be encoded fail their requests; others learn how far they may go. */
-static uint32_t rows_ready(const sn_request *r, const media_entry **failed)
+static uint32_t rows_ready(const sequence *s, uint32_t n, const media_entry **failed)
 {
-	uint32_t n = r->seq.n_known;
+	const sn_request *r = s->req;
 	for (uint32_t i = 0; i < r->n_media; i++) {
 		if (r->media[i]->state == MEDIA_READY)
 			continue;
 		if (r->media[i]->state == MEDIA_FAILED)
 			*failed = r->media[i];
-		for (uint32_t k = r->seq.n_computed; k < n; k++)
-			if (r->seq.rows[k].media == (int32_t)i)
+		for (uint32_t k = s->n_computed; k < n; k++)
+			if (s->rows[k].media == (int32_t)i)
 				n = k;
 	}
 	return n;
 }
 
-static void ask_prefix_cache(sn_engine *e, sn_request *r)
+static bool must_drop(const sn_engine *e, const sequence *s, double now)
 {
-	sequence *s = &r->seq;
-	s->matched = true;
-	if (e->config.no_prefix_caching)
-		return;
-	/* The last known row is always computed: its logits are wanted. */
-	s->n_computed = kv_seq_match(&s->kv, s->rows, r->media_keys, s->n_known - 1);
-	metric_add(&e->metrics, M_PREFIX_QUERIES, s->n_known);
-	metric_add(&e->metrics, M_PREFIX_HITS, s->n_computed);
-	if (!s->started)
-		r->n_cached = s->n_computed < s->n_prompt ? s->n_computed : s->n_prompt;
+	const sn_request *r = s->req;
+	return atomic_load(&s->stopped) || atomic_load(&r->cancelled) || atomic_load(&e->abort_all) || (r->t_deadline > 0 && now > r->t_deadline);
 }
 
 static void describe(sn_engine *e, double now)
 {
 	for (uint32_t i = 0; i < e->n_active; i++) {
-		sn_request *r = e->active[i];
-		sequence *s = &r->seq;
+		sequence *s = e->active[i];
+		if (!s)
+			continue; /* went with its request */
 		const media_entry *failed = NULL;
-		if (!s->matched)
-			ask_prefix_cache(e, r);
-		uint32_t ready = rows_ready(r, &failed);
+		uint32_t ready = rows_ready(s, sequence_prepare(s), &failed);
 		if (failed) {
 			sn_error err = failed->error;
-			let_go(e, r, SN_FINISH_STOP, &err);
-			e->active[i] = NULL;
+			fail_request(e, s->req, &err);
 			continue;
 		}
 		e->sched_seqs[i] = (sched_seq){
-		    .kv = &s->kv, .rows = s->rows, .n_known = s->n_known, .n_ready = ready, .n_computed = s->n_computed,
-		    .max_chunk = e->config.max_num_batched_tokens,
-		    .drop = atomic_load(&r->cancelled) || atomic_load(&r->stopped) || atomic_load(&e->abort_all) || (r->t_deadline > 0 && now > r->t_deadline),
-		    .stalled = request_is_stalled(r),
+		    .kv = &s->kv, .rows = s->rows, .n_known = s->n_known, .n_ready = ready, .n_computed = s->n_computed, .n_given = s->n_given,
+		    .max_chunk = e->config.max_num_batched_tokens, .drop = must_drop(e, s, now), .stalled = request_is_stalled(s->req),
 		};
 	}
 }
@@ -240,39 +268,61 @@ static void add_seq(struct step_arrays *a, batch *b, sequence *s, uint32_t at_ac
 	}
 }
 
-/* A sampled token becomes the sequence's next known row. True if the sequence has ended. */
-static bool settle_token(sn_engine *e, sequence *s, const sample *t, double now)
+static bool ends_choice(const sn_request *r, int32_t token)
+{
+	if (vocab_is_eog(r->model->m->vocab, token) && !r->sampling.ignore_eos)
+		return true;
+	for (size_t i = 0; i < r->sampling.n_stop_token_ids; i++)
+		if (r->sampling.stop_token_ids[i] == token)
+			return true;
+	return false;
+}
+
+static void observe_token(sn_engine *e, sequence *s, double now)
 {
 	sn_request *r = s->req;
-	bool end = vocab_is_eog(r->model->m->vocab, t->token) && !r->sampling.ignore_eos;
 	metric_add(&e->metrics, M_GENERATION_TOKENS, 1);
-	metric_observe(&e->metrics, r->t_token > 0 ? H_ITL : H_TTFT, now - (r->t_token > 0 ? r->t_token : r->t_submit));
-	if (r->t_token == 0)
+	if (!r->any_token) {
+		metric_observe(&e->metrics, H_TTFT, now - r->t_submit);
 		log_info(e->log, "engine", r->id, "first token after %.0f ms", now - r->t_submit);
-	r->t_token = now;
-	request_push_token(r, t);
+	} else if (s->t_token > 0) {
+		metric_observe(&e->metrics, H_ITL, now - s->t_token);
+	}
+	r->any_token = true;
+	s->t_token = now;
+}
+
+/* A sampled token becomes the sequence's next known row, or its end. */
+static void settle_token(sn_engine *e, sequence *s, const sample *t, double now)
+{
+	sn_request *r = s->req;
+	bool end = ends_choice(r, t->token);
+	observe_token(e, s, now);
 	s->rows[s->n_known] = (seq_row){.id = t->token, .media = -1, .position = s->n_known};
 	s->n_known++;
-	if (!end && s->n_known - s->n_prompt < r->max_tokens)
-		return false;
-	let_go(e, r, end ? SN_FINISH_STOP : SN_FINISH_LENGTH, NULL);
-	return true;
+	if (!end)
+		request_push_token(r, s->choice, t);
+	if (end)
+		end_sequence(e, s, SN_FINISH_STOP, t->token);
+	else if (s->n_known - r->n_prompt == r->max_tokens)
+		end_sequence(e, s, SN_FINISH_LENGTH, -1);
 }
 
 static void sample_rows(sn_engine *e, const served_model *sm, const batch *b)
 {
 	double now = clock_ms();
 	for (uint32_t i = 0; i < b->n_out; i++) {
-		sn_request *r = e->active[e->step->out_at[i]];
-		sequence *s = &r->seq;
+		sequence *s = e->active[e->step->out_at[i]];
+		if (!s)
+			continue; /* went with a sibling that failed */
+		sn_request *r = s->req;
 		sample t;
 		const float *logits = e->buffers.logits + (size_t)i * sm->m->h.n_vocab;
-		bool ok = sampler_run(&e->sampler, &r->sampling, r->seed, s->choice, sm->m->vocab, logits, sm->m->h.n_vocab, s->rows,
-		                      s->n_known, s->n_prompt, &t);
-		if (!ok)
+		if (sampler_run(&e->sampler, &r->sampling, r->seed, s->choice, sm->m->vocab, logits, sm->m->h.n_vocab, s->rows, s->n_known,
+		                r->n_prompt, &t))
+			settle_token(e, s, &t, now);
+		else
 			fail(e, r, SN_ERR_INTERNAL, "the model gave no usable probabilities (non-finite logits or every token forbidden)");
-		if (!ok || settle_token(e, s, &t, now))
-			e->active[e->step->out_at[i]] = NULL;
 	}
 }
 
@@ -283,8 +333,8 @@ static void run_model(sn_engine *e, served_model *sm)
 	           .out_rows = a->out_rows, .seqs = a->seqs};
 	for (uint32_t i = 0; i < e->plan.n_seqs; i++) {
 		uint32_t at = e->plan.seqs[i].seq;
-		if (e->active[at] && e->active[at]->model == sm) /* another model's step may have ended it */
-			add_seq(a, &b, &e->active[at]->seq, at, e->plan.seqs[i].n_rows);
+		if (e->active[at] && e->active[at]->req->model == sm)
+			add_seq(a, &b, e->active[at], at, e->plan.seqs[i].n_rows);
 	}
 	if (b.n_rows == 0)
 		return;
@@ -295,7 +345,7 @@ static void run_model(sn_engine *e, served_model *sm)
 		e->row_ms = e->row_ms > 0 ? 0.8 * e->row_ms + 0.2 * cost : cost;
 	}
 	for (uint32_t i = 0; i < b.n_seqs; i++) {
-		sequence *s = &e->active[a->seq_at[i]]->seq;
+		sequence *s = e->active[a->seq_at[i]];
 		s->n_computed += a->seqs[i].n_rows;
 		s->started = true;
 		if (!e->config.no_prefix_caching)
@@ -309,30 +359,31 @@ static void run_model(sn_engine *e, served_model *sm)
 
 /* ---- settle ---- */
 
-static const char *drop_reason(const sn_engine *e, const sn_request *r, sn_status *st)
-{
-	*st = SN_ERR_CANCELLED;
-	if (atomic_load(&r->cancelled) || atomic_load(&r->stopped))
-		return "cancelled";
-	*st = atomic_load(&e->abort_all) ? SN_ERR_DRAINING : SN_ERR_DEADLINE;
-	return *st == SN_ERR_DRAINING ? "the server is shutting down" : "the request took longer than its time limit";
-}
-
 static void apply_drops(sn_engine *e)
 {
 	for (uint32_t i = 0; i < e->plan.n_dropped; i++) {
-		sn_request *r = e->active[e->plan.dropped[i]];
-		sn_status st;
-		const char *why = drop_reason(e, r, &st);
-		e->active[e->plan.dropped[i]] = NULL;
-		fail(e, r, st, why);
+		sequence *s = e->active[e->plan.dropped[i]];
+		if (!s)
+			continue; /* went with its request */
+		if (atomic_load(&s->stopped))
+			end_sequence(e, s, SN_FINISH_STOP, -1); /* its reader knows already */
+		else if (atomic_load(&s->req->cancelled))
+			fail(e, s->req, SN_ERR_CANCELLED, "cancelled");
+		else if (atomic_load(&e->abort_all))
+			fail(e, s->req, SN_ERR_DRAINING, "the server is shutting down");
+		else
+			fail(e, s->req, SN_ERR_DEADLINE, "the request took longer than its time limit");
 	}
 	for (uint32_t i = 0; i < e->plan.n_preempted; i++) {
-		sn_request *r = e->active[e->plan.preempted[i]];
-		log_info(e->log, "engine", r->id, "preempted at row %u", r->seq.n_computed);
-		metric_add(&e->metrics, M_PREEMPTIONS, 1);
-		kv_seq_release(&r->seq.kv);
-		r->seq.n_computed = 0;
+		sequence *s = e->active[e->plan.preempted[i]];
+		if (!s)
+			continue;
+		if (s->n_computed > s->n_given) {
+			log_info(e->log, "engine", s->req->id, "choice %u preempted at row %u", s->choice, s->n_computed);
+			metric_add(&e->metrics, M_PREEMPTIONS, 1);
+		}
+		kv_seq_release(&s->kv);
+		s->n_computed = s->n_given = 0;
 	}
 }
 
@@ -341,7 +392,9 @@ static void take_pages(sn_engine *e)
 {
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < e->plan.n_seqs; i++) {
-		sequence *s = &e->active[e->plan.seqs[i].seq]->seq;
+		sequence *s = e->active[e->plan.seqs[i].seq];
+		if (!s)
+			continue; /* went with its request */
 		if (kv_seq_extend(&s->kv, s->n_computed + e->plan.seqs[i].n_rows))
 			e->plan.seqs[n++] = e->plan.seqs[i];
 		else
@@ -352,11 +405,17 @@ static void take_pages(sn_engine *e)
 
 static void publish(sn_engine *e)
 {
-	uint32_t running = 0;
-	for (uint32_t i = 0; i < e->n_active; i++)
-		running += e->active[i]->seq.started;
+	const sn_request *at = NULL, *counted = NULL; /* a request's sequences stand together */
+	uint32_t n = 0, running = 0;
+	for (uint32_t i = 0; i < e->n_active; i++) {
+		const sequence *s = e->active[i];
+		n += s->req != at;
+		at = s->req;
+		running += s->started && counted != at;
+		counted = s->started ? at : counted;
+	}
 	metric_set(&e->metrics, M_RUNNING, running);
-	metric_set(&e->metrics, M_WAITING, e->n_active - running);
+	metric_set(&e->metrics, M_WAITING, n - running);
 	metric_set(&e->metrics, M_PAGES_FREE, page_pool_available(e->pages));
 	metric_set(&e->metrics, M_PAGES_CACHED, page_pool_cached(e->pages));
 }

@@ -1,5 +1,6 @@
 /* From a conversation to the rows of a sequence: decode the media, render the template, put each medium's plan where the
- * template left its marker, tokenize what is between the holes. Runs on the API thread that submits. */
+ * template left its marker, tokenize what is between the holes. A completion's prompt is its rows as it stands. Runs on the
+ * API thread that submits. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@ enum { MAX_PROMPT_BYTES = 64 << 20 };
 
 /* ---- media ---- */
 
-static hash256 entry_key(const sn_engine *e, const encoder *enc, const sn_media *media, const sn_media_plan *plan, const char *salt)
+static hash256 entry_key(const sn_engine *e, const encoder *enc, const sn_media *media, const sn_media_plan *plan, const hash256 *salt)
 {
 	hasher h;
 	hash_begin(&h, &e->key);
@@ -19,8 +20,7 @@ static hash256 entry_key(const sn_engine *e, const encoder *enc, const sn_media 
 	hash_add(&h, media->hash, sizeof media->hash);
 	hash_add(&h, plan->options_hash, sizeof plan->options_hash);
 	hash_u64(&h, plan->n_rows);
-	if (!e->config.share_cache && salt)
-		hash_add(&h, salt, strlen(salt));
+	hash_add(&h, salt, sizeof *salt);
 	return hash_end(&h);
 }
 
@@ -58,7 +58,7 @@ static sn_status lay_out(sn_request *r, const sn_media *media, struct placed *p,
 	return rows == p->plan.n_rows ? SN_OK : error_set(err, SN_ERR_PLUGIN, "%s: the holes do not add up to its rows", enc->p->desc->id);
 }
 
-static sn_status place_media(sn_request *r, const sn_chat *chat, const sn_part *part, struct placed *p, sn_error *err)
+static sn_status place_media(sn_request *r, const sn_part *part, struct placed *p, sn_error *err)
 {
 	sn_engine *e = r->engine;
 	encoder *enc = r->model->enc;
@@ -75,7 +75,7 @@ static sn_status place_media(sn_request *r, const sn_chat *chat, const sn_part *
 	if (!st && p->plan.n_rows > r->model->max_len)
 		st = error_param(err, SN_ERR_CONTEXT_LENGTH, "messages", "a medium needs %u rows, the context has %u", p->plan.n_rows, r->model->max_len);
 	if (!st) {
-		r->media_keys[i] = entry_key(e, enc, &media, &p->plan, chat->cache_key);
+		r->media_keys[i] = entry_key(e, enc, &media, &p->plan, &r->salt);
 		r->media[i] = media_cache_get(&e->cache, &r->media_keys[i]);
 		if (!r->media[i])
 			st = media_cache_begin(&e->cache, &r->media_keys[i], enc, r->model->m->kv.groups[0].type, &media, &p->plan, r->id, &e->ops,
@@ -92,7 +92,7 @@ static sn_status place_all_media(sn_request *r, const sn_chat *chat, struct plac
 	for (size_t m = 0; m < chat->n_messages && !st; m++)
 		for (size_t p = 0; p < chat->messages[m].n_parts && !st; p++)
 			if (chat->messages[m].parts[p].kind == SN_PART_MEDIA)
-				st = place_media(r, chat, &chat->messages[m].parts[p], &placed[r->n_media < MAX_MEDIA ? r->n_media : 0], err);
+				st = place_media(r, &chat->messages[m].parts[p], &placed[r->n_media < MAX_MEDIA ? r->n_media : 0], err);
 	return st;
 }
 
@@ -100,13 +100,14 @@ static sn_status place_all_media(sn_request *r, const sn_chat *chat, struct plac
 
 struct row_list {
 	seq_row *rows;
+	const char *blame;
 	uint32_t n, cap, max;
 };
 
 static sn_status push_row(struct row_list *l, seq_row row, sn_error *err)
 {
 	if (l->n == l->max)
-		return error_param(err, SN_ERR_CONTEXT_LENGTH, "messages", "the prompt is longer than the context of %u tokens", l->max);
+		return error_param(err, SN_ERR_CONTEXT_LENGTH, l->blame, "the prompt is longer than the context of %u tokens", l->max);
 	if (l->n == l->cap) {
 		uint32_t cap = l->cap ? l->cap * 2 : 256;
 		seq_row *rows = realloc(l->rows, (cap < l->max ? cap : l->max) * sizeof *rows);
@@ -120,16 +121,31 @@ static sn_status push_row(struct row_list *l, seq_row row, sn_error *err)
 	return SN_OK;
 }
 
+static sn_status push_ids(struct row_list *l, const int32_t *ids, size_t n, sn_error *err)
+{
+	sn_status st = SN_OK;
+	for (size_t i = 0; i < n && !st; i++)
+		st = push_row(l, (seq_row){.id = ids[i], .media = -1}, err);
+	return st;
+}
+
+/* Tokenizing costs memory by the byte: what cannot fit whatever its tokens are is not tokenized. */
+static sn_status check_fits(const sn_request *r, const struct row_list *l, size_t bytes, sn_error *err)
+{
+	if (bytes / r->model->longest_token > l->max - l->n)
+		return error_param(err, SN_ERR_CONTEXT_LENGTH, l->blame, "the prompt is longer than the context of %u tokens", l->max);
+	return SN_OK;
+}
+
 static sn_status push_text(sn_request *r, struct row_list *l, const marked_text *prompt, sn_error *err)
 {
 	int32_t *ids = NULL;
 	size_t n = 0;
-	/* Tokenizing costs memory by the byte: what cannot fit whatever its tokens are is not tokenized. */
-	if (prompt->bytes.n / r->model->longest_token > l->max - l->n)
-		return error_param(err, SN_ERR_CONTEXT_LENGTH, "messages", "the prompt is longer than the context of %u tokens", l->max);
-	sn_status st = vocab_encode(r->model->m->vocab, prompt, &ids, &n, err);
-	for (size_t i = 0; i < n && !st; i++)
-		st = push_row(l, (seq_row){.id = ids[i], .media = -1}, err);
+	sn_status st = check_fits(r, l, prompt->bytes.n, err);
+	if (!st)
+		st = vocab_encode(r->model->m->vocab, prompt, &ids, &n, err);
+	if (!st)
+		st = push_ids(l, ids, n, err);
 	free(ids);
 	return st;
 }
@@ -214,44 +230,6 @@ static sn_status build_rows(sn_request *r, const marked_text *prompt, const stru
 	return st;
 }
 
-sn_status request_size(sn_request *r, const seq_row *rows, uint32_t n_rows, sn_error *err)
-{
-	sn_engine *e = r->engine;
-	const kv_layout *kv = &r->model->m->kv;
-	uint32_t max_len = r->model->max_len, want = r->sampling.max_tokens, total = page_pool_total(e->pages);
-	if (n_rows == 0)
-		return error_param(err, SN_ERR_INVALID, "messages", "the prompt is empty");
-	if (n_rows >= max_len || want > max_len - n_rows)
-		return error_param(err, SN_ERR_CONTEXT_LENGTH, want && n_rows < max_len ? "max_tokens" : "messages",
-		                   "%u prompt tokens and max_tokens %u exceed the context of %u tokens", n_rows, want, max_len);
-	uint32_t max_rows = n_rows + (want ? want : max_len - n_rows);
-	if (!want)
-		while (max_rows > n_rows + 1 && kv_layout_pages(kv, max_rows) > total)
-			max_rows -= (max_rows - n_rows + 1) / 2;
-	if (kv_layout_pages(kv, max_rows) > total)
-		return error_param(err, SN_ERR_CONTEXT_LENGTH, "messages", "%u prompt tokens and max_tokens %u do not fit the KV pool", n_rows, want);
-	r->max_tokens = max_rows - n_rows;
-	sequence *s = &r->seq;
-	s->rows = malloc((size_t)max_rows * sizeof *s->rows);
-	if (!s->rows)
-		return error_set(err, SN_ERR_NOMEM, "no memory for a sequence of %u rows", max_rows);
-	memcpy(s->rows, rows, (size_t)n_rows * sizeof *s->rows);
-	s->max_rows = max_rows;
-	s->n_prompt = s->n_known = n_rows;
-	return SN_OK;
-}
-
-static hash256 kv_root(const sn_request *r, const char *salt)
-{
-	hasher h;
-	hash_begin(&h, &r->engine->key);
-	hash_u64(&h, r->model->id);
-	hash_u64(&h, r->model->m->kv.groups[0].type);
-	if (!r->engine->config.share_cache && salt)
-		hash_add(&h, salt, strlen(salt));
-	return hash_end(&h);
-}
-
 static sn_status check_spans(const sn_request *r, const struct row_list *l, sn_error *err)
 {
 	for (uint32_t i = 0; i < l->n; i++)
@@ -261,9 +239,9 @@ static sn_status check_spans(const sn_request *r, const struct row_list *l, sn_e
 	return SN_OK;
 }
 
-sn_status prompt_build(sn_request *r, const sn_chat *chat, sn_error *err)
+sn_status prompt_of_chat(sn_request *r, const sn_chat *chat, sn_error *err)
 {
-	struct row_list l = {.max = r->model->max_len};
+	struct row_list l = {.max = r->model->max_len, .blame = r->blame};
 	marked_text prompt;
 	marked_init(&prompt, MAX_PROMPT_BYTES);
 	struct placed *placed = arena_array(r->mem, MAX_MEDIA, sizeof *placed);
@@ -273,7 +251,8 @@ sn_status prompt_build(sn_request *r, const sn_chat *chat, sn_error *err)
 	else if (!r->model->m->chat)
 		st = error_set(err, SN_ERR_UNSUPPORTED, "model %s has no chat template", r->model->name);
 	if (!st)
-		st = chat_render(r->model->m->chat, r->model->m->vocab, chat->messages, chat->n_messages, true, &prompt, err);
+		st = chat_render(r->model->m->chat, r->model->m->vocab, chat->messages, chat->n_messages, !chat->no_generation_prompt, &prompt,
+		                 err);
 	if (!st)
 		st = place_all_media(r, chat, placed, err);
 	if (!st)
@@ -281,12 +260,34 @@ sn_status prompt_build(sn_request *r, const sn_chat *chat, sn_error *err)
 	if (!st)
 		st = check_spans(r, &l, err);
 	if (!st)
-		st = request_size(r, l.rows, l.n, err);
-	if (!st) {
-		hash256 root = kv_root(r, chat->cache_key);
-		st = kv_seq_init(&r->seq.kv, r->engine->pages, &r->model->m->kv, r->seq.max_rows, &r->engine->key, &root, err);
-	}
+		st = sequences_make(r, l.rows, l.n, err);
 	marked_fini(&prompt);
+	free(l.rows);
+	return st;
+}
+
+static sn_status check_ids(const sn_request *r, const int32_t *ids, size_t n, sn_error *err)
+{
+	size_t n_vocab = vocab_size(r->model->m->vocab);
+	for (size_t i = 0; i < n; i++)
+		if (ids[i] < 0 || (size_t)ids[i] >= n_vocab)
+			return error_param(err, SN_ERR_INVALID, r->blame, "the prompt names a token outside the vocabulary of %zu", n_vocab);
+	return SN_OK;
+}
+
+sn_status prompt_of_completion(sn_request *r, const sn_completion *c, sn_error *err)
+{
+	struct row_list l = {.max = r->model->max_len, .blame = r->blame = "prompt"};
+	int32_t *ids = NULL;
+	size_t n = c->n_ids;
+	sn_status st = c->ids ? check_ids(r, c->ids, n, err) : check_fits(r, &l, c->size, err);
+	if (!st && !c->ids)
+		st = text_encode(r->model->m->vocab, c->text, c->size, true, c->add_special_tokens, &ids, &n, err);
+	if (!st)
+		st = push_ids(&l, c->ids ? c->ids : ids, n, err);
+	if (!st)
+		st = sequences_make(r, l.rows, l.n, err);
+	free(ids);
 	free(l.rows);
 	return st;
 }

@@ -10,14 +10,21 @@
 
 void sn_sampling_init(sn_sampling *s)
 {
-	*s = (sn_sampling){.temperature = 1, .top_p = 1, .repetition_penalty = 1};
+	*s = (sn_sampling){.n = 1, .temperature = 1, .top_p = 1, .repetition_penalty = 1};
 }
 
-sn_request *request_new(sn_engine *e, served_model *m, const char *id)
+sn_request *request_new(sn_engine *e, served_model *m, const char *id, uint32_t n_choices)
 {
 	sn_request *r = calloc(1, sizeof *r);
 	arena *mem = arena_open(0);
-	if (!r || !mem || !(r->ring = calloc(RING_EVENTS, sizeof *r->ring))) {
+	if (r && mem) {
+		r->ring = calloc(RING_EVENTS, sizeof *r->ring);
+		r->seqs = arena_array(mem, n_choices, sizeof *r->seqs);
+		r->readers = arena_array(mem, n_choices, sizeof *r->readers);
+	}
+	if (!r || !mem || !r->ring || !r->seqs || !r->readers) {
+		if (r)
+			free(r->ring);
 		free(r);
 		arena_close(&mem);
 		return NULL;
@@ -31,10 +38,17 @@ sn_request *request_new(sn_engine *e, served_model *m, const char *id)
 	r->engine = e;
 	r->model = m;
 	r->mem = mem;
-	r->seq.req = r;
+	r->blame = "messages";
+	r->n_seqs = r->n_live = n_choices;
+	for (uint32_t i = 0; i < n_choices; i++) {
+		r->seqs[i].req = r;
+		r->seqs[i].choice = i;
+		detok_init(&r->readers[i].detok, m->m->vocab);
+		stopper_init(&r->readers[i].stopper, NULL, NULL, 0);
+		r->readers[i].stop_token = -1;
+	}
 	snprintf(r->id, sizeof r->id, "%s", id ? id : "");
 	atomic_init(&r->owners, 1);
-	detok_init(&r->detok, m->m->vocab);
 	buf_init(&r->raw, 0);
 	buf_init(&r->text, 0);
 	atomic_fetch_add(&e->n_alive, 1);
@@ -47,9 +61,11 @@ void request_unref(sn_request **rp)
 	*rp = NULL;
 	if (!r || atomic_fetch_sub(&r->owners, 1) != 1)
 		return;
-	kv_seq_fini(&r->seq.kv); /* empty: the engine thread, or a failed submit, released it */
-	free(r->seq.rows);
-	stopper_fini(&r->stopper);
+	for (uint32_t i = 0; i < r->n_seqs; i++) {
+		kv_seq_fini(&r->seqs[i].kv); /* empty: the engine thread, or a failed submit, released it */
+		free(r->seqs[i].rows);
+		stopper_fini(&r->readers[i].stopper);
+	}
 	buf_fini(&r->raw);
 	buf_fini(&r->text);
 	free(r->ring);
@@ -64,40 +80,52 @@ void request_unref(sn_request **rp)
 
 /* ---- engine's side ---- */
 
+/* A step may bring a token and an end for each sequence. */
+static bool lacks_room(const sn_request *r, uint32_t n_seqs)
+{
+	return RING_EVENTS - (r->n_written - r->n_read) < 2 * n_seqs;
+}
+
 bool request_is_stalled(sn_request *r)
 {
 	pthread_mutex_lock(&r->lock);
-	bool full = r->n_written - r->n_read >= RING_EVENTS;
+	bool full = lacks_room(r, r->n_live);
 	pthread_mutex_unlock(&r->lock);
 	return full;
 }
 
-bool request_push_token(sn_request *r, const sample *s)
+void request_push_token(sn_request *r, uint32_t choice, const sample *s)
 {
 	pthread_mutex_lock(&r->lock);
-	bool room = r->n_written - r->n_read < RING_EVENTS;
-	if (room) {
-		ring_token *t = &r->ring[r->n_written++ % RING_EVENTS];
-		t->token = s->token;
-		t->logprob = s->logprob;
-		t->n_top = s->n_top;
-		memcpy(t->top, s->top, s->n_top * sizeof *s->top);
-		pthread_cond_signal(&r->wake);
-	}
+	ring_entry *t = &r->ring[r->n_written++ % RING_EVENTS];
+	t->choice = choice;
+	t->end = false;
+	t->token = s->token;
+	t->logprob = s->logprob;
+	t->n_top = s->n_top;
+	memcpy(t->top, s->top, s->n_top * sizeof *s->top);
+	pthread_cond_signal(&r->wake);
 	pthread_mutex_unlock(&r->lock);
-	return room;
 }
 
-void request_end(sn_request *r, sn_finish finish, const sn_error *err)
+void request_push_end(sn_request *r, uint32_t choice, sn_finish finish, int32_t token)
 {
 	pthread_mutex_lock(&r->lock);
-	if (!r->ended) {
-		r->ended = true;
-		r->finish = finish;
-		if (err)
-			r->error = *err;
-		pthread_cond_signal(&r->wake);
-	}
+	ring_entry *t = &r->ring[r->n_written++ % RING_EVENTS];
+	t->choice = choice;
+	t->end = true;
+	t->finish = finish;
+	t->token = token;
+	pthread_cond_signal(&r->wake);
+	pthread_mutex_unlock(&r->lock);
+}
+
+void request_fail(sn_request *r, const sn_error *err)
+{
+	pthread_mutex_lock(&r->lock);
+	r->failed = true;
+	r->error = *err;
+	pthread_cond_signal(&r->wake);
 	pthread_mutex_unlock(&r->lock);
 }
 
@@ -114,7 +142,7 @@ static void wait_for_news(sn_request *r, int timeout_ms)
 		until.tv_sec++;
 		until.tv_nsec -= 1000000000;
 	}
-	while (r->n_written == r->n_read && !r->ended)
+	while (r->n_written == r->n_read && !r->failed)
 		if (pthread_cond_timedwait(&r->wake, &r->lock, &until) == ETIMEDOUT)
 			return;
 }
@@ -125,7 +153,7 @@ static sn_top_logprob named(const sn_request *r, int32_t token, float logprob)
 	return (sn_top_logprob){bytes.p, (uint32_t)bytes.n, logprob, token};
 }
 
-static void take_logprobs(sn_request *r, const ring_token *t, size_t i)
+static void take_logprobs(sn_request *r, const ring_entry *t, size_t i)
 {
 	sn_top_logprob *top = r->lp_top + i * SN_MAX_TOP_LOGPROBS;
 	for (uint32_t k = 0; k < t->n_top; k++)
@@ -133,87 +161,146 @@ static void take_logprobs(sn_request *r, const ring_token *t, size_t i)
 	r->lp[i] = (sn_token_logprob){named(r, t->token, t->logprob), top, t->n_top};
 }
 
-/* Tokens from the ring into text, as far as it is certain. Returns how many tokens it took. */
-static size_t take_tokens(sn_request *r)
+static void put_text(sn_request *r, choice_reader *c, int32_t token)
 {
-	size_t n = 0;
-	while (r->n_read != r->n_written && !r->stopper.hit) {
-		const ring_token *t = &r->ring[r->n_read % RING_EVENTS];
-		bool last = vocab_is_eog(r->model->m->vocab, t->token) && !r->sampling.ignore_eos; /* it ends the answer and is no part of it */
-		if (r->lp && !last)
-			take_logprobs(r, t, n);
-		n += !last;
-		r->n_read++;
-		r->n_consumed++;
-		r->raw.n = 0;
-		detok_push(&r->detok, t->token, &r->raw);
-		stopper_push(&r->stopper, r->raw.p, r->raw.n, &r->text);
-	}
-	return n;
-}
-
-static void finish_text(sn_request *r)
-{
-	r->finished_text = true;
 	r->raw.n = 0;
-	detok_flush(&r->detok, &r->raw);
-	stopper_push(&r->stopper, r->raw.p, r->raw.n, &r->text);
-	stopper_flush(&r->stopper, &r->text);
+	detok_push(&c->detok, token, &r->raw);
+	stopper_push(&c->stopper, r->raw.p, r->raw.n, &r->text);
 }
 
-static sn_event_kind report_end(sn_request *r, sn_event *ev)
+/* What an unfinished character or the start of a stop string held back. */
+static void finish_text(sn_request *r, choice_reader *c)
 {
-	r->reported = true;
-	bool stopped = r->stopper.hit;
-	if (r->error.status != SN_OK && !stopped) {
-		ev->error = r->error;
-		return ev->kind = SN_EVENT_ERROR;
+	r->raw.n = 0;
+	detok_flush(&c->detok, &r->raw);
+	stopper_push(&c->stopper, r->raw.p, r->raw.n, &r->text);
+	stopper_flush(&c->stopper, &r->text);
+}
+
+static void read_end(sn_request *r, choice_reader *c, const ring_entry *t)
+{
+	finish_text(r, c);
+	c->finish = t->finish;
+	c->stop_token = t->token;
+	r->n_consumed += t->token >= 0;
+}
+
+/* Takes what the ring holds of one choice, as far as it goes on: tokens into text, as far as that is certain, up to the choice's
+ * end. Returns the choice, NULL if the ring is empty; *n_tokens: the tokens taken. */
+static choice_reader *take_run(sn_request *r, size_t *n_tokens)
+{
+	choice_reader *c = NULL;
+	*n_tokens = 0;
+	while (r->n_read != r->n_written) {
+		const ring_entry *t = &r->ring[r->n_read % RING_EVENTS];
+		choice_reader *of = &r->readers[t->choice];
+		if (c && of != c && !of->over)
+			break;
+		r->n_read++;
+		if (of->over)
+			continue;
+		c = of;
+		if (t->end) {
+			read_end(r, c, t);
+		} else {
+			if (r->lp)
+				take_logprobs(r, t, *n_tokens);
+			++*n_tokens;
+			r->n_consumed++;
+			put_text(r, c, t->token);
+		}
+		c->over = t->end || c->stopper.hit;
+		if (c->over) {
+			r->ending = c;
+			break;
+		}
 	}
-	ev->finish = stopped ? SN_FINISH_STOP : r->finish;
-	ev->usage = (sn_usage){.prompt_tokens = r->seq.n_prompt, .completion_tokens = r->n_consumed, .cached_tokens = r->n_cached,
+	return c;
+}
+
+static sn_event_kind tell_end(sn_request *r, sn_event *ev)
+{
+	const choice_reader *c = r->ending;
+	r->ending = NULL;
+	r->n_told++;
+	ev->choice = (uint32_t)(c - r->readers);
+	ev->finish = c->stopper.hit ? SN_FINISH_STOP : c->finish;
+	ev->stop_token = c->stopper.hit ? -1 : c->stop_token;
+	ev->stop_string = c->stopper.hit ? (int32_t)c->stopper.which : -1;
+	return ev->kind = SN_EVENT_CHOICE_DONE;
+}
+
+static sn_event_kind tell_done(sn_request *r, sn_event *ev)
+{
+	if (r->reported)
+		return SN_EVENT_NONE;
+	r->reported = true;
+	ev->usage = (sn_usage){.prompt_tokens = r->n_prompt, .completion_tokens = r->n_consumed, .cached_tokens = r->n_cached,
 	                       .media_rows = r->n_media_rows};
 	return ev->kind = SN_EVENT_DONE;
+}
+
+static sn_event_kind tell_error(sn_request *r, const sn_error *error, sn_event *ev)
+{
+	if (r->reported)
+		return SN_EVENT_NONE;
+	r->reported = true;
+	ev->error = *error;
+	return ev->kind = SN_EVENT_ERROR;
+}
+
+static sn_event_kind tell_text(sn_request *r, const choice_reader *c, size_t n_tokens, sn_event *ev)
+{
+	ev->choice = (uint32_t)(c - r->readers);
+	ev->text = r->text.p ? r->text.p : "";
+	ev->size = r->text.n;
+	ev->logprobs = r->lp;
+	ev->n_logprobs = r->lp ? n_tokens : 0;
+	return ev->kind = SN_EVENT_TEXT;
+}
+
+static sn_event_kind out_of_memory(sn_request *r, sn_event *ev)
+{
+	sn_error err;
+	sn_request_cancel(r);
+	error_set(&err, SN_ERR_NOMEM, "no memory for the answer");
+	return tell_error(r, &err, ev);
 }
 
 sn_event_kind sn_request_next(sn_request *r, int timeout_ms, sn_event *ev)
 {
 	double until = clock_ms() + timeout_ms;
-	*ev = (sn_event){.kind = SN_EVENT_NONE};
+	*ev = (sn_event){.kind = SN_EVENT_NONE, .stop_token = -1, .stop_string = -1};
 	r->text.n = 0;
-	size_t n_tokens = 0;
-	bool ended = false;
+	if (r->ending)
+		return tell_end(r, ev);
+	if (r->n_told == r->n_seqs)
+		return tell_done(r, ev);
 	/* Tokens that yield no whole character yet are no event: wait on. */
 	for (;;) {
+		size_t n_tokens;
 		int left = (int)(until - clock_ms());
 		pthread_mutex_lock(&r->lock);
-		if (!r->stopper.hit)
-			wait_for_news(r, left > 0 ? left : 0);
-		bool was_full = r->n_written - r->n_read >= RING_EVENTS;
-		n_tokens += take_tokens(r);
-		ended = r->stopper.hit || (r->ended && r->n_read == r->n_written);
+		wait_for_news(r, left > 0 ? left : 0);
+		bool lacked_room = lacks_room(r, r->n_seqs);
+		choice_reader *c = take_run(r, &n_tokens);
+		bool failed = r->failed && r->n_read == r->n_written;
 		pthread_mutex_unlock(&r->lock);
-		if (was_full)
+		if (c && c->stopper.hit)
+			atomic_store(&r->seqs[c - r->readers].stopped, true);
+		if (lacked_room || (c && c->stopper.hit))
 			engine_nudge(r->engine);
-		if (ended || r->text.n || (r->lp && n_tokens) || clock_ms() >= until)
-			break;
+		if (c && (r->raw.failed || r->text.failed || c->stopper.held.failed))
+			return out_of_memory(r, ev);
+		if (r->text.n || (r->lp && n_tokens))
+			return tell_text(r, c, n_tokens, ev);
+		if (r->ending)
+			return tell_end(r, ev);
+		if (failed)
+			return tell_error(r, &r->error, ev);
+		if (clock_ms() >= until)
+			return SN_EVENT_NONE;
 	}
-	if (r->stopper.hit && !atomic_exchange(&r->stopped, true))
-		engine_nudge(r->engine);
-	if (ended && !r->finished_text && r->error.status == SN_OK)
-		finish_text(r);
-	if (r->raw.failed || r->text.failed) {
-		sn_request_cancel(r);
-		error_set(&ev->error, SN_ERR_NOMEM, "no memory for the answer");
-		return ev->kind = SN_EVENT_ERROR;
-	}
-	if (r->text.n || (r->lp && n_tokens)) {
-		ev->text = r->text.p ? r->text.p : "";
-		ev->size = r->text.n;
-		ev->logprobs = r->lp;
-		ev->n_logprobs = r->lp ? n_tokens : 0;
-		return ev->kind = SN_EVENT_TEXT;
-	}
-	return ended && !r->reported ? report_end(r, ev) : SN_EVENT_NONE;
 }
 
 void sn_request_cancel(sn_request *r)

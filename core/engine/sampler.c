@@ -92,14 +92,18 @@ static bool all_finite(const float *x, uint32_t n)
 	return true;
 }
 
-static void forbid_end(float *w, uint32_t n, const vocab *v)
+static void forbid_end(const sn_sampling *p, float *w, uint32_t n, const vocab *v)
 {
 	for (uint32_t i = 0; i < n; i++)
 		if (vocab_is_eog(v, (int32_t)i))
 			w[i] = -INFINITY;
+	for (size_t i = 0; i < p->n_stop_token_ids; i++)
+		if (p->stop_token_ids[i] >= 0 && (uint32_t)p->stop_token_ids[i] < n)
+			w[p->stop_token_ids[i]] = -INFINITY;
 }
 
-static void apply_mask(sampler *s, const sn_sampling *p, float *w, uint32_t n, const seq_row *rows, uint32_t n_rows, uint32_t n_prompt)
+static void apply_mask(sampler *s, const sn_sampling *p, uint32_t choice, float *w, uint32_t n, const seq_row *rows, uint32_t n_rows,
+                       uint32_t n_prompt)
 {
 	size_t words = ((size_t)n + 31) / 32;
 	memset(s->mask, 0xFF, words * sizeof *s->mask);
@@ -110,7 +114,7 @@ static void apply_mask(sampler *s, const sn_sampling *p, float *w, uint32_t n, c
 		n_out = s->n_vocab;
 	for (uint32_t i = 0; i < n_out; i++)
 		tokens[i] = rows[n_rows - n_out + i].id;
-	p->mask(p->mask_ctx, s->mask, n, tokens, n_out);
+	p->mask(p->mask_ctx, choice, s->mask, n, tokens, n_out);
 	for (uint32_t i = 0; i < n; i++)
 		if (!(s->mask[i / 32] >> (i % 32) & 1))
 			w[i] = -INFINITY;
@@ -240,9 +244,9 @@ bool sampler_run(sampler *s, const sn_sampling *p, uint64_t seed, uint32_t choic
 		if (p->logit_bias[i].token >= 0 && (uint32_t)p->logit_bias[i].token < n)
 			w[p->logit_bias[i].token] += p->logit_bias[i].bias;
 	if (index < p->min_tokens)
-		forbid_end(w, n, v);
+		forbid_end(p, w, n, v);
 	if (p->mask)
-		apply_mask(s, p, w, n, rows, n_rows, n_prompt);
+		apply_mask(s, p, choice, w, n, rows, n_rows, n_prompt);
 	out->token = argmax(w, n);
 	if (!isfinite(w[out->token]))
 		return false; /* everything is forbidden, or parameters drove a logit out of range */

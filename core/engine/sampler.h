@@ -1,6 +1,6 @@
 /* sampler.h - from a row of logits to a token. Pure: the same logits, parameters, history and indices give the same token.
  *
- * Order: penalties, logit_bias, end tokens forbidden (min_tokens), token mask, temperature, min_p, top_k, top_p, draw.
+ * Order: penalties, logit_bias, end and stop tokens forbidden (min_tokens), token mask, temperature, min_p, top_k, top_p, draw.
  * Ties go to the lowest id. Random numbers are counter-based (Philox 4x32-10): f(seed, choice, output index), no state. */
 #ifndef SN_ENGINE_SAMPLER_H
 #define SN_ENGINE_SAMPLER_H

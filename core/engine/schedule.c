@@ -132,13 +132,14 @@ void schedule(const sched_state *st, step_plan *out)
 		uint32_t n = out->want[i];
 		if (n == 0)
 			continue;
-		/* A sequence that has nothing yet starts only when all its known rows have room: a start that must soon be
+		/* A sequence that has computed nothing yet starts only when all its known rows have room: a start that must soon be
 		 * preempted is wasted work. */
-		uint32_t rows = s->n_computed ? s->n_computed + n : s->n_known;
+		bool fresh = s->n_computed == s->n_given;
+		uint32_t rows = fresh ? s->n_known : s->n_computed + n;
 		uint32_t need = kv_seq_need(s->kv, rows);
 		if (!make_room(st, out, i, need, &available)) {
 			out->want[i] = 0;
-			if (s->n_computed == 0)
+			if (fresh)
 				break; /* first come, first served: nobody younger starts before it */
 			continue;
 		}

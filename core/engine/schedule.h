@@ -17,6 +17,7 @@ typedef struct sched_seq {
 	uint32_t n_known;     /* rows whose source is known (the last sampled token counts) */
 	uint32_t n_ready;     /* rows before the first one whose media is not encoded yet */
 	uint32_t n_computed;
+	uint32_t n_given;     /* leading ones that it did not compute itself: from the prefix cache, or a sibling of its request */
 	uint32_t max_chunk;   /* rows that its model's buffers hold */
 	bool drop;            /* cancelled or past its deadline: give its pages back now */
 	bool stalled;         /* its reader is behind: no new token */

@@ -1,4 +1,4 @@
-/* sn_chat_submit: from a parsed body to a request in the engine's inbox. API threads. */
+/* sn_chat_submit and sn_completion_submit: from a parsed body to a request in the engine's inbox. API threads. */
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +14,18 @@
 	if (!(ok))                                                                                                           \
 	return error_param(err, SN_ERR_INVALID, name, __VA_ARGS__)
 
+/* What is asked, whichever way the prompt comes. */
+struct ask {
+	const char *request_id, *cache_key, *cache_salt;
+	const sn_sampling *sampling;
+	uint32_t timeout_ms;
+	const sn_chat *chat;             /* one of these two */
+	const sn_completion *completion;
+};
+
 static sn_status check_sampling(const sn_sampling *s, sn_error *err)
 {
+	RANGE(s->n >= 1 && s->n <= SN_MAX_CHOICES, "n", "n must be from 1 to %d", SN_MAX_CHOICES);
 	RANGE(s->temperature >= 0 && s->temperature <= 2, "temperature", "temperature must be from 0 to 2");
 	RANGE(s->top_p > 0 && s->top_p <= 1, "top_p", "top_p must be above 0 and at most 1");
 	RANGE(s->min_p >= 0 && s->min_p <= 1, "min_p", "min_p must be from 0 to 1");
@@ -24,6 +34,10 @@ static sn_status check_sampling(const sn_sampling *s, sn_error *err)
 	RANGE(s->repetition_penalty > 0 && s->repetition_penalty <= 10, "repetition_penalty", "repetition_penalty must be above 0 and at most 10");
 	RANGE(s->top_logprobs <= SN_MAX_TOP_LOGPROBS, "top_logprobs", "top_logprobs must be from 0 to %d", SN_MAX_TOP_LOGPROBS);
 	RANGE(s->n_stop <= SN_MAX_STOP, "stop", "at most %d stop strings", SN_MAX_STOP);
+	for (size_t i = 0; i < s->n_stop; i++)
+		RANGE(s->stop_size[i] > 0, "stop", "a stop string must not be empty");
+	RANGE(s->n_stop_token_ids <= SN_MAX_STOP_TOKENS, "stop_token_ids", "at most %d stop tokens", SN_MAX_STOP_TOKENS);
+	RANGE(s->n_logit_bias <= SN_MAX_LOGIT_BIAS, "logit_bias", "at most %d entries of logit_bias", SN_MAX_LOGIT_BIAS);
 	RANGE(s->max_tokens == 0 || s->min_tokens <= s->max_tokens, "min_tokens", "min_tokens must not exceed max_tokens");
 	return SN_OK;
 }
@@ -43,12 +57,16 @@ static sn_status copy_sampling(sn_request *r, const sn_sampling *s, sn_error *er
 		bias[i] = s->logit_bias[i];
 	}
 	r->sampling.logit_bias = bias;
+	for (size_t i = 0; i < s->n_stop_token_ids; i++)
+		RANGE(s->stop_token_ids[i] >= 0 && (uint32_t)s->stop_token_ids[i] < n_vocab, "stop_token_ids",
+		      "stop_token_ids names a token outside the vocabulary of %u", n_vocab);
 	for (size_t i = 0; i < s->n_stop; i++) {
 		r->sampling.stop[i] = arena_strndup(r->mem, s->stop[i], s->stop_size[i]);
 		if (!r->sampling.stop[i])
 			return error_set(err, SN_ERR_NOMEM, "no memory for stop strings");
 	}
-	stopper_init(&r->stopper, r->sampling.stop, r->sampling.stop_size, s->n_stop);
+	for (uint32_t i = 0; i < r->n_seqs; i++)
+		stopper_init(&r->readers[i].stopper, r->sampling.stop, r->sampling.stop_size, s->n_stop);
 	if (s->logprobs) {
 		r->lp = calloc(RING_EVENTS, sizeof *r->lp);
 		r->lp_top = calloc((size_t)RING_EVENTS * SN_MAX_TOP_LOGPROBS, sizeof *r->lp_top);
@@ -69,20 +87,38 @@ static void abandon(sn_engine *e, sn_request **r)
 	request_unref(r);
 }
 
-static sn_status build(sn_engine *e, const sn_chat *chat, served_model *m, sn_request **out, sn_error *err)
+static void salt_add(hasher *h, const char *s)
 {
-	sn_request *r = request_new(e, m, chat->request_id);
+	hash_u64(h, s ? strlen(s) : UINT64_MAX);
+	if (s)
+		hash_add(h, s, strlen(s));
+}
+
+/* Who may share: whoever has the same key and the same salt. The operator may open what the keys divide, not what salts do. */
+static hash256 salt_of(const sn_engine *e, const struct ask *a)
+{
+	hasher h;
+	hash_begin(&h, &e->key);
+	salt_add(&h, e->config.share_cache ? NULL : a->cache_key);
+	salt_add(&h, a->cache_salt);
+	return hash_end(&h);
+}
+
+static sn_status build(sn_engine *e, const struct ask *a, served_model *m, sn_request **out, sn_error *err)
+{
+	sn_request *r = request_new(e, m, a->request_id, a->sampling->n);
 	if (!r)
 		return error_set(err, SN_ERR_NOMEM, "no memory for a request");
 	r->t_submit = clock_ms();
-	r->t_deadline = chat->timeout_ms ? r->t_submit + chat->timeout_ms : 0;
-	sn_status st = copy_sampling(r, &chat->sampling, err);
+	r->t_deadline = a->timeout_ms ? r->t_submit + a->timeout_ms : 0;
+	r->salt = salt_of(e, a);
+	sn_status st = copy_sampling(r, a->sampling, err);
 	if (!st)
-		st = prompt_build(r, chat, err);
+		st = a->chat ? prompt_of_chat(r, a->chat, err) : prompt_of_completion(r, a->completion, err);
 	if (!st) {
-		log_info(e->log, "engine", r->id, "%u prompt tokens, %u of them media rows, at most %u to come", r->seq.n_prompt, r->n_media_rows,
-		         r->max_tokens);
-		metric_add(&e->metrics, M_PROMPT_TOKENS, r->seq.n_prompt);
+		log_info(e->log, "engine", r->id, "%u prompt tokens, %u of them media rows, at most %u to come for each of %u choices", r->n_prompt,
+		         r->n_media_rows, r->max_tokens, r->n_seqs);
+		metric_add(&e->metrics, M_PROMPT_TOKENS, r->n_prompt);
 		atomic_fetch_add(&r->owners, 1);
 		st = engine_submit(e, r, err);
 		if (st)
@@ -103,9 +139,9 @@ static void lower_priority(void)
 	lowered = true;
 }
 
-sn_status sn_chat_submit(sn_engine *e, const sn_chat *chat, sn_request **out, sn_error *err)
+static sn_status submit(sn_engine *e, const char *name, const struct ask *a, sn_request **out, sn_error *err)
 {
-	served_model *m = engine_find_model(e, chat->model);
+	served_model *m = engine_find_model(e, name);
 	*out = NULL;
 	lower_priority();
 	if (atomic_load(&e->draining))
@@ -114,18 +150,32 @@ sn_status sn_chat_submit(sn_engine *e, const sn_chat *chat, sn_request **out, sn
 		return error_set(err, SN_ERR_DRAINING, "the server is still loading");
 	if (!m)
 		return error_param(err, SN_ERR_NOT_FOUND, "model", "the model does not exist");
-	RANGE(chat->n_messages > 0, "messages", "messages must not be empty");
-	sn_status st = check_sampling(&chat->sampling, err);
+	RANGE(!a->chat || a->chat->n_messages > 0, "messages", "messages must not be empty");
+	sn_status st = check_sampling(a->sampling, err);
 	if (st)
 		return st;
 	/* Admission comes before any work: a place in the queue is taken first. */
-	if (atomic_fetch_add(&e->n_requests, 1) >= e->max_active) {
+	if (atomic_fetch_add(&e->n_requests, 1) >= e->max_requests) {
 		atomic_fetch_sub(&e->n_requests, 1);
 		metric_add(&e->metrics, M_REJECTED, 1);
 		return error_set(err, SN_ERR_QUEUE_FULL, "the queue is full, try again later");
 	}
-	st = build(e, chat, m, out, err);
+	st = build(e, a, m, out, err);
 	if (st)
 		atomic_fetch_sub(&e->n_requests, 1);
 	return st;
+}
+
+sn_status sn_chat_submit(sn_engine *e, const sn_chat *c, sn_request **out, sn_error *err)
+{
+	const struct ask a = {.request_id = c->request_id, .cache_key = c->cache_key, .cache_salt = c->cache_salt, .sampling = &c->sampling,
+	                      .timeout_ms = c->timeout_ms, .chat = c};
+	return submit(e, c->model, &a, out, err);
+}
+
+sn_status sn_completion_submit(sn_engine *e, const sn_completion *c, sn_request **out, sn_error *err)
+{
+	const struct ask a = {.request_id = c->request_id, .cache_key = c->cache_key, .cache_salt = c->cache_salt, .sampling = &c->sampling,
+	                      .timeout_ms = c->timeout_ms, .completion = c};
+	return submit(e, c->model, &a, out, err);
 }

@@ -7,8 +7,10 @@ void stopper_init(stopper *s, const char *const *stop, const size_t *size, size_
 	*s = (stopper){0};
 	buf_init(&s->held, 0);
 	for (size_t i = 0; i < n && s->n < SN_MAX_STOP; i++)
-		if (size[i])
+		if (size[i]) {
+			s->index[s->n] = i;
 			s->stop[s->n++] = (str){stop[i], size[i]};
+		}
 }
 
 void stopper_fini(stopper *s)
@@ -19,15 +21,17 @@ void stopper_fini(stopper *s)
 typedef enum match { MATCH_NONE, MATCH_OPEN, MATCH_FULL } match;
 
 /* Does a stop string start at p, or may one: p[0..n) being the start of it? */
-static match match_at(const stopper *s, const char *p, size_t n)
+static match match_at(stopper *s, const char *p, size_t n)
 {
 	match best = MATCH_NONE;
 	for (size_t i = 0; i < s->n; i++) {
 		str stop = s->stop[i];
 		if (memcmp(stop.p, p, stop.n < n ? stop.n : n))
 			continue;
-		if (stop.n <= n)
+		if (stop.n <= n) {
+			s->which = s->index[i];
 			return MATCH_FULL;
+		}
 		best = MATCH_OPEN;
 	}
 	return best;

@@ -10,9 +10,11 @@
 
 typedef struct stopper {
 	str stop[SN_MAX_STOP];
+	size_t index[SN_MAX_STOP]; /* where each stands in the caller's list */
 	size_t n;
 	buf held;
 	bool hit; /* a stop string was met: nothing more comes out */
+	size_t which; /* hit: its index in the caller's list, the lowest of those that fit there */
 } stopper;
 
 /* Borrows the strings. Empty ones are ignored; at most SN_MAX_STOP. */

@@ -79,6 +79,7 @@ struct answer {
 	sn_status status;
 	sn_error error;
 	sn_usage usage;
+	sn_finish finish;
 	uint32_t n;
 	int32_t ids[512];
 	float logprobs[512];
@@ -122,6 +123,10 @@ static void collect(sn_request *r, struct answer *out)
 		if (k == SN_EVENT_DONE) {
 			out->usage = ev.usage;
 			return;
+		}
+		if (k == SN_EVENT_CHOICE_DONE) {
+			out->finish = ev.finish;
+			continue;
 		}
 		for (size_t i = 0; i < ev.n_logprobs && out->n < 512; i++) {
 			out->ids[out->n] = ev.logprobs[i].self.token;

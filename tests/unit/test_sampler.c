@@ -363,11 +363,12 @@ static void ends_are_forbidden_as_long_as_asked(void **state)
 	assert_int_equal(run(&p, 1, logits, rows, 9, 4), EOS);
 }
 
-struct mask_call { uint32_t n_vocab; int32_t tokens[8]; size_t n_tokens; int32_t only; };
+struct mask_call { uint32_t choice, n_vocab; int32_t tokens[8]; size_t n_tokens; int32_t only; };
 
-static void mask_all_but_one(void *ctx, uint32_t *mask, uint32_t n_vocab, const int32_t *tokens, size_t n_tokens)
+static void mask_all_but_one(void *ctx, uint32_t choice, uint32_t *mask, uint32_t n_vocab, const int32_t *tokens, size_t n_tokens)
 {
 	struct mask_call *m = ctx;
+	m->choice = choice;
 	m->n_vocab = n_vocab;
 	m->n_tokens = n_tokens;
 	for (size_t i = 0; i < n_tokens && i < 8; i++)
@@ -393,6 +394,7 @@ static void the_mask_sees_the_output_and_has_the_last_word(void **state)
 		assert_int_equal(run(&p, 1, logits, rows, 5, 2), 37);
 	}
 	assert_int_equal(m.n_vocab, N_VOCAB);
+	assert_int_equal(m.choice, 0);
 	assert_int_equal(m.n_tokens, 3);
 	assert_memory_equal(m.tokens, ((int32_t[]){3, 4, 5}), 3 * sizeof(int32_t));
 	p.presence_penalty = 2; /* penalties and mask share scratch */
