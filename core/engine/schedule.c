@@ -132,10 +132,9 @@ void schedule(const sched_state *st, step_plan *out)
 		uint32_t n = out->want[i];
 		if (n == 0)
 			continue;
-		/* A sequence that has nothing yet starts only when all its known rows have room: a start that must soon be
-		 * preempted is wasted work. */
-		uint32_t rows = s->n_computed ? s->n_computed + n : s->n_known;
-		uint32_t need = kv_seq_need(s->kv, rows);
+		/* A sequence that has nothing yet starts only when there is room for the way to its last known row: a start that must
+		 * soon be preempted is wasted work. */
+		uint32_t need = s->n_computed ? kv_seq_need(s->kv, s->n_computed + n) : kv_seq_need_to_reach(s->kv, s->n_known);
 		if (!make_room(st, out, i, need, &available)) {
 			out->want[i] = 0;
 			if (s->n_computed == 0)

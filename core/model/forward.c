@@ -172,19 +172,14 @@ static void attention_task(void *ctx, size_t chunk, size_t thread)
 	(g->type == KV_F16 ? a->o->k.attn_paged_f16 : a->o->k.attn_paged_f32)(&args);
 }
 
-/* With a window of w keys row i sees from i + 1 - w on, and all of its span. */
+/* With a window of w keys row i sees from i + 1 - w on: the part of its both-ways span that lies further back is not seen. */
 static void window_ranges(uint32_t *begin, uint32_t window, const batch *b)
 {
 	for (uint32_t s = 0; s < b->n_seqs; s++) {
 		const batch_seq *q = &b->seqs[s];
-		uint32_t span_first = 0; /* rows of one span have the same end, and others another */
 		for (uint32_t r = 0; r < q->n_rows; r++) {
 			uint32_t at = q->first + r, own = q->kv_first + r;
-			if (r == 0 || b->key_end[at] != b->key_end[at - 1])
-				span_first = own;
 			uint32_t first = own + 1 > window ? own + 1 - window : 0;
-			if (first > span_first)
-				first = span_first;
 			begin[at] = first > b->key_begin[at] ? first : b->key_begin[at];
 		}
 	}

@@ -8,8 +8,8 @@
 #include "text/chat.h"
 #include "text/vocab.h"
 
-/*   x ── norm ── q,k,v ─[norm q,k]─ rope ── attention over pages ── o ─[norm]─(+)── norm ── gate,up ── act(gate)*up ── down ─[norm]─(+)── x'
- *   [..]: families that have it */
+/*   x ── norm ── q,k,v ─[norm]─ rope ── attention over pages ── o ─[norm]─(+)── norm ── gate,up ── act(gate)*up ── down ─[norm]─(+)── x'
+ *   [..]: in families that have it */
 typedef struct layer {
 	uint32_t group, index;             /* of its KV: layer `index` of the group */
 	const float *attn_norm, *ffn_norm; /* [n_embd] */
