@@ -137,6 +137,8 @@ static sn_status check_encoder(const served_model *s, sn_error *err)
 static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config *config, sn_error *err)
 {
 	sn_status st = model_open(&s->m, config->path, config->chat_template, e->config.kv_dtype, &e->ops, err);
+	if (!st)
+		s->m->kv.max_chunk = e->config.max_num_batched_tokens;
 	if (!st && config->mmproj)
 		st = encoder_open(&s->enc, e->plugins, config->mmproj, &e->ops, err);
 	if (!st && s->enc) {

@@ -350,6 +350,7 @@ static void run_model(sn_engine *e, served_model *sm)
 		s->started = true;
 		if (!e->config.no_prefix_caching)
 			kv_seq_commit(&s->kv, s->rows, s->req->media_keys, s->n_computed);
+		kv_seq_slide(&s->kv, s->n_computed);
 	}
 	metric_add(&e->metrics, M_ROWS, b.n_rows);
 	if (b.n_seqs > metric_get(&e->metrics, M_MAX_SEQS))

@@ -9,6 +9,15 @@
  * parent block; unreferenced hashed blocks stay as prefix cache in LRU order and are evicted in one place when pages are
  * short. A hit is proved by comparing row keys and the parent's identity, not trusted to the hash.
  *
+ * A group with a window gives blocks back as they fall out of it. So its blocks cannot prove what came before them; the first
+ * group without a window, their anchor, does: they carry the identity of the anchor's block that covers their last row. A prefix
+ * can then be taken where the anchor has all of it and the window only its last rows:
+ *
+ *   anchor   [ 0 ][ 1 ][ 2 ][ 3 ][ 4 ][ 5 ]|  the hit ends where every group has a block's end
+ *   window     .    .    .    . [ 4 ][ 5 ]|   needed: the last `window` rows before it
+ *
+ * (A model whose layers all have windows has no anchor: its prefixes are found from the first row on, while that is cached.)
+ *
  * Everything here runs on the engine thread; nothing allocates after open except kv_seq_init.
  */
 #ifndef SN_ENGINE_PAGES_H
@@ -23,7 +32,7 @@ enum kv_type { KV_F16, KV_F32 };
 
 typedef struct kv_group {
 	uint32_t n_layers, n_kv_head, head_dim;
-	uint32_t window; /* rows that stay visible; 0: all */
+	uint32_t window; /* a row sees so many keys, itself among them; 0: all */
 	enum kv_type type;
 	/* chosen by kv_layout_plan: */
 	uint32_t block_tokens, slab_layers, n_slabs;
@@ -36,12 +45,13 @@ typedef struct kv_group {
 typedef struct kv_layout {
 	uint32_t n_groups;
 	kv_group groups[KV_MAX_GROUPS];
+	uint32_t max_chunk; /* most rows of a sequence between two slides of its windows; 0: not known, count as if they never slid */
 } kv_layout;
 
-/* Picks block_tokens and slab_layers of every group so that its pages waste least. Fails, naming the sizes, if one layer
- * of the smallest block is larger than a page. */
+/* Picks block_tokens and slab_layers of every group so that pages waste least, and so that at most KV_MAX_BLOCK rows bring all
+ * groups to a block's end together. Fails, naming the sizes, if one layer of the smallest block is larger than a page. */
 sn_status kv_layout_plan(kv_layout *layout, sn_error *err);
-/* Pages that n_rows rows occupy in all groups. */
+/* The most pages that a sequence occupies in all groups, at any time until it has n_rows rows. */
 uint32_t kv_layout_pages(const kv_layout *layout, uint32_t n_rows);
 
 /* One row of a sequence: what it is and where. Also what the prefix cache compares. */
@@ -62,6 +72,8 @@ uint32_t page_pool_total(const page_pool *pool);
 uint32_t page_pool_available(const page_pool *pool); /* free + evictable */
 uint32_t page_pool_cached(const page_pool *pool);    /* evictable */
 
+#define KV_NO_PAGE UINT32_MAX /* stands where a block has been given back: nobody may look there */
+
 /* The KV of one sequence. */
 typedef struct kv_seq {
 	const kv_layout *layout;
@@ -71,8 +83,9 @@ typedef struct kv_seq {
 		uint32_t *blocks;    /* [n_blocks] block handles */
 		uint32_t *pages;     /* [n_slabs][max_blocks] page numbers, what kernels read */
 		uint32_t max_blocks;
-		uint32_t n_blocks;
-		uint32_t n_hashed;   /* leading blocks that carry a hash */
+		uint32_t first;      /* blocks before it were given back: KV_NO_PAGE in pages */
+		uint32_t n_blocks;   /* one past the last, counted from the first row */
+		uint32_t n_hashed;   /* blocks before it carry a hash or were given back */
 		hash256 chain;       /* of the last hashed block, or the root */
 		uint64_t parent;     /* serial of the last hashed block, 0 at the root */
 	} group[KV_MAX_GROUPS];
@@ -85,8 +98,10 @@ sn_status kv_seq_init(kv_seq *s, page_pool *pool, const kv_layout *layout, uint3
                       const hash256 *root, sn_error *err);
 void kv_seq_fini(kv_seq *s); /* releases its blocks */
 
-/* Pages that must be taken so that rows [0, n_rows) have room. */
+/* Pages that must be taken so that rows up to n_rows have room beside those held now. */
 uint32_t kv_seq_need(const kv_seq *s, uint32_t n_rows);
+/* The most pages that must be taken on the way there, in chunks of at most the layout's. */
+uint32_t kv_seq_need_to_reach(const kv_seq *s, uint32_t n_rows);
 /* Pages that only this sequence holds: what giving it up would make available. */
 uint32_t kv_seq_exclusive(const kv_seq *s);
 /* Takes them, evicting cached blocks as needed. False, nothing taken, if the pool cannot give that many. */
@@ -94,12 +109,17 @@ bool kv_seq_extend(kv_seq *s, uint32_t n_rows);
 /* Takes the longest cached prefix of rows that every group can serve, at most max_hit rows, not ending inside a span.
  * The sequence must be empty. Returns how many rows it got. media: [..] content keys of the rows' media. */
 uint32_t kv_seq_match(kv_seq *s, const seq_row *rows, const hash256 *media, uint32_t max_hit);
-/* Rows [0, n_computed) are stored for good: blocks that became full get their hash. */
+/* Rows [0, n_computed) are stored for good: blocks that became full get their hash. Where another sequence has the same block
+ * already, that one is shared and ours given back. */
 void kv_seq_commit(kv_seq *s, const seq_row *rows, const hash256 *media, uint32_t n_computed);
+/* Rows before n_computed are computed, and none of them will be again: groups with a window give back the blocks that no later
+ * row sees. What a fork at n_computed needs is kept. */
+void kv_seq_slide(kv_seq *s, uint32_t n_computed);
 /* Keeps at most the first n rows. Returns how many it kept: less than n when row n lies in a block that others may read
- * (shared or hashed), which is then given up whole. */
+ * (shared or hashed), which is then given up whole; none when the window before row n has been given back. */
 uint32_t kv_seq_truncate(kv_seq *s, uint32_t n_rows);
-/* dst (empty, same layout) shares the full blocks of src's first n_rows rows. Returns how many rows that is. */
+/* dst (empty, same layout) shares the full blocks of src's first n_rows rows. Returns how many rows that is: none when the window
+ * before them has been given back. */
 uint32_t kv_seq_fork(kv_seq *dst, const kv_seq *src, uint32_t n_rows);
 /* Gives all blocks back; hashed ones stay cached. */
 void kv_seq_release(kv_seq *s);

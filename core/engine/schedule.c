@@ -132,11 +132,10 @@ void schedule(const sched_state *st, step_plan *out)
 		uint32_t n = out->want[i];
 		if (n == 0)
 			continue;
-		/* A sequence that has computed nothing yet starts only when all its known rows have room: a start that must soon be
-		 * preempted is wasted work. */
+		/* A sequence that has computed nothing yet starts only when there is room for the way to its last known row: a start that
+		 * must soon be preempted is wasted work. */
 		bool fresh = s->n_computed == s->n_given;
-		uint32_t rows = fresh ? s->n_known : s->n_computed + n;
-		uint32_t need = kv_seq_need(s->kv, rows);
+		uint32_t need = fresh ? kv_seq_need_to_reach(s->kv, s->n_known) : kv_seq_need(s->kv, s->n_computed + n);
 		if (!make_room(st, out, i, need, &available)) {
 			out->want[i] = 0;
 			if (fresh)

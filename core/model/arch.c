@@ -5,7 +5,10 @@
 #include "base/error.h"
 
 static const arch rows[] = {
-    {.name = "llama", .rope_neox = false, .act = ACT_SILU, .may_have_bias = true},
+    {.name = "llama", .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .rope_freqs = true, .rope_base = 1e4f},
+    {.name = "qwen2", .act = ACT_SILU, .bias = BIAS_QKV, .rope_base = 1e4f},
+    {.name = "gemma3", .act = ACT_GELU_TANH, .qk_norm = true, .post_norms = true, .norm_offset = true, .embed_scale = true,
+     .window_pattern = 6, .rope_base = 1e6f, .window_rope_base = 1e4f, .wide_scale_layers = 62},
 };
 
 const arch *arch_find(str name)
@@ -60,9 +63,12 @@ static sn_status read_rope(hparams *h, const model_file *f, sn_error *err)
 	char key[96];
 	str type;
 	h->rope_scale = 1;
+	h->rope_neox = !h->arch->gguf_permuted || f->from_hf;
 	sn_status st = read_u32(h, f, "rope.dimension_count", 2, h->head_dim, h->head_dim, &h->n_rot, err);
 	if (!st)
-		st = read_f32(h, f, "rope.freq_base", 1, 1e12f, 10000, &h->rope_base, err);
+		st = read_f32(h, f, "rope.freq_base", 1, 1e12f, h->arch->rope_base, &h->rope_base, err);
+	if (!st && h->window)
+		st = read_f32(h, f, "rope.freq_base_swa", 1, 1e12f, h->arch->window_rope_base, &h->window_rope_base, err);
 	if (st)
 		return st;
 	if (h->n_rot % 2)
@@ -76,6 +82,68 @@ static sn_status read_rope(hparams *h, const model_file *f, sn_error *err)
 	return read_f32(h, f, "rope.scaling.factor", 0, 1e6f, 0, &h->rope_scale, err);
 }
 
+/* Which layers have a window: a flag per layer, or each so-manyth has none. */
+static sn_status read_pattern(hparams *h, const model_file *f, sn_error *err)
+{
+	char key[96];
+	uint32_t pattern = h->arch->window_pattern;
+	const file_key *k = file_key_find(f, key_of(key, sizeof key, h, "attention.sliding_window_pattern"));
+	if (k && k->type == FILE_ARRAY) {
+		if (k->elem_type != FILE_BOOL || k->n != h->n_layers)
+			return error_set(err, SN_ERR_INVALID, "%s: key %s: %llu values of type %u, expected a boolean for each of %u layers", f->name, key,
+			                 (unsigned long long)k->n, k->elem_type, h->n_layers);
+		for (uint32_t i = 0; i < h->n_layers; i++)
+			h->windowed[i] = k->data[i] != 0;
+		return SN_OK;
+	}
+	if (k && (!file_u32(f, key, &pattern) || pattern == 0))
+		return error_set(err, SN_ERR_INVALID, "%s: key %s: %g is not an integer above 0", f->name, key, file_number(k, 0));
+	for (uint32_t i = 0; i < h->n_layers; i++)
+		h->windowed[i] = (i + 1) % pattern != 0;
+	return SN_OK;
+}
+
+static sn_status read_windows(hparams *h, const model_file *f, sn_error *err)
+{
+	char key[96];
+	if (!file_key_find(f, key_of(key, sizeof key, h, "attention.sliding_window")))
+		return SN_OK;
+	sn_status st = read_u32(h, f, "attention.sliding_window", 0, UINT32_MAX, 1, &h->window, err);
+	if (st)
+		return st;
+	if (h->window >= h->n_context) /* no row ever looks further back */
+		h->window = 0;
+	if (h->window && !h->arch->window_pattern)
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key %s: %u: windows in architecture %s are not supported", f->name, key, h->window,
+		                 h->arch->name);
+	st = h->window ? read_pattern(h, f, err) : SN_OK;
+	bool any = false;
+	for (uint32_t i = 0; i < h->n_layers; i++)
+		any |= h->windowed[i];
+	if (!any)
+		h->window = 0;
+	return st;
+}
+
+/* What would change the numbers, and is not computed. */
+static sn_status refuse_unknown_maths(const hparams *h, const model_file *f, sn_error *err)
+{
+	static const char *const caps[] = {"attn_logit_softcapping", "final_logit_softcapping"};
+	char key[96];
+	float cap;
+	for (size_t i = 0; i < sizeof caps / sizeof *caps; i++)
+		if (file_key_find(f, key_of(key, sizeof key, h, caps[i])) && (!file_f32(f, key, &cap) || cap != 0))
+			return error_set(err, SN_ERR_UNSUPPORTED, "%s: key %s: caps of scores are not supported", f->name, key);
+	return SN_OK;
+}
+
+static sn_status read_attention_scale(hparams *h, const model_file *f, sn_error *err)
+{
+	bool wide = h->arch->wide_scale_layers && h->n_layers == h->arch->wide_scale_layers;
+	float size = (float)(wide ? h->n_embd / h->n_head : h->head_dim);
+	return read_f32(h, f, "attention.scale", 0, 1e6f, 1.0f / sqrtf(size), &h->attn_scale, err);
+}
+
 sn_status hparams_read(hparams *h, const model_file *f, sn_error *err)
 {
 	str name = {0};
@@ -84,7 +152,7 @@ sn_status hparams_read(hparams *h, const model_file *f, sn_error *err)
 		return error_set(err, SN_ERR_INVALID, "%s: key general.architecture is missing", f->name);
 	h->arch = arch_find(name);
 	if (!h->arch)
-		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key general.architecture: %.*s is not supported (llama is)", f->name,
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key general.architecture: %.*s is not supported (llama, qwen2 and gemma3 are)", f->name,
 		                 name.n > 64 ? 64 : (int)name.n, name.p);
 	char key[96];
 	uint32_t experts = 0, parts = 0;
@@ -127,5 +195,23 @@ sn_status hparams_read(hparams *h, const model_file *f, sn_error *err)
 		return error_set(err, SN_ERR_INVALID, "%s: heads of %u channels are not supported (even, at most %d)", f->name, h->head_dim,
 		                 MAX_HEAD_DIM);
 	st = read_f32(h, f, "attention.layer_norm_rms_epsilon", 0, 1, 0, &h->rms_eps, err);
-	return st ? st : read_rope(h, f, err);
+	if (!st)
+		st = read_windows(h, f, err);
+	if (!st)
+		st = read_rope(h, f, err);
+	if (!st)
+		st = read_attention_scale(h, f, err);
+	return st ? st : refuse_unknown_maths(h, f, err);
+}
+
+void hparams_groups(const hparams *h, enum kv_type type, kv_layout *out)
+{
+	uint32_t n[2] = {0};
+	for (uint32_t i = 0; i < h->n_layers; i++)
+		n[h->windowed[i]]++;
+	*out = (kv_layout){0};
+	for (int windowed = 0; windowed < 2; windowed++)
+		if (n[windowed])
+			out->groups[out->n_groups++] = (kv_group){.n_layers = n[windowed], .n_kv_head = h->n_kv_head, .head_dim = h->head_dim,
+			                                          .type = type, .window = windowed ? h->window : 0};
 }

@@ -3,14 +3,30 @@
 #ifndef SN_MODEL_ARCH_H
 #define SN_MODEL_ARCH_H
 
+#include "engine/pages.h"
 #include "formats/model_file.h"
 #include "model/ops.h"
 
+enum arch_bias {
+	BIAS_NONE,
+	BIAS_FREE, /* every matrix may have one */
+	BIAS_QKV   /* q, k and v have one */
+};
+
 typedef struct arch {
-	const char *name;     /* general.architecture */
-	bool rope_neox;       /* pairs (i, i + n_rot/2); else (2i, 2i + 1), as llama files are permuted for */
-	enum ops_act act;     /* of the gate */
-	bool may_have_bias;   /* q, k, v, o carry biases if the file has them */
+	const char *name;       /* general.architecture */
+	enum ops_act act;       /* of the gate */
+	enum arch_bias bias;
+	bool gguf_permuted;     /* RoPE turns pairs (i, i + n_rot/2); but GGUF files of this family have q and k permuted for (2i, 2i + 1) */
+	bool rope_freqs;        /* the file may bring divisors of the frequencies */
+	bool qk_norm;           /* RMS norm of each head of q and k before RoPE */
+	bool post_norms;        /* attention's and the feed-forward's outputs are normed before they are added */
+	bool norm_offset;       /* norms multiply by 1 + w; in GGUF files the 1 is added already */
+	bool embed_scale;       /* token embeddings times sqrt(n_embd), rounded to the type they are stored in */
+	uint32_t window_pattern; /* of each so many layers the last sees all, the others a window; 0: there are no windows */
+	float rope_base;         /* unless the file says otherwise */
+	float window_rope_base;  /* of layers with a window, which know no position scaling; unless the file says otherwise */
+	uint32_t wide_scale_layers; /* models of so many layers scale scores by the width per head instead of the head size; 0: none do */
 } arch;
 
 /* NULL if there is no such row. */
@@ -24,10 +40,18 @@ typedef struct hparams {
 	uint32_t n_layers, n_embd, n_ffn, n_head, n_kv_head, head_dim, n_rot;
 	uint32_t n_vocab;   /* rows of the embedding */
 	uint32_t n_context;
-	float rms_eps, rope_base, rope_scale; /* rope_scale: positions are divided by it (linear scaling) */
+	float rms_eps;
+	float rope_base, rope_scale; /* rope_scale: positions are divided by it (linear scaling) */
+	bool rope_neox;              /* pairs (i, i + n_rot/2); else (2i, 2i + 1) */
+	float attn_scale;            /* of q k^T */
+	uint32_t window;             /* a row of a layer with a window sees so many keys, itself among them; 0: no layer has one */
+	float window_rope_base;
+	bool windowed[MAX_LAYERS];
 } hparams;
 
 /* Reads and checks all of it. A refusal names file, key and value. */
 sn_status hparams_read(hparams *h, const model_file *f, sn_error *err);
+/* The KV groups, not planned yet: layers that see all, then those with a window, whichever there are. */
+void hparams_groups(const hparams *h, enum kv_type type, kv_layout *out);
 
 #endif

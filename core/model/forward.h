@@ -16,8 +16,8 @@ typedef struct batch {
 	const int32_t *ids;          /* [n_rows] token ids */
 	const void *const *media;    /* [n_rows] an embedding row in the KV type, or NULL: the token's embedding */
 	const uint32_t *positions;   /* [n_rows] */
-	const uint32_t *key_begin;   /* [n_rows] first key that the row sees */
-	const uint32_t *key_end;     /* [n_rows] one past the last: its own index + 1, or the end of its span */
+	const uint32_t *key_begin;   /* [n_rows] first key that the row sees where there is no window */
+	const uint32_t *key_end;     /* [n_rows] one past the last: its own index + 1, or the end of its span, which is whole in the batch */
 	const uint32_t *out_rows;    /* [n_out] rows whose logits are wanted */
 	const batch_seq *seqs;       /* [n_seqs] */
 } batch;
@@ -29,9 +29,10 @@ typedef struct forward_buffers {
 	float *q, *attn;       /* [max_rows, n_head * head_dim] */
 	float *kv;             /* [max_rows, n_kv_head * head_dim] */
 	float *gate, *up;      /* [max_rows, n_ffn] */
-	float *cos_sin;        /* [max_rows, n_rot] */
+	float *cos_sin;        /* [n_groups][max_rows, n_rot] */
 	float *logits;         /* [max_out, n_vocab] */
 	float *out;            /* [max_out, n_embd] */
+	uint32_t *window_begin; /* [max_rows] first key that a row of a group with a window sees */
 	struct attn_task *tasks;
 	size_t n_tasks_cap;
 	size_t cols[10];       /* of each buffer above, in order, so far */

@@ -12,46 +12,75 @@ struct binder {
 	model *m;
 	ops *o;
 	sn_error *err;
-	size_t n_bound; /* tensors of the file that found their place */
+	bool *used; /* [n_tensors] of the file: it found its place */
 };
 
-static sn_status bind(struct binder *b, weight *w, int layer_no, const char *part, size_t n_out, size_t n_in, bool may_have_bias)
+static void mark_used(struct binder *b, const char *name)
+{
+	const file_tensor *t = file_tensor_find(b->m->file, name);
+	if (t)
+		b->used[t - b->m->file->tensors] = true;
+}
+
+enum has_bias { NO_BIAS, MAY_HAVE_BIAS, HAS_BIAS };
+
+static sn_status bind(struct binder *b, weight *w, int layer_no, const char *part, size_t n_out, size_t n_in, enum has_bias with)
 {
 	char name[96], bias[96];
 	int n = layer_no < 0 ? 0 : snprintf(name, sizeof name, "blk.%d.", layer_no);
 	snprintf(name + n, sizeof name - (size_t)n, "%s.weight", part);
 	snprintf(bias, sizeof bias, "%.*s%s.bias", n, name, part);
-	bool has_bias = may_have_bias && file_tensor_find(b->m->file, bias);
+	bool has_bias = with == HAS_BIAS || (with == MAY_HAVE_BIAS && file_tensor_find(b->m->file, bias));
 	sn_status st = weight_bind(w, b->m->file, b->m->mem, name, has_bias ? bias : NULL, n_out, n_in, b->err);
 	if (!st && w->type == KN_Q8_0)
 		st = ops_reserve(b->o, n_in, b->err);
-	b->n_bound += 1 + has_bias;
+	mark_used(b, name);
+	if (has_bias)
+		mark_used(b, bias);
 	return st;
 }
 
-static sn_status bind_norm(struct binder *b, const float **v, int layer_no, const char *part)
+static sn_status bind_norm(struct binder *b, const float **v, int layer_no, const char *part, uint32_t n_values)
 {
 	char name[96];
 	int n = layer_no < 0 ? 0 : snprintf(name, sizeof name, "blk.%d.", layer_no);
 	snprintf(name + n, sizeof name - (size_t)n, "%s.weight", part);
-	b->n_bound++;
-	return vector_bind(v, b->m->file, b->m->mem, name, b->m->h.n_embd, b->err);
+	mark_used(b, name);
+	sn_status st = vector_bind(v, b->m->file, b->m->mem, name, n_values, b->err);
+	if (st || !b->m->h.arch->norm_offset || !b->m->file->from_hf)
+		return st;
+	float *shifted = arena_array(b->m->mem, n_values, sizeof *shifted);
+	if (!shifted)
+		return error_set(b->err, SN_ERR_NOMEM, "%s: tensor %s: no memory for it", b->m->file->name, name);
+	for (uint32_t i = 0; i < n_values; i++)
+		shifted[i] = 1 + (*v)[i];
+	*v = shifted;
+	return SN_OK;
 }
 
 static sn_status bind_layer(struct binder *b, int i)
 {
 	const hparams *h = &b->m->h;
 	layer *l = &b->m->layers[i];
-	size_t q = (size_t)h->n_head * h->head_dim, kv = (size_t)h->n_kv_head * h->head_dim, e = h->n_embd;
-	bool bias = h->arch->may_have_bias;
-	const struct { weight *w; const char *part; size_t n_out, n_in; bool bias; } parts[] = {
-	    {&l->q, "attn_q", q, e, bias},         {&l->k, "attn_k", kv, e, bias},       {&l->v, "attn_v", kv, e, bias},
-	    {&l->o, "attn_output", e, q, bias},    {&l->gate, "ffn_gate", h->n_ffn, e, bias}, {&l->up, "ffn_up", h->n_ffn, e, bias},
-	    {&l->down, "ffn_down", e, h->n_ffn, bias},
+	uint32_t e = h->n_embd, q = h->n_head * h->head_dim, kv = h->n_kv_head * h->head_dim;
+	enum has_bias any = h->arch->bias == BIAS_FREE ? MAY_HAVE_BIAS : NO_BIAS, in = h->arch->bias == BIAS_QKV ? HAS_BIAS : any;
+	const struct { const float **v; const char *part; uint32_t n; bool wanted; } norms[] = {
+	    {&l->attn_norm, "attn_norm", e, true},
+	    {&l->ffn_norm, "ffn_norm", e, true},
+	    {&l->q_norm, "attn_q_norm", h->head_dim, h->arch->qk_norm},
+	    {&l->k_norm, "attn_k_norm", h->head_dim, h->arch->qk_norm},
+	    {&l->attn_post_norm, "post_attention_norm", e, h->arch->post_norms},
+	    {&l->ffn_post_norm, "post_ffw_norm", e, h->arch->post_norms},
 	};
-	sn_status st = bind_norm(b, &l->attn_norm, i, "attn_norm");
-	if (!st)
-		st = bind_norm(b, &l->ffn_norm, i, "ffn_norm");
+	const struct { weight *w; const char *part; size_t n_out, n_in; enum has_bias bias; } parts[] = {
+	    {&l->q, "attn_q", q, e, in},         {&l->k, "attn_k", kv, e, in},             {&l->v, "attn_v", kv, e, in},
+	    {&l->o, "attn_output", e, q, any},   {&l->gate, "ffn_gate", h->n_ffn, e, any}, {&l->up, "ffn_up", h->n_ffn, e, any},
+	    {&l->down, "ffn_down", e, h->n_ffn, any},
+	};
+	sn_status st = SN_OK;
+	for (size_t p = 0; p < sizeof norms / sizeof *norms && !st; p++)
+		if (norms[p].wanted)
+			st = bind_norm(b, norms[p].v, i, norms[p].part, norms[p].n);
 	for (size_t p = 0; p < sizeof parts / sizeof *parts && !st; p++)
 		st = bind(b, parts[p].w, i, parts[p].part, parts[p].n_out, parts[p].n_in, parts[p].bias);
 	return st;
@@ -60,76 +89,82 @@ static sn_status bind_layer(struct binder *b, int i)
 static sn_status bind_rope(struct binder *b)
 {
 	model *m = b->m;
-	uint32_t half = m->h.n_rot / 2;
-	m->inv_freq = arena_array(m->mem, half, sizeof *m->inv_freq);
-	if (!m->inv_freq)
-		return error_set(b->err, SN_ERR_NOMEM, "%s: no memory for rope frequencies", m->file->name);
-	if (file_tensor_find(m->file, "rope_freqs.weight")) {
+	const hparams *h = &m->h;
+	uint32_t half = h->n_rot / 2;
+	if (h->arch->rope_freqs && file_tensor_find(m->file, "rope_freqs.weight")) {
+		mark_used(b, "rope_freqs.weight");
 		sn_status st = vector_bind(&m->rope_factors, m->file, m->mem, "rope_freqs.weight", half, b->err);
 		if (st)
 			return st;
-		b->n_bound++;
 	}
-	for (uint32_t i = 0; i < half; i++) {
-		float f = powf(m->h.rope_base, -2.0f * (float)i / (float)m->h.n_rot) / m->h.rope_scale;
-		float divisor = m->rope_factors ? m->rope_factors[i] : 1;
-		if (!(divisor > 0))
-			return error_set(b->err, SN_ERR_INVALID, "%s: tensor rope_freqs.weight: value %u is %g", m->file->name, i, (double)divisor);
-		m->inv_freq[i] = f / divisor;
+	for (uint32_t g = 0; g < m->kv.n_groups; g++) {
+		bool windowed = m->kv.groups[g].window != 0;
+		float base = windowed ? h->window_rope_base : h->rope_base, scale = windowed ? 1 : h->rope_scale;
+		m->inv_freq[g] = arena_array(m->mem, half, sizeof *m->inv_freq[g]);
+		if (!m->inv_freq[g])
+			return error_set(b->err, SN_ERR_NOMEM, "%s: no memory for rope frequencies", m->file->name);
+		for (uint32_t i = 0; i < half; i++) {
+			float f = powf(base, -2.0f * (float)i / (float)h->n_rot) / scale;
+			float divisor = m->rope_factors ? m->rope_factors[i] : 1;
+			if (!(divisor > 0))
+				return error_set(b->err, SN_ERR_INVALID, "%s: tensor rope_freqs.weight: value %u is %g", m->file->name, i, (double)divisor);
+			m->inv_freq[g][i] = f / divisor;
+		}
 	}
 	return SN_OK;
+}
+
+/* sqrt(n_embd) as a model of the embedding's type would hold it. */
+static float embed_scale(const model *m, const ops *o)
+{
+	float scale = sqrtf((float)m->h.n_embd);
+	uint16_t rounded;
+	if (m->embed.type == KN_BF16) {
+		o->k.store_bf16(&rounded, &scale, 1);
+		o->k.load_bf16(&scale, &rounded, 1);
+	} else if (m->embed.type == KN_F16) {
+		o->k.store_f16(&rounded, &scale, 1);
+		o->k.load_f16(&scale, &rounded, 1);
+	}
+	return m->h.arch->embed_scale ? scale : 1;
 }
 
 static sn_status refuse_unused(const struct binder *b)
 {
 	const model_file *f = b->m->file;
-	if (b->n_bound == f->n_tensors)
-		return SN_OK;
-	static const char *const top[] = {"token_embd.weight", "output.weight", "output_norm.weight", "rope_freqs.weight"};
-	static const char *const parts[] = {"attn_norm", "ffn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up",
-	                                    "ffn_down"};
-	for (size_t i = 0; i < f->n_tensors; i++) {
-		str name = f->tensors[i].name;
-		bool known = false;
-		for (size_t t = 0; t < sizeof top / sizeof *top; t++)
-			known |= str_eq(name, str_of(top[t]));
-		char tensor[256];
-		unsigned no;
-		int at = 0;
-		snprintf(tensor, sizeof tensor, "%.*s", (int)name.n, name.p);
-		if (sscanf(tensor, "blk.%u.%n", &no, &at) == 1 && at && no < b->m->h.n_layers)
-			for (size_t p = 0; p < sizeof parts / sizeof *parts; p++) {
-				size_t n = strlen(parts[p]);
-				known |= strncmp(tensor + at, parts[p], n) == 0 && (!strcmp(tensor + at + n, ".weight") || !strcmp(tensor + at + n, ".bias"));
-			}
-		if (!known)
-			return error_set(b->err, SN_ERR_UNSUPPORTED, "%s: tensor %.*s has no place in architecture %s", f->name, (int)name.n, name.p,
-			                 b->m->h.arch->name);
-	}
-	return error_set(b->err, SN_ERR_INVALID, "%s: %zu tensors, expected %zu", f->name, f->n_tensors, b->n_bound);
+	for (size_t i = 0; i < f->n_tensors; i++)
+		if (!b->used[i])
+			return error_set(b->err, SN_ERR_UNSUPPORTED, "%s: tensor %.*s has no place in architecture %s", f->name,
+			                 (int)f->tensors[i].name.n, f->tensors[i].name.p, b->m->h.arch->name);
+	return SN_OK;
 }
 
 static sn_status bind_weights(model *m, ops *o, sn_error *err)
 {
-	struct binder b = {m, o, err, 0};
+	struct binder b = {m, o, err, arena_array(m->mem, m->file->n_tensors, sizeof *b.used)};
+	m->layers = arena_array(m->mem, m->h.n_layers, sizeof *m->layers);
+	if (!m->layers || !b.used)
+		return error_set(err, SN_ERR_NOMEM, "%s: no memory for %u layers", m->file->name, m->h.n_layers);
 	const file_tensor *t = file_tensor_find(m->file, "token_embd.weight");
 	uint64_t rows = t ? t->ne[1] : 0;
 	if (!t || t->n_dims != 2 || rows > MAX_VOCAB)
 		return error_set(err, SN_ERR_INVALID, "%s: tensor token_embd.weight is missing or not a matrix", m->file->name);
 	m->h.n_vocab = (uint32_t)rows;
-	sn_status st = bind(&b, &m->embed, -1, "token_embd", rows, m->h.n_embd, false);
+	sn_status st = bind(&b, &m->embed, -1, "token_embd", rows, m->h.n_embd, NO_BIAS);
 	if (!st)
-		st = bind_norm(&b, &m->output_norm, -1, "output_norm");
+		st = bind_norm(&b, &m->output_norm, -1, "output_norm", m->h.n_embd);
 	m->head = m->embed;
 	if (!st && file_tensor_find(m->file, "output.weight"))
-		st = bind(&b, &m->head, -1, "output", rows, m->h.n_embd, false);
+		st = bind(&b, &m->head, -1, "output", rows, m->h.n_embd, NO_BIAS);
+	m->embed_scale = embed_scale(m, o);
 	if (!st)
 		st = bind_rope(&b);
-	m->layers = arena_array(m->mem, m->h.n_layers, sizeof *m->layers);
-	if (!st && !m->layers)
-		st = error_set(err, SN_ERR_NOMEM, "%s: no memory for %u layers", m->file->name, m->h.n_layers);
-	for (uint32_t i = 0; i < m->h.n_layers && !st; i++)
+	uint32_t n_in_group[KV_MAX_GROUPS] = {0};
+	for (uint32_t i = 0; i < m->h.n_layers && !st; i++) {
+		m->layers[i].group = m->h.windowed[i] ? m->kv.n_groups - 1 : 0;
+		m->layers[i].index = n_in_group[m->layers[i].group]++;
 		st = bind_layer(&b, (int)i);
+	}
 	return st ? st : refuse_unused(&b);
 }
 
@@ -229,16 +264,15 @@ sn_status model_open(model **out, const char *path, const char *template_source,
 	if (!st)
 		st = hparams_read(&m->h, m->file, err);
 	if (!st)
+		hparams_groups(&m->h, choose_kv_type(m, kv), &m->kv);
+	if (!st)
 		st = bind_weights(m, o, err);
 	if (!st)
 		st = open_vocab(m, tmp, err);
 	if (!st)
 		st = open_chat(m, template_source, err);
-	if (!st) {
-		m->kv = (kv_layout){.n_groups = 1, .groups = {{.n_layers = m->h.n_layers, .n_kv_head = m->h.n_kv_head,
-		                                               .head_dim = m->h.head_dim, .type = choose_kv_type(m, kv)}}};
+	if (!st)
 		st = name_the_file(m->file, err, kv_layout_plan(&m->kv, err));
-	}
 	arena_close(&tmp);
 	if (st) {
 		model_close(&m);

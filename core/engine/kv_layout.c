@@ -1,0 +1,106 @@
+/* How a model's KV lies in pages, and how many pages that takes. */
+#include "base/error.h"
+#include "engine/page_pool.h"
+
+static uint32_t block_waste(const kv_group *g, uint32_t tokens, uint32_t *slab_layers, uint32_t *n_slabs, float *waste)
+{
+	uint64_t layer = 2ull * g->n_kv_head * tokens * g->head_dim * (g->type == KV_F16 ? 2 : 4);
+	uint32_t fit = (uint32_t)(PAGE_BYTES / layer);
+	if (fit == 0)
+		return 0;
+	if (fit > g->n_layers)
+		fit = g->n_layers;
+	*n_slabs = (g->n_layers + fit - 1) / fit;
+	*slab_layers = (g->n_layers + *n_slabs - 1) / *n_slabs;
+	*waste = 1.0f - (float)(layer * g->n_layers) / ((float)*n_slabs * PAGE_BYTES);
+	return 1;
+}
+
+/* The group's best block that divides `common` rows. Returns pages a token, or 0 if none fits. */
+static double plan_group(kv_group *g, uint32_t common)
+{
+	g->block_tokens = 0;
+	for (uint32_t t = KV_MIN_BLOCK; t <= common; t += KV_MIN_BLOCK) {
+		uint32_t slab_layers, n_slabs;
+		float waste;
+		if (common % t == 0 && block_waste(g, t, &slab_layers, &n_slabs, &waste) && (!g->block_tokens || waste < g->waste - 1e-6f)) {
+			g->block_tokens = t;
+			g->slab_layers = slab_layers;
+			g->n_slabs = n_slabs;
+			g->waste = waste;
+		}
+	}
+	if (!g->block_tokens)
+		return 0;
+	g->token_bytes = g->head_dim * (g->type == KV_F16 ? 2 : 4);
+	g->head_bytes = g->block_tokens * g->token_bytes;
+	g->layer_bytes = 2 * g->n_kv_head * g->head_bytes;
+	return (double)g->n_slabs / g->block_tokens;
+}
+
+sn_status kv_layout_plan(kv_layout *layout, sn_error *err)
+{
+	kv_layout best = {0};
+	double least = 0;
+	for (uint32_t common = KV_MIN_BLOCK; common <= KV_MAX_BLOCK; common += KV_MIN_BLOCK) {
+		kv_layout l = *layout;
+		double pages = 0;
+		for (uint32_t i = 0; i < l.n_groups; i++) {
+			kv_group *g = &l.groups[i];
+			double p = plan_group(g, common);
+			if (p == 0)
+				return error_set(err, SN_ERR_UNSUPPORTED, "one layer's KV (%u heads of %u, %s) of %d tokens is larger than a page of %d bytes",
+				                 g->n_kv_head, g->head_dim, g->type == KV_F16 ? "f16" : "f32", KV_MIN_BLOCK, PAGE_BYTES);
+			pages += p;
+		}
+		if (best.n_groups == 0 || pages < least * (1 - 1e-6)) {
+			best = l;
+			least = pages;
+		}
+	}
+	*layout = best;
+	return SN_OK;
+}
+
+uint32_t kv_blocks_for(const kv_group *g, uint32_t n_rows)
+{
+	return n_rows / g->block_tokens + (n_rows % g->block_tokens != 0);
+}
+
+uint32_t kv_common_rows(const kv_layout *layout)
+{
+	uint32_t n = 1;
+	for (uint32_t i = 0; i < layout->n_groups; i++) {
+		uint32_t a = n, b = layout->groups[i].block_tokens;
+		while (b) {
+			uint32_t rest = a % b;
+			a = b;
+			b = rest;
+		}
+		n *= layout->groups[i].block_tokens / a;
+	}
+	return n;
+}
+
+uint32_t kv_first_seen(const kv_group *g, uint32_t n)
+{
+	return g->window && n > g->window ? (n - g->window) / g->block_tokens : 0;
+}
+
+uint32_t kv_most_blocks(const kv_layout *layout, const kv_group *g, uint32_t n_rows)
+{
+	uint32_t all = kv_blocks_for(g, n_rows);
+	if (!g->window || !layout->max_chunk)
+		return all;
+	/* From the first block seen from the last slide (at most a common end before it) on to the end of the chunk in flight. */
+	uint64_t bound = ((uint64_t)kv_common_rows(layout) + g->window + layout->max_chunk + 2ull * g->block_tokens - 3) / g->block_tokens;
+	return bound < all ? (uint32_t)bound : all;
+}
+
+uint32_t kv_layout_pages(const kv_layout *layout, uint32_t n_rows)
+{
+	uint64_t n = 0;
+	for (uint32_t i = 0; i < layout->n_groups; i++)
+		n += (uint64_t)kv_most_blocks(layout, &layout->groups[i], n_rows) * layout->groups[i].n_slabs;
+	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
