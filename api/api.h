@@ -14,7 +14,7 @@ typedef struct api {
 	const options *options;
 	sn_log *log;
 	sn_engine *engine;
-	auth *auth;
+	auth *auth, *admin;
 	stats stats;
 	atomic_bool loaded;   /* the models are there: only then may they be listed or asked */
 	atomic_bool draining;
@@ -27,6 +27,7 @@ typedef struct request {
 	http_exchange *x;
 	const char *tail;            /* what {id} matched, decoded; "" if the route has none */
 	char caller[AUTH_ID_SIZE];   /* who asks */
+	bool is_admin;               /* by a key of --admin-api-key, which is good for every other route too */
 } request;
 
 /* The endpoints, one file each. Each answers exactly once. */
@@ -34,6 +35,7 @@ void chat_endpoint(request *r);
 void models_list_endpoint(request *r);
 void models_get_endpoint(request *r);
 void plugins_endpoint(request *r);
+void plugins_add_endpoint(request *r);
 void livez_endpoint(request *r);
 void readyz_endpoint(request *r);
 void metrics_endpoint(request *r);

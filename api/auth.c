@@ -102,25 +102,50 @@ static int keys_from_env(auth *a, const char *name, const char *where, sn_error 
 	return keys_add(a, value, strlen(value), where, err);
 }
 
+static auth *auth_new(void)
+{
+	auth *a = calloc(1, sizeof *a);
+	if (a)
+		randombytes_buf(a->secret, sizeof a->secret);
+	return a;
+}
+
+/* @FILE or env:NAME. */
+static int keys_from_flag(auth *a, const char *value, const char *flag, sn_error *err)
+{
+	if (value[0] == '@')
+		return keys_from_file(a, value + 1, flag, err);
+	if (strncmp(value, "env:", 4) == 0)
+		return keys_from_env(a, value + 4, flag, err);
+	return fault_set(err, SN_ERR_INVALID, NULL,
+	                 "%s: a key on the command line can be read by every user of this machine; "
+	                 "give @FILE or env:NAME instead", flag);
+}
+
 int auth_open(auth **out, const options *o, sn_error *err)
 {
 	int rc = SN_OK;
-	auth *a = calloc(1, sizeof *a);
+	auth *a = auth_new();
 	if (!a)
 		return fault_set(err, SN_ERR_NOMEM, NULL, "no memory for the keys");
-	randombytes_buf(a->secret, sizeof a->secret);
-	if (o->api_key && o->api_key[0] == '@')
-		rc = keys_from_file(a, o->api_key + 1, "--api-key", err);
-	else if (o->api_key && strncmp(o->api_key, "env:", 4) == 0)
-		rc = keys_from_env(a, o->api_key + 4, "--api-key", err);
-	else if (o->api_key)
-		rc = fault_set(err, SN_ERR_INVALID, NULL,
-		               "--api-key: a key on the command line can be read by every user of this machine; "
-		               "give @FILE or env:NAME instead");
+	if (o->api_key)
+		rc = keys_from_flag(a, o->api_key, "--api-key", err);
 	if (rc == SN_OK && o->api_key_file)
 		rc = keys_from_file(a, o->api_key_file, "--api-key-file", err);
 	if (rc == SN_OK && getenv(KEY_ENV))
 		rc = keys_from_env(a, KEY_ENV, KEY_ENV, err);
+	if (rc != SN_OK)
+		auth_close(&a);
+	*out = a;
+	return rc;
+}
+
+int auth_open_admin(auth **out, const options *o, sn_error *err)
+{
+	auth *a = auth_new();
+	if (!a)
+		return fault_set(err, SN_ERR_NOMEM, NULL, "no memory for the keys");
+	int rc = o->admin_api_key ? keys_from_flag(a, o->admin_api_key, "--admin-api-key", err) : SN_OK;
 	if (rc != SN_OK)
 		auth_close(&a);
 	*out = a;

@@ -16,6 +16,8 @@ typedef struct auth auth;
 
 /* Reads keys from --api-key, --api-key-file and SENSORIUM_API_KEY. */
 int auth_open(auth **out, const options *o, sn_error *err);
+/* Reads keys from --admin-api-key. */
+int auth_open_admin(auth **out, const options *o, sn_error *err);
 void auth_close(auth **a);
 bool auth_needed(const auth *a); /* false if no key was given */
 /* id: who asks, for caches: the same for the same key, "" without keys. */

@@ -11,7 +11,7 @@
 #include "sse.h"
 
 #define POLL_MS 100 /* how late a disconnect may be seen */
-#define MAX_IMAGE_BYTES (20u << 20)
+#define MAX_MEDIA_BYTES (20u << 20)
 
 typedef struct chat_job {
 	request *r;
@@ -141,7 +141,7 @@ static int submit(chat_job *j, sn_error *err)
 	int rc = http_read_body(r->x, &data, &size, err);
 	if (rc != SN_OK)
 		return rc;
-	const chat_limits limits = {.images = r->api->options->max_images, .media_bytes = MAX_IMAGE_BYTES};
+	const chat_limits limits = {.options = r->api->options, .media_bytes = MAX_MEDIA_BYTES, .engine = r->api->engine};
 	rc = chat_body_parse(&body, data, size, &limits, err);
 	http_release_body(r->x);
 	if (rc != SN_OK)

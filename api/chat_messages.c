@@ -1,6 +1,6 @@
-/* chat_messages.c - the `messages` of a chat: roles, texts, and pictures as data: URLs.
+/* chat_messages.c - the `messages` of a chat: roles, texts, and media of any kind as data: URLs.
  *
- * Counts are checked before anything is allocated, and a picture's size before it is decoded. */
+ * Counts are checked before anything is allocated, and a medium's size before it is decoded. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -11,7 +11,7 @@
 
 #define MAX_MESSAGES 4096
 #define MAX_PARTS 16384
-#define PARAM_SIZE 64
+#define PARAM_SIZE 128 /* cut to what sn_error holds */
 
 static int check_keys(const json_t *object, const char *const *known, const char *param, sn_error *err)
 {
@@ -27,12 +27,43 @@ static int check_keys(const json_t *object, const char *const *known, const char
 	return SN_OK;
 }
 
-static int add_image(chat_body *b, sn_part *out, const json_t *image, const char *param, sn_error *err)
+/* Takes a place among the media of that kind. */
+static int add_medium(chat_body *b, sn_part *out, const char *kind, dataurl *d, const char *param, sn_error *err)
+{
+	uint32_t same = 1, most = options_media_limit(b->limits->options, kind);
+	for (size_t i = 0; i < b->n_media; i++)
+		same += strcmp(b->kinds[i], kind) == 0;
+	if (same > most || b->n_media == SN_MAX_MEDIA) {
+		dataurl_fini(d);
+		return fault_set(err, SN_ERR_INVALID, param, "more than %u media of kind %s in one request (--limit-mm-per-prompt)", most, kind);
+	}
+	snprintf(b->kinds[b->n_media], SN_KIND_SIZE, "%s", kind);
+	b->media[b->n_media] = *d;
+	d = &b->media[b->n_media];
+	*out = (sn_part){SN_PART_MEDIA, b->kinds[b->n_media++], d->data, d->size, d->mime[0] ? d->mime : NULL};
+	return SN_OK;
+}
+
+static int read_url(const chat_body *b, dataurl *d, const json_t *url, const char *param, sn_error *err)
+{
+	const char *text = json_string_value(url);
+	if (strncasecmp(text, "http:", 5) == 0 || strncasecmp(text, "https:", 6) == 0)
+		return fault_set(err, SN_ERR_UNSUPPORTED, param,
+		                 "http and https URLs are not fetched (--allowed-media-domains will allow it); send a data: URL");
+	if (strncasecmp(text, "file:", 5) == 0)
+		return fault_set(err, SN_ERR_UNSUPPORTED, param,
+		                 "file URLs are not read (--allowed-local-media-path will allow it); send a data: URL");
+	return dataurl_decode(d, text, json_string_length(url), b->limits->media_bytes, param, err);
+}
+
+/* {"type":"K_url","K_url":{"url":...}}, for any kind K: whether the model takes it is the engine's to say. */
+static int add_url(chat_body *b, sn_part *out, const char *kind, const json_t *v, const char *param, sn_error *err)
 {
 	static const char *const known[] = {"url", "detail", NULL};
-	const json_t *url = json_is_string(image) ? image : json_object_get(image, "url");
-	const json_t *detail = json_is_object(image) ? json_object_get(image, "detail") : NULL;
-	int rc = json_is_object(image) ? check_keys(image, known, param, err) : SN_OK;
+	const json_t *url = json_is_string(v) ? v : json_object_get(v, "url");
+	const json_t *detail = json_is_object(v) ? json_object_get(v, "detail") : NULL;
+	dataurl d;
+	int rc = json_is_object(v) ? check_keys(v, known, param, err) : SN_OK;
 	if (rc != SN_OK)
 		return rc;
 	if (!json_is_string(url))
@@ -42,60 +73,98 @@ static int add_image(chat_body *b, sn_part *out, const json_t *image, const char
 		if (!s || (strcmp(s, "auto") != 0 && strcmp(s, "low") != 0 && strcmp(s, "high") != 0))
 			return fault_set(err, SN_ERR_INVALID, param, "detail must be auto, low or high");
 	}
-	if (b->n_media >= b->limits->images)
-		return fault_set(err, SN_ERR_INVALID, param, "more than %u images in one request (--limit-mm-per-prompt)", b->limits->images);
-	const char *text = json_string_value(url);
-	if (strncasecmp(text, "http:", 5) == 0 || strncasecmp(text, "https:", 6) == 0)
-		return fault_set(err, SN_ERR_UNSUPPORTED, param,
-		                 "http and https URLs are not fetched (--allowed-media-domains will allow it); send a data: URL");
-	if (strncasecmp(text, "file:", 5) == 0)
-		return fault_set(err, SN_ERR_UNSUPPORTED, param,
-		                 "file URLs are not read (--allowed-local-media-path will allow it); send a data: URL");
-	dataurl *d = &b->media[b->n_media];
-	rc = dataurl_decode(d, text, json_string_length(url), b->limits->media_bytes, param, err);
+	rc = read_url(b, &d, url, param, err);
+	return rc == SN_OK ? add_medium(b, out, kind, &d, param, err) : rc;
+}
+
+/* OpenAI's {"type":"file","file":{"file_data":"data:...","filename":...}}: what it is, its bytes tell. */
+static int add_file(chat_body *b, sn_part *out, const json_t *v, const char *param, sn_error *err)
+{
+	static const char *const known[] = {"file_data", "filename", NULL};
+	const json_t *data = json_object_get(v, "file_data"), *name = json_object_get(v, "filename");
+	dataurl d;
+	if (!json_is_object(v))
+		return body_wants(err, param, "an object with file_data");
+	int rc = check_keys(v, known, param, err);
 	if (rc != SN_OK)
 		return rc;
-	b->n_media++;
-	*out = (sn_part){SN_PART_MEDIA, "image", d->data, d->size, d->mime[0] ? d->mime : NULL};
-	return SN_OK;
+	if (!json_is_string(data))
+		return body_wants(err, param, "an object with file_data, a data: URL");
+	if (name && !json_is_null(name) && !json_is_string(name))
+		return fault_set(err, SN_ERR_INVALID, param, "filename must be a string");
+	if ((rc = read_url(b, &d, data, param, err)) != SN_OK)
+		return rc;
+	const char *kind = sn_engine_kind_of(b->limits->engine, d.data, d.size, d.mime[0] ? d.mime : NULL);
+	if (!kind) {
+		dataurl_fini(&d);
+		return fault_set(err, SN_ERR_MEDIA_TYPE, param, "no codec here knows what this file is");
+	}
+	return add_medium(b, out, kind, &d, param, err);
+}
+
+/* "image" of "image_url"; false if the type is of another form. */
+static bool kind_of_type(char kind[SN_KIND_SIZE], const char *type)
+{
+	static const char ending[] = "_url";
+	size_t n = strlen(type), e = sizeof ending - 1;
+	if (n <= e || n - e >= SN_KIND_SIZE || strcmp(type + n - e, ending) != 0 ||
+	    strspn(type, "abcdefghijklmnopqrstuvwxyz0123456789-_") != n)
+		return false;
+	memcpy(kind, type, n - e);
+	kind[n - e] = 0;
+	return true;
 }
 
 /* "messages[m].content[p]" and what follows, as OpenAI names the place of a mistake. */
 static void part_place(char param[PARAM_SIZE], size_t m, size_t p, const char *rest)
 {
-	snprintf(param, PARAM_SIZE, "messages[%zu].content[%zu]%s", m, p, rest);
+	snprintf(param, PARAM_SIZE, "messages[%zu].content[%zu]%.60s", m, p, rest);
+}
+
+static int add_text(sn_part *out, const json_t *part, size_t m, size_t p, sn_error *err)
+{
+	static const char *const known[] = {"type", "text", NULL};
+	char param[PARAM_SIZE];
+	const json_t *text = json_object_get(part, "text");
+	part_place(param, m, p, "");
+	int rc = check_keys(part, known, param, err);
+	if (rc != SN_OK)
+		return rc;
+	part_place(param, m, p, ".text");
+	if (!json_is_string(text))
+		return body_wants(err, param, "a string");
+	*out = (sn_part){SN_PART_TEXT, NULL, json_string_value(text), json_string_length(text), NULL};
+	return SN_OK;
 }
 
 static int add_part(chat_body *b, const json_t *part, bool media_allowed, size_t m, size_t p, sn_error *err)
 {
-	static const char *const text_keys[] = {"type", "text", NULL}, *const image_keys[] = {"type", "image_url", NULL};
-	char param[PARAM_SIZE];
+	char param[PARAM_SIZE], place[PARAM_SIZE], kind[SN_KIND_SIZE];
 	sn_part *out = &b->parts[b->n_parts];
 	const char *type = body_plain_string(json_object_get(part, "type"));
 	int rc;
 	part_place(param, m, p, "");
 	if (!json_is_object(part))
 		return body_wants(err, param, "an object");
+	bool file = type && strcmp(type, "file") == 0;
 	if (type && strcmp(type, "text") == 0) {
-		const json_t *text = json_object_get(part, "text");
-		if ((rc = check_keys(part, text_keys, param, err)) != SN_OK)
+		rc = add_text(out, part, m, p, err);
+	} else if (file || (type && kind_of_type(kind, type))) {
+		const char *const known[] = {"type", type, NULL};
+		if ((rc = check_keys(part, known, param, err)) != SN_OK)
 			return rc;
-		part_place(param, m, p, ".text");
-		if (!json_is_string(text))
-			return body_wants(err, param, "a string");
-		*out = (sn_part){SN_PART_TEXT, NULL, json_string_value(text), json_string_length(text), NULL};
-	} else if (type && strcmp(type, "image_url") == 0) {
-		if ((rc = check_keys(part, image_keys, param, err)) != SN_OK)
-			return rc;
-		part_place(param, m, p, ".image_url");
+		snprintf(place, sizeof place, ".%.35s", type);
+		part_place(param, m, p, place);
 		if (!media_allowed)
-			return fault_set(err, SN_ERR_INVALID, param, "images belong into messages of the user");
-		if ((rc = add_image(b, out, json_object_get(part, "image_url"), param, err)) != SN_OK)
-			return rc;
+			return fault_set(err, SN_ERR_INVALID, param, "media belong into messages of the user");
+		rc = file ? add_file(b, out, json_object_get(part, type), param, err) : add_url(b, out, kind, json_object_get(part, type), param, err);
 	} else {
 		part_place(param, m, p, ".type");
-		return fault_set(err, type ? SN_ERR_UNSUPPORTED : SN_ERR_INVALID, param, "only parts of type text and image_url are supported");
+		return fault_set(err, type ? SN_ERR_UNSUPPORTED : SN_ERR_INVALID, param,
+		                 "parts are of type text, file, or KIND_url (image_url) with a kind that the model takes");
 	}
+	if (rc != SN_OK)
+		return rc;
 	b->n_parts++;
 	return SN_OK;
 }
@@ -160,8 +229,9 @@ int chat_messages_parse(chat_body *b, const json_t *v, sn_error *err)
 		return fault_set(err, SN_ERR_INVALID, "messages", "more than %d parts in all messages", MAX_PARTS);
 	b->messages = calloc(n, sizeof *b->messages);
 	b->parts = calloc(n_parts + 1, sizeof *b->parts);
-	b->media = calloc(b->limits->images + 1, sizeof *b->media);
-	if (!b->messages || !b->parts || !b->media)
+	b->media = calloc(SN_MAX_MEDIA, sizeof *b->media);
+	b->kinds = calloc(SN_MAX_MEDIA, sizeof *b->kinds);
+	if (!b->messages || !b->parts || !b->media || !b->kinds)
 		return fault_set(err, SN_ERR_NOMEM, "messages", "no memory");
 	int rc = SN_OK;
 	for (size_t i = 0; i < n && rc == SN_OK; i++)

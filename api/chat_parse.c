@@ -335,12 +335,12 @@ static int unknown_field(const char *key, sn_error *err)
 static int check_together(const chat_body *b, sn_error *err)
 {
 	const sn_sampling *s = &b->chat.sampling;
-	const json_t *top = json_object_get(b->root, "top_logprobs"), *options = json_object_get(b->root, "stream_options");
+	const json_t *top = json_object_get(b->root, "top_logprobs"), *streaming = json_object_get(b->root, "stream_options");
 	if (!b->chat.n_messages)
 		return fault_set(err, SN_ERR_INVALID, "messages", "messages is missing");
 	if (top && !json_is_null(top) && !s->logprobs)
 		return fault_set(err, SN_ERR_INVALID, "top_logprobs", "top_logprobs needs logprobs to be true");
-	if (options && !json_is_null(options) && !b->stream)
+	if (streaming && !json_is_null(streaming) && !b->stream)
 		return fault_set(err, SN_ERR_INVALID, "stream_options", "stream_options needs stream to be true");
 	if (s->max_tokens && s->min_tokens > s->max_tokens)
 		return fault_set(err, SN_ERR_INVALID, "min_tokens", "min_tokens is above max_tokens");
@@ -386,6 +386,7 @@ void chat_body_fini(chat_body *b)
 	for (size_t i = 0; i < b->n_media; i++)
 		dataurl_fini(&b->media[i]);
 	free(b->media);
+	free(b->kinds);
 	free(b->bias);
 	free(b->parts);
 	free(b->messages);

@@ -10,10 +10,12 @@
 
 #include "core.h"
 #include "dataurl.h"
+#include "options.h"
 
 typedef struct chat_limits {
-	uint32_t images;      /* per request */
-	size_t media_bytes;   /* per image */
+	const options *options; /* how many media of a kind */
+	size_t media_bytes;     /* per medium */
+	const sn_engine *engine; /* knows the kinds of files */
 } chat_limits;
 
 typedef struct chat_body {
@@ -25,6 +27,7 @@ typedef struct chat_body {
 	size_t n_parts;
 	sn_logit_bias *bias;
 	dataurl *media;       /* [n_media] */
+	char (*kinds)[SN_KIND_SIZE]; /* [n_media] */
 	size_t n_media;
 	const chat_limits *limits;
 } chat_body;

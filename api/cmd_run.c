@@ -76,6 +76,7 @@ int engine_open_from(sn_engine **out, const options *o, sn_log *log)
 		.max_num_batched_tokens = (uint32_t)o->max_num_batched_tokens,
 		.max_queued_requests = (uint32_t)o->max_queued_requests,
 		.max_model_len = (uint32_t)o->max_model_len,
+		.step_timeout_ms = (uint32_t)(o->step_timeout_s * 1000),
 		.no_prefix_caching = o->no_prefix_caching,
 		.kv_dtype = kv_dtype(o->kv_cache_dtype),
 	};

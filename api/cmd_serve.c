@@ -149,7 +149,8 @@ int cmd_serve(const options *o, sn_log *log)
 	signal(SIGPIPE, SIG_IGN);
 
 	int rc, why;
-	if (auth_open(&a.auth, o, &err) != SN_OK || host_resolve(address, sizeof address, o, auth_needed(a.auth), &err) != SN_OK) {
+	if (auth_open(&a.auth, o, &err) != SN_OK || auth_open_admin(&a.admin, o, &err) != SN_OK ||
+	    host_resolve(address, sizeof address, o, auth_needed(a.auth), &err) != SN_OK) {
 		rc = fail(log, EXIT_USAGE, &err);
 		goto done;
 	}
@@ -173,6 +174,7 @@ done:
 		sn_engine_close(&a.engine);
 	model_files_fini(&files);
 	auth_close(&a.auth);
+	auth_close(&a.admin);
 	if (rc == EXIT_FINE)
 		sn_log_write(log, SN_LOG_INFO, "serve", NULL, "stopped");
 	return rc;

@@ -27,6 +27,7 @@ static const fault_row rows[] = {
 	{SN_ERR_PLUGIN, 500, "server_error", "plugin_failed", 0},
 	{SN_ERR_INTERNAL, 500, "server_error", NULL, 0},
 	{FAULT_UNAUTHORIZED, 401, "invalid_request_error", "invalid_api_key", 0},
+	{FAULT_FORBIDDEN, 403, "invalid_request_error", "forbidden", 0},
 	{FAULT_NO_ROUTE, 404, "invalid_request_error", "not_found", 0},
 	{FAULT_METHOD, 405, "invalid_request_error", "method_not_allowed", 0},
 	{FAULT_TIMEOUT, 408, "invalid_request_error", "request_timeout", 0},

@@ -11,6 +11,7 @@
 /* Failures that HTTP knows and core does not. They share sn_error.status's field, above core's own values. */
 enum fault {
 	FAULT_UNAUTHORIZED = 1000, /* 401 */
+	FAULT_FORBIDDEN,           /* 403 */
 	FAULT_NO_ROUTE,            /* 404 */
 	FAULT_METHOD,              /* 405 */
 	FAULT_TIMEOUT,             /* 408: the client was too slow */

@@ -34,6 +34,7 @@ typedef struct option_row {
 #define ENGINE (CMD_SERVE | CMD_RUN)
 #define ANY (CMD_SERVE | CMD_RUN | CMD_INSPECT | CMD_PLUGINS | CMD_VERSION)
 #define U32 4294967295.0
+#define DEFAULT_MEDIA 16
 
 static const option_row table[] = {
 	{"--host", OPT_TEXT, FIELD(host), CMD_SERVE, "ADDRESS", "127.0.0.1", 0, 0, "address to listen on; other than loopback needs a key"},
@@ -41,6 +42,8 @@ static const option_row table[] = {
 	{"--api-key", OPT_TEXT, FIELD(api_key), CMD_SERVE, "@FILE|env:NAME", NULL, 0, 0,
 	 "where the keys are, one a line; never the key itself. SENSORIUM_API_KEY is read too"},
 	{"--api-key-file", OPT_TEXT, FIELD(api_key_file), CMD_SERVE, "FILE", NULL, 0, 0, "same as --api-key @FILE; mode 0600"},
+	{"--admin-api-key", OPT_TEXT, FIELD(admin_api_key), CMD_SERVE, "@FILE|env:NAME", NULL, 0, 0,
+	 "keys that may also add plugins (POST /v1/plugins); without it nobody may"},
 	{"--served-model-name", OPT_TEXT, FIELD(served_model_name), CMD_SERVE, "NAME", NULL, 0, 0, "what clients call the model"},
 	{"--mmproj", OPT_TEXT, FIELD(mmproj), ENGINE, "FILE", NULL, 0, 0, "the media tower of a MODEL that is a .gguf file"},
 	{"--chat-template", OPT_TEXT, FIELD(chat_template), ENGINE, "FILE", NULL, 0, 0, "Jinja file instead of the model's own"},
@@ -56,7 +59,7 @@ static const option_row table[] = {
 	{"--enable-prefix-caching", OPT_OFF, FIELD(no_prefix_caching), ENGINE, NULL, NULL, 0, 0, "keep pages of earlier prompts (the default)"},
 	{"--no-enable-prefix-caching", OPT_ON, FIELD(no_prefix_caching), ENGINE, NULL, NULL, 0, 0, "do not"},
 	{"--threads", OPT_UINT, FIELD(threads), ENGINE, "N", "0", 0, 1024, "compute threads; 0: the cores this process may use"},
-	{"--limit-mm-per-prompt", OPT_TEXT, FIELD(limit_mm), CMD_SERVE, "image=N", "image=16", 0, 0, "media of one request, at most 16"},
+	{"--limit-mm-per-prompt", OPT_TEXT, FIELD(limit_mm), CMD_SERVE, "KIND=N,...", "image=16", 0, 0, "media of one request, at most 64; 16 of a kind that is not named"},
 	{"--allowed-local-media-path", OPT_NOT_YET, 0, CMD_SERVE, "DIR", NULL, 0, 0, "file: URLs (not available yet)"},
 	{"--allowed-media-domains", OPT_NOT_YET, 0, CMD_SERVE, "LIST", NULL, 0, 0, "http: URLs (not available yet)"},
 	{"--request-timeout", OPT_UINT, FIELD(request_timeout_s), CMD_SERVE, "SECONDS", "600", 0, 86400, "one request in all; 0: no limit"},
@@ -64,6 +67,8 @@ static const option_row table[] = {
 	{"--body-timeout", OPT_UINT, FIELD(body_timeout_s), CMD_SERVE, "SECONDS", "60", 1, 3600, "until the body is complete"},
 	{"--write-timeout", OPT_UINT, FIELD(write_timeout_s), CMD_SERVE, "SECONDS", "30", 1, 3600, "for a client that does not read"},
 	{"--keep-alive-timeout", OPT_UINT, FIELD(keep_alive_timeout_s), CMD_SERVE, "SECONDS", "5", 1, 3600, "between two requests of a connection"},
+	{"--step-timeout", OPT_REAL, FIELD(step_timeout_s), CMD_SERVE, "SECONDS", "30", 0.05, 3600,
+	 "watchdog: a longer step turns readiness off, one of ten times that ends the process"},
 	{"--shutdown-timeout", OPT_UINT, FIELD(shutdown_timeout_s), CMD_SERVE, "SECONDS", "30", 0, 86400, "for running requests after SIGTERM"},
 	{"--image", OPT_LIST, FIELD(images), CMD_RUN, "FILE", NULL, 0, OPTIONS_MAX_IMAGES, "a picture to ask about; may be repeated"},
 	{"--max-tokens", OPT_UINT, FIELD(max_tokens), CMD_RUN, "N", "0", 0, U32, "0: the rest of the context"},
@@ -269,13 +274,24 @@ static int check_words(options *o, sn_error *err)
 		return fault_set(err, SN_ERR_INVALID, NULL, "--log-format: needs text or json");
 	if (dtype && strcmp(dtype, "auto") != 0 && strcmp(dtype, "f16") != 0 && strcmp(dtype, "f32") != 0)
 		return fault_set(err, SN_ERR_INVALID, NULL, "--kv-cache-dtype: needs auto, f16 or f32");
-	if (o->limit_mm) {
-		uint64_t n;
-		if (strncmp(o->limit_mm, "image=", 6) != 0 || !parse_uint(o->limit_mm + 6, false, &n) || n > OPTIONS_MAX_IMAGES)
-			return fault_set(err, SN_ERR_INVALID, NULL, "--limit-mm-per-prompt: needs image=N, N from 0 to %d", OPTIONS_MAX_IMAGES);
-		o->max_images = (uint32_t)n;
+	for (const char *at = o->limit_mm; at && *at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+		char *end;
+		size_t name = strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789-_");
+		bool ok = name > 0 && name < SN_KIND_SIZE && at[name] == '=' && isdigit((unsigned char)at[name + 1]);
+		unsigned long n = ok ? strtoul(at + name + 1, &end, 10) : 0;
+		if (!ok || (*end && *end != ',') || n > SN_MAX_MEDIA)
+			return fault_set(err, SN_ERR_INVALID, NULL, "--limit-mm-per-prompt: needs image=N or KIND=N,KIND=N, N from 0 to %d", SN_MAX_MEDIA);
 	}
 	return SN_OK;
+}
+
+uint32_t options_media_limit(const options *o, const char *kind)
+{
+	size_t n = strlen(kind);
+	for (const char *at = o->limit_mm; at && *at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+		if (strncmp(at, kind, n) == 0 && at[n] == '=')
+			return (uint32_t)strtoul(at + n + 1, NULL, 10);
+	return DEFAULT_MEDIA;
 }
 
 int options_parse(options *o, command cmd, int argc, char **argv, sn_error *err)

@@ -17,15 +17,14 @@ typedef struct options {
 	uint64_t n_images;
 	const char *file;        /* inspect */
 
-	const char *host, *api_key, *api_key_file, *served_model_name, *chat_template, *mmproj, *plugin_dir;
+	const char *host, *admin_api_key, *api_key, *api_key_file, *served_model_name, *chat_template, *mmproj, *plugin_dir;
 	const char *kv_cache_dtype, *log_level, *log_format, *limit_mm;
 	uint64_t port, max_model_len, max_num_seqs, max_num_batched_tokens, kv_cache_memory, memory_limit, threads;
 	uint64_t max_queued_requests, max_tokens, seed;
 	uint64_t request_timeout_s, header_timeout_s, body_timeout_s, write_timeout_s, keep_alive_timeout_s, shutdown_timeout_s;
-	double temperature;
+	double temperature, step_timeout_s;
 	bool no_prefix_caching, has_seed, help;
 
-	uint32_t max_images; /* from limit_mm */
 	sn_log_level level;  /* from log_level */
 } options;
 
@@ -33,6 +32,8 @@ typedef enum command { CMD_SERVE = 1, CMD_RUN = 2, CMD_INSPECT = 4, CMD_PLUGINS 
 
 /* argv[0] is the first word after the command. Strings are borrowed from argv. */
 int options_parse(options *o, command cmd, int argc, char **argv, sn_error *err);
+/* How many media of a kind one request may hold, by --limit-mm-per-prompt. */
+uint32_t options_media_limit(const options *o, const char *kind);
 void options_usage(FILE *to);
 void options_help(command cmd, FILE *to);
 bool command_find(const char *name, command *out);

@@ -18,6 +18,7 @@ static const route table[] = {
 	{"GET", "/v1/models", models_list_endpoint, false},
 	{"GET", "/v1/models/{id}", models_get_endpoint, false},
 	{"GET", "/v1/plugins", plugins_endpoint, false},
+	{"POST", "/v1/plugins", plugins_add_endpoint, false}, /* asks for an admin's key itself */
 	{"GET", "/metrics", metrics_endpoint, false},
 	{"GET", "/livez", livez_endpoint, true},
 	{"GET", "/readyz", readyz_endpoint, true},
@@ -43,18 +44,28 @@ static bool percent_decode(char *out, size_t cap, const char *in)
 	return *in == 0;
 }
 
-static const route *route_find(const char *path, char *tail, size_t cap)
+static bool method_fits(const route *r, const char *method)
 {
+	return strcmp(method, r->method) == 0 || (strcmp(r->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
+}
+
+/* A path may have a row for each of its methods; if none fits, the last of them. */
+static const route *route_find(const char *path, const char *method, char *tail, size_t cap)
+{
+	const route *other = NULL;
 	for (const route *r = table; r < table + sizeof table / sizeof *table; r++) {
 		const char *hole = strstr(r->path, "{id}");
 		size_t n = hole ? (size_t)(hole - r->path) : 0;
 		tail[0] = 0;
-		if (!hole && strcmp(path, r->path) == 0)
-			return r;
+		if (!hole && strcmp(path, r->path) == 0) {
+			other = r;
+			if (method_fits(r, method))
+				return r;
+		}
 		if (hole && strncmp(path, r->path, n) == 0 && path[n] && percent_decode(tail, cap, path + n))
 			return r;
 	}
-	return NULL;
+	return other;
 }
 
 static bool content_is_json(const http_exchange *x)
@@ -68,24 +79,30 @@ static bool content_is_json(const http_exchange *x)
 	return *rest == 0 || *rest == ';';
 }
 
-static bool method_fits(const route *r, const char *method)
+static int refuse_method(request *q, const route *r, sn_error *err)
 {
-	return strcmp(method, r->method) == 0 || (strcmp(r->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
+	bool get = false, post = false;
+	for (const route *o = table; o < table + sizeof table / sizeof *table; o++)
+		if (strcmp(o->path, r->path) == 0)
+			*(strcmp(o->method, "GET") == 0 ? &get : &post) = true;
+	http_add_header(q->x, "Allow", get && post ? "GET, HEAD, POST" : get ? "GET, HEAD" : "POST");
+	return fault_set(err, FAULT_METHOD, NULL, "this route takes %s", get && post ? "GET and POST" : r->method);
 }
 
 static int route_check(request *q, const route *r, sn_error *err)
 {
-	if (!(r && r->open) && !auth_check(q->api->auth, q->x, q->caller)) {
+	char admin[AUTH_ID_SIZE];
+	q->is_admin = auth_needed(q->api->admin) && auth_check(q->api->admin, q->x, admin);
+	if (!(r && r->open) && !auth_check(q->api->auth, q->x, q->caller) && !q->is_admin) {
 		http_add_header(q->x, "WWW-Authenticate", "Bearer");
 		return fault_set(err, FAULT_UNAUTHORIZED, NULL, "a valid API key is needed, as `Authorization: Bearer KEY` or `x-api-key: KEY`");
 	}
 	if (!r)
 		return fault_set(err, FAULT_NO_ROUTE, NULL, "there is no such route");
-	if (!method_fits(r, http_method(q->x))) {
-		bool get = strcmp(r->method, "GET") == 0;
-		http_add_header(q->x, "Allow", get ? "GET, HEAD" : r->method);
-		return fault_set(err, FAULT_METHOD, NULL, "this route takes %s", r->method);
-	}
+	if (q->is_admin && !*q->caller)
+		memcpy(q->caller, admin, sizeof admin);
+	if (!method_fits(r, http_method(q->x)))
+		return refuse_method(q, r, err);
 	if (strcmp(r->method, "POST") == 0 && !content_is_json(q->x))
 		return fault_set(err, FAULT_CONTENT_TYPE, NULL, "the body must be sent as Content-Type: application/json");
 	return SN_OK;
@@ -96,7 +113,7 @@ void routes_handle(void *ctx, http_exchange *x)
 	char tail[256];
 	sn_error err;
 	request q = {.api = ctx, .x = x, .tail = tail};
-	const route *r = route_find(http_path(x), tail, sizeof tail);
+	const route *r = route_find(http_path(x), http_method(x), tail, sizeof tail);
 	http_set_route(x, r ? r->path : "other");
 	if (route_check(&q, r, &err) != SN_OK)
 		http_send_error(x, &err);

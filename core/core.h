@@ -118,10 +118,14 @@ typedef struct sn_health {
 } sn_health;
 sn_health sn_engine_health(const sn_engine *engine); /* [any], never waits */
 
+#define SN_MAX_MODALITIES 8 /* kinds of media that one model takes */
+#define SN_KIND_SIZE 32     /* bytes of a kind's name, with its NUL */
+#define SN_MAX_MEDIA 64     /* in one request */
+
 typedef struct sn_model_info {
 	const char *name;         /* owned by the engine, as all strings here */
 	const char *architecture; /* "llama" */
-	const char *modalities[4]; /* input kinds beside text: "image"; NULL-terminated */
+	const char *_Atomic modalities[SN_MAX_MODALITIES + 1]; /* input kinds beside text: "image"; NULL-terminated. Grows while serving */
 	uint32_t max_model_len;   /* tokens */
 	uint32_t n_vocab;
 	int64_t created;          /* unix seconds of the load */
@@ -130,14 +134,28 @@ size_t sn_engine_models(const sn_engine *engine, const sn_model_info **out); /* 
 
 typedef struct sn_plugin_info {
 	const char *id, *version, *file; /* file: base name only */
-	const char *state;               /* "ready", "loaded", "refused" */
+	const char *license, *summary;
+	/* "ready": decodes, or serves a model; "loaded": an encoder that no model needs; "degraded": its last three calls failed
+	 * by its own fault (it is still tried, and one success ends it); "refused" */
+	const char *state;
 	const char *reason;              /* why refused, else "" */
 	const char *extensions;          /* space-separated ids */
+	const char *kind;                /* of media: "image", ... */
 	const char *media_types;         /* space-separated, "" if none */
-	uint64_t calls, failures;
+	uint32_t max_side, max_frames;   /* codecs: limits of one medium, all 0 for others */
+	uint64_t max_pixels, max_samples, max_bytes; /* bytes: decoded */
+	uint64_t calls, failures;        /* failures: that were not the input's fault */
+	uint64_t media_bytes;            /* of files decoded, or of media encoded */
+	uint32_t models;                 /* that it encodes for */
 } sn_plugin_info;
 /* Fills up to cap entries, returns how many there are. [any] */
 size_t sn_engine_plugins(const sn_engine *engine, sn_plugin_info *out, size_t cap);
+/* Loads one more file of the plugin folder while serving: codecs work at once, encoders join the models that they claim.
+ * file: its plain name. SN_ERR_INVALID with the reason if it is refused; then nothing has changed. [any] */
+sn_status sn_engine_add_plugin(sn_engine *engine, const char *file, sn_error *err);
+/* The kind ("image") of the codec that knows these bytes, one that agrees with mime (may be NULL) first; NULL if none does.
+ * Looks at the first bytes only. [any] */
+const char *sn_engine_kind_of(const sn_engine *engine, const void *bytes, size_t size, const char *mime);
 
 /* Prometheus text exposition of the engine's metrics, appended to out. [any] */
 sn_status sn_engine_metrics(const sn_engine *engine, FILE *out);

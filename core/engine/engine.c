@@ -53,7 +53,9 @@ sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_err
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_mutex_init(&e->lock, NULL);
+	pthread_mutex_init(&e->attaching, NULL);
 	pthread_cond_init(&e->wake, &attr);
+	pthread_cond_init(&e->newcomer_served, NULL);
 	pthread_condattr_destroy(&attr);
 	media_cache_init(&e->cache, c->media_cache_memory, &e->metrics, e->log);
 	media_gate_init(&e->gate, NULL, &e->metrics, e->log, &e->key, c->max_media_memory, c->media_threads);
@@ -103,7 +105,7 @@ void sn_engine_close(sn_engine **ep)
 	media_cache_fini(&e->cache);
 	media_gate_fini(&e->gate);
 	for (uint32_t i = 0; i < e->n_models; i++) {
-		encoder_close(&e->models[i].enc);
+		encoders_close(&e->models[i]);
 		model_close(&e->models[i].m);
 		free(e->models[i].name);
 	}
@@ -114,7 +116,9 @@ void sn_engine_close(sn_engine **ep)
 	page_pool_close(&e->pages);
 	ops_fini(&e->ops);
 	pool_close(&e->threads);
+	pthread_cond_destroy(&e->newcomer_served);
 	pthread_cond_destroy(&e->wake);
+	pthread_mutex_destroy(&e->attaching);
 	pthread_mutex_destroy(&e->lock);
 	free(e);
 	*ep = NULL;
@@ -122,29 +126,15 @@ void sn_engine_close(sn_engine **ep)
 
 /* ---- models ---- */
 
-static sn_status check_encoder(const served_model *s, sn_error *err)
-{
-	uint32_t dim = s->enc->p->plan->row_dim(s->enc->instance);
-	if (dim != s->m->h.n_embd)
-		return error_set(err, SN_ERR_INVALID, "%s: its rows have %u values, the model's embeddings %u", encoder_file(s->enc)->name, dim,
-		                 s->m->h.n_embd);
-	if (s->row_token < 0)
-		return error_set(err, SN_ERR_INVALID, "%s: the vocabulary of %s lacks the token \"%s\"", encoder_file(s->enc)->name, s->m->file->name,
-		                 s->enc->p->plan->row_token(s->enc->instance));
-	return SN_OK;
-}
-
 static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config *config, sn_error *err)
 {
 	sn_status st = model_open(&s->m, config->path, config->chat_template, e->config.kv_dtype, &e->ops, err);
 	if (!st)
 		s->m->kv.max_chunk = e->config.max_num_batched_tokens;
 	if (!st && config->mmproj)
-		st = encoder_open(&s->enc, e->plugins, config->mmproj, &e->ops, err);
-	if (!st && s->enc) {
-		s->row_token = vocab_find(s->m->vocab, str_of(s->enc->p->plan->row_token(s->enc->instance)));
-		st = check_encoder(s, err);
-	}
+		st = encoders_attach_tower(e, s, config->mmproj, err);
+	if (!st)
+		encoders_attach_own(e, s, false);
 	if (!st)
 		st = forward_reserve(&e->buffers, s->m, e->config.max_num_batched_tokens, e->config.max_num_seqs, err);
 	if (!st)
@@ -152,11 +142,19 @@ static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config
 	return st;
 }
 
+static size_t encoders_bytes(const served_model *s)
+{
+	size_t n = 0;
+	for (uint32_t i = 0; i < atomic_load(&s->n_encoders); i++)
+		n += s->encoders[i]->model->borrowed ? 0 : encoder_file(s->encoders[i])->map_bytes;
+	return n;
+}
+
 static size_t memory_of(const sn_engine *e)
 {
 	size_t n = e->buffers.bytes + e->config.kv_cache_memory;
 	for (uint32_t i = 0; i < e->n_models; i++)
-		n += e->models[i].m->weight_bytes + (e->models[i].enc ? encoder_file(e->models[i].enc)->map_bytes : 0);
+		n += e->models[i].m->weight_bytes + encoders_bytes(&e->models[i]);
 	return n;
 }
 
@@ -171,7 +169,8 @@ sn_status sn_engine_load(sn_engine *e, const sn_model_config *config, sn_error *
 	if (engine_find_model(e, config->name))
 		return error_set(err, SN_ERR_INVALID, "model name %s is given twice", config->name);
 	served_model *s = &e->models[e->n_models];
-	*s = (served_model){.name = strdup(config->name), .id = e->n_models + 1, .row_token = -1};
+	*s = (served_model){.name = strdup(config->name), .id = e->n_models + 1};
+	e->infos[e->n_models] = (sn_model_info){0};
 	sn_status st = s->name ? load_parts(e, s, config, err) : error_set(err, SN_ERR_NOMEM, "no memory for a model");
 	if (!st) {
 		e->n_models++;
@@ -183,7 +182,7 @@ sn_status sn_engine_load(sn_engine *e, const sn_model_config *config, sn_error *
 		}
 	}
 	if (st) {
-		encoder_close(&s->enc);
+		encoders_close(s);
 		model_close(&s->m);
 		free(s->name);
 		*s = (served_model){0};
@@ -194,10 +193,11 @@ sn_status sn_engine_load(sn_engine *e, const sn_model_config *config, sn_error *
 	if (e->config.max_model_len && e->config.max_model_len < s->max_len)
 		s->max_len = e->config.max_model_len;
 	sn_model_info *info = &e->infos[e->n_models - 1];
-	*info = (sn_model_info){.name = s->name, .architecture = s->m->h.arch->name, .max_model_len = s->max_len,
-	                        .n_vocab = (uint32_t)vocab_size(s->m->vocab), .created = time(NULL)};
-	if (s->enc)
-		info->modalities[0] = s->enc->p->plan->kind_name;
+	info->name = s->name; /* its modalities are there already */
+	info->architecture = s->m->h.arch->name;
+	info->max_model_len = s->max_len;
+	info->n_vocab = (uint32_t)vocab_size(s->m->vocab);
+	info->created = time(NULL);
 	log_info(e->log, "engine", NULL, "model %s: %s, %u layers, context %u, %.1f MB of weights, KV %s in blocks of %u tokens (%.0f %% of a page unused)",
 	         s->name, info->architecture, s->m->h.n_layers, s->max_len, (double)s->m->weight_bytes * 1e-6,
 	         s->m->kv.groups[0].type == KV_F32 ? "f32" : "f16", s->m->kv.groups[0].block_tokens, (double)s->m->kv.groups[0].waste * 100);
@@ -287,19 +287,55 @@ size_t sn_engine_models(const sn_engine *e, const sn_model_info **out)
 	return e->n_models;
 }
 
+static const char *state_of(const plugin *p)
+{
+	if (!p->desc)
+		return "refused";
+	if (atomic_load(&p->failed_in_a_row) >= DEGRADED_AFTER)
+		return "degraded";
+	return p->instance || atomic_load(&p->n_serving) ? "ready" : "loaded";
+}
+
+static const char *or_empty(const char *s)
+{
+	return s ? s : "";
+}
+
 size_t sn_engine_plugins(const sn_engine *e, sn_plugin_info *out, size_t cap)
 {
-	for (size_t i = 0; i < e->plugins->n_plugins && i < cap; i++) {
+	size_t n = plugin_count(e->plugins);
+	const sn_media_limits *l = media_gate_limits();
+	for (size_t i = 0; i < n && i < cap; i++) {
 		plugin *p = e->plugins->plugins[i];
-		out[i] = (sn_plugin_info){
-		    .id = p->desc ? p->desc->id : "", .version = p->desc ? p->desc->version : "", .file = p->file,
-		    .state = !p->desc ? "refused" : p->instance ? "ready" : "loaded", .reason = p->reason,
-		    .extensions = p->desc && p->desc->extensions ? p->desc->extensions : "",
-		    .media_types = p->desc && p->decode ? p->decode->media_types : "",
-		    .calls = atomic_load(&p->calls), .failures = atomic_load(&p->failures),
-		};
+		out[i] = (sn_plugin_info){.id = "", .version = "", .license = "", .summary = "", .file = p->file, .state = state_of(p),
+		                          .reason = p->reason, .extensions = "", .kind = "", .media_types = ""};
+		if (!p->desc)
+			continue;
+		out[i].id = p->desc->id;
+		out[i].version = p->desc->version;
+		out[i].license = or_empty(p->desc->license);
+		out[i].summary = or_empty(p->desc->summary);
+		out[i].extensions = or_empty(p->desc->extensions);
+		out[i].kind = p->decode ? p->decode->kind_name : p->plan ? p->plan->kind_name : "";
+		if (p->decode) {
+			out[i].media_types = p->decode->media_types;
+			out[i].max_side = l->max_width;
+			out[i].max_frames = l->max_frames;
+			out[i].max_pixels = l->max_pixels;
+			out[i].max_samples = l->max_samples;
+			out[i].max_bytes = l->max_bytes;
+		}
+		out[i].calls = atomic_load(&p->calls);
+		out[i].failures = atomic_load(&p->failures);
+		out[i].media_bytes = atomic_load(&p->media_bytes);
+		out[i].models = atomic_load(&p->n_serving);
 	}
-	return e->plugins->n_plugins;
+	return n;
+}
+
+const char *sn_engine_kind_of(const sn_engine *e, const void *bytes, size_t size, const char *mime)
+{
+	return media_gate_kind(&e->gate, bytes, size, mime);
 }
 
 sn_status sn_engine_metrics(const sn_engine *e, FILE *out)

@@ -19,15 +19,15 @@
 #include "text/detok.h"
 #include "text/stopper.h"
 
-enum { MAX_MODELS = 16, RING_EVENTS = 256, MAX_MEDIA = 64 };
+enum { MAX_MODELS = 16, MAX_ENCODERS = SN_MAX_MODALITIES, RING_EVENTS = 256, MAX_MEDIA = SN_MAX_MEDIA };
 
 typedef struct served_model {
 	model *m;
-	encoder *enc;       /* NULL: text only */
+	encoder *encoders[MAX_ENCODERS]; /* [n_encoders], one a kind of media: see encoders.c */
+	atomic_uint n_encoders;
 	char *name;
 	uint32_t id;
 	uint32_t max_len;   /* rows of a sequence */
-	int32_t row_token;  /* id that media rows carry */
 	size_t longest_token; /* bytes */
 } served_model;
 
@@ -135,6 +135,10 @@ struct sn_engine {
 	pthread_cond_t wake;
 	sn_request *inbox, **inbox_tail;
 	bool nudge;             /* something changed: look again */
+	size_t newcomer_n_in;   /* an encoder added while serving wants ops_reserve; 0: none */
+	sn_status newcomer_status;
+	pthread_cond_t newcomer_served;
+	pthread_mutex_t attaching; /* one plugin is added at a time */
 	atomic_bool stop, draining, abort_all, ready;
 	atomic_uint n_requests; /* accepted and not let go by the engine, or being submitted */
 	atomic_uint n_alive;    /* request objects */
@@ -167,6 +171,13 @@ void engine_nudge(sn_engine *e);
 sn_status sequences_make(sn_request *r, const seq_row *rows, uint32_t n_rows, sn_error *err);
 /* Gives a sequence without rows its first ones, and says how many of its known rows may be computed now. Engine thread. */
 uint32_t sequence_prepare(sequence *s);
+
+/* encoders.c */
+encoder *served_encoder(const served_model *s, const char *kind_name); /* NULL: the model does not take this kind */
+sn_status encoders_attach_tower(sn_engine *e, served_model *s, const char *mmproj, sn_error *err);
+void encoders_attach_own(sn_engine *e, served_model *s, bool late);
+void encoders_close(served_model *s);
+void encoders_serve_newcomer(sn_engine *e); /* engine thread, between steps */
 
 /* request.c */
 sn_request *request_new(sn_engine *e, served_model *m, const char *id, uint32_t n_choices);

@@ -425,6 +425,7 @@ static void publish(sn_engine *e)
 static bool turn(sn_engine *e)
 {
 	drain_inbox(e);
+	encoders_serve_newcomer(e);
 	describe(e, clock_ms());
 	uint32_t before = e->n_active;
 	close_ranks(e);

@@ -34,6 +34,10 @@ void media_gate_init(media_gate *g, plugin_host *host, metrics *m, sn_log *log, 
 void media_gate_fini(media_gate *g);
 /* Decodes one part. Holds a slot until media_gate_release: encoders' begin runs inside it as well. */
 sn_status media_gate_decode(media_gate *g, const sn_part *part, const char *request_id, sn_media *out, sn_error *err);
+/* The kind of the codec that these bytes begin like; see sn_engine_kind_of. */
+const char *media_gate_kind(const media_gate *g, const void *bytes, size_t n, const char *mime);
+/* The caps that every codec gets. */
+const sn_media_limits *media_gate_limits(void);
 void media_gate_release(media_gate *g, sn_media *media);
 
 /* ---- cache ---- */

@@ -105,11 +105,15 @@ static sn_status start_job(media_entry *e, const sn_media *media, ops *o, sn_err
 	e->staging = malloc((values ? values : 1) * sizeof *e->staging);
 	if (!e->state_mem || !e->staging)
 		return error_set(err, SN_ERR_NOMEM, "no memory for an encoder job");
+	for (size_t i = 0; i < values; i++) /* a row that is never filled is found by keep_rows */
+		e->staging[i] = NAN;
 	sn_status st = ops_ctx_open(&e->ctx, o, e->plan.state_bytes, err);
 	if (st)
 		return st;
 	atomic_fetch_add(&e->enc->p->calls, 1);
 	sn_rc rc = e->enc->p->encode->begin(e->enc->instance, &call, e->state_mem, e->ctx, media, &e->plan, &fault);
+	if (rc == SN_RC_OK)
+		atomic_fetch_add(&e->enc->p->media_bytes, media->bytes);
 	return rc == SN_RC_OK ? SN_OK : fault_to_error(e->enc->p, rc, &fault, err);
 }
 
@@ -193,7 +197,7 @@ static sn_status keep_rows(media_entry *e, const ops *o, sn_error *err)
 	size_t n = (size_t)e->n_rows * e->dim;
 	for (size_t i = 0; i < n; i++)
 		if (!isfinite(e->staging[i]))
-			return error_set(err, SN_ERR_PLUGIN, "an encoder made rows that are not finite");
+			return plugin_broke(e->enc->p, err, "it made rows that are not finite, or did not fill them");
 	e->rows = malloc(e->bytes ? e->bytes : 1);
 	if (!e->rows)
 		return error_set(err, SN_ERR_NOMEM, "no memory for encoder rows");
@@ -263,13 +267,15 @@ bool media_job_step(media_cache *c, uint32_t j, uint32_t units, double budget_ms
 	if (rc == SN_RC_END)
 		st = keep_rows(e, o, &err);
 	else if (rc == SN_RC_AGAIN)
-		st = error_set(&err, SN_ERR_PLUGIN, "an encoder made no progress, or ran past its plan");
+		st = plugin_broke(e->enc->p, &err, "it made no progress, or ran past its plan");
 	else
 		st = fault_to_error(e->enc->p, rc, &fault, &err);
-	if (st)
+	if (st) {
 		log_error(c->log, "engine", e->request_id, "encoding failed: %s", err.text);
-	else
+	} else {
+		plugin_worked(e->enc->p);
 		log_info(c->log, "engine", e->request_id, "encoded %u rows in %u units", e->n_rows, e->units_done);
+	}
 	finish_job(c, j, st, &err);
 	return true;
 }

@@ -27,7 +27,7 @@ void media_gate_fini(media_gate *g)
 static plugin *find_codec(media_gate *g, const sn_part *part, const char **mime)
 {
 	size_t head = part->size < 64 ? part->size : 64;
-	for (size_t i = 0; i < g->host->n_plugins; i++) {
+	for (size_t i = 0, n = plugin_count(g->host); i < n; i++) {
 		plugin *p = g->host->plugins[i];
 		if (!p->instance || !p->decode || strcmp(p->decode->kind_name, part->kind_name) != 0)
 			continue;
@@ -45,6 +45,25 @@ static bool mime_agrees(const char *declared, const char *found)
 	if (n == strlen("image/jpg") && strncasecmp(declared, "image/jpg", n) == 0)
 		return strcmp(found, "image/jpeg") == 0;
 	return n == strlen(found) && strncasecmp(declared, found, n) == 0;
+}
+
+const char *media_gate_kind(const media_gate *g, const void *bytes, size_t n, const char *mime)
+{
+	const char *first = NULL;
+	for (size_t i = 0, n_plugins = plugin_count(g->host); i < n_plugins; i++) {
+		const plugin *p = g->host->plugins[i];
+		const char *found = p->instance && p->decode ? p->decode->sniff(bytes, n < 64 ? n : 64) : NULL;
+		if (found && (!mime || mime_agrees(mime, found)))
+			return p->decode->kind_name;
+		if (found && !first)
+			first = p->decode->kind_name;
+	}
+	return first;
+}
+
+const sn_media_limits *media_gate_limits(void)
+{
+	return &limits;
 }
 
 static void take_slot(media_gate *g)
@@ -96,22 +115,33 @@ static sn_status decode(media_gate *g, plugin *p, const sn_part *part, const sn_
 	sn_rc rc = p->decode->measure(p->instance, call, bytes, part->size, &limits, out, &fault);
 	if (rc != SN_RC_OK)
 		return fault_to_error(p, rc, &fault, err);
-	if (out->bytes == 0 || out->bytes > limits.max_bytes)
-		return error_set(err, SN_ERR_TOO_LARGE, "the decoded media would be too large");
+	/* Encoders rely on the shape, so it is not believed. */
+	if (out->kind != p->decode->kind || !sn_media_sound(out) || out->timestamps)
+		return plugin_broke(p, err, "it measured a medium whose size and shape disagree");
+	if (out->bytes > limits.max_bytes || out->width > limits.max_width || out->height > limits.max_height || out->n_frames > limits.max_frames)
+		return plugin_broke(p, err, "it measured a medium over the limits and did not refuse it");
 	if (!take_bytes(g, out->bytes))
 		return error_set(err, SN_ERR_QUEUE_FULL, "too much media is being decoded at the moment");
 	uint64_t reserved = out->bytes;
-	out->samples = malloc(out->bytes);
-	rc = out->samples ? p->decode->decode(p->instance, call, bytes, part->size, &limits, out, &fault) : SN_RC_NOMEM;
-	if (rc == SN_RC_OK) {
+	void *samples = out->samples = calloc(1, out->bytes); /* zeroed: what a codec forgets to fill must not be another's */
+	const sn_media measured = *out;
+	rc = samples ? p->decode->decode(p->instance, call, bytes, part->size, &limits, out, &fault) : SN_RC_NOMEM;
+	sn_status broke = SN_OK;
+	if (rc == SN_RC_OK && memcmp(&measured, out, offsetof(sn_media, hash)) != 0)
+		broke = plugin_broke(p, err, "it decoded another shape than it had measured");
+	if (rc == SN_RC_OK && !broke) {
+		plugin_worked(p);
+		atomic_fetch_add(&p->media_bytes, part->size);
 		hash_media(g, out);
 		return SN_OK;
 	}
-	free(out->samples);
+	free(samples);
 	out->samples = NULL;
 	pthread_mutex_lock(&g->lock);
 	g->held -= reserved;
 	pthread_mutex_unlock(&g->lock);
+	if (broke)
+		return broke;
 	return rc == SN_RC_NOMEM && !*fault.text ? error_set(err, SN_ERR_NOMEM, "no memory to decode the media") : fault_to_error(p, rc, &fault, err);
 }
 

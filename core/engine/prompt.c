@@ -26,20 +26,25 @@ static hash256 entry_key(const sn_engine *e, const encoder *enc, const sn_media 
 
 /* One medium as it will stand in the prompt. */
 struct placed {
+	encoder *enc;
 	char *text;      /* framing, trusted */
 	sn_hole *holes;
 	sn_media_plan plan;
 };
 
+enum { MAX_FRAMING = 1 << 20, MAX_HOLES = 1 << 16 }; /* of one medium: a plugin's word is not enough to allocate by */
+
 static sn_status lay_out(sn_request *r, const sn_media *media, struct placed *p, sn_error *err)
 {
-	encoder *enc = r->model->enc;
+	encoder *enc = p->enc;
 	struct sn_call call = {r->id};
 	sn_fault fault = {.size = sizeof fault};
 	p->plan = (sn_media_plan){.size = sizeof p->plan};
 	sn_rc rc = enc->p->plan->plan(enc->instance, &call, media, &p->plan, &fault);
 	if (rc != SN_RC_OK)
 		return fault_to_error(enc->p, rc, &fault, err);
+	if (p->plan.text_size > MAX_FRAMING || p->plan.n_holes > MAX_HOLES || p->plan.n_rows == 0 || p->plan.n_units == 0)
+		return plugin_broke(enc->p, err, "it planned no rows or no work, or more framing than fits");
 	p->text = arena_alloc(r->mem, (size_t)p->plan.text_size + 1);
 	p->holes = arena_array(r->mem, p->plan.n_holes, sizeof *p->holes);
 	if (!p->text || !p->holes)
@@ -51,19 +56,19 @@ static sn_status lay_out(sn_request *r, const sn_media *media, struct placed *p,
 	uint32_t at = 0;
 	for (uint32_t i = 0; i < p->plan.n_holes; i++) {
 		if (p->holes[i].text_offset < at || p->holes[i].text_offset > p->plan.text_size)
-			return error_set(err, SN_ERR_PLUGIN, "%s: a hole lies outside its framing text", enc->p->desc->id);
+			return plugin_broke(enc->p, err, "a hole lies outside its framing text");
 		at = p->holes[i].text_offset;
 		rows += p->holes[i].n_rows;
 	}
-	return rows == p->plan.n_rows ? SN_OK : error_set(err, SN_ERR_PLUGIN, "%s: the holes do not add up to its rows", enc->p->desc->id);
+	return rows == p->plan.n_rows ? SN_OK : plugin_broke(enc->p, err, "the holes do not add up to its rows");
 }
 
 static sn_status place_media(sn_request *r, const sn_part *part, struct placed *p, sn_error *err)
 {
 	sn_engine *e = r->engine;
-	encoder *enc = r->model->enc;
+	encoder *enc = p->enc = served_encoder(r->model, part->kind_name);
 	sn_media media;
-	if (!enc || strcmp(enc->p->plan->kind_name, part->kind_name) != 0)
+	if (!enc)
 		return error_param(err, SN_ERR_UNSUPPORTED, "messages", "model %s does not take %s input", r->model->name, part->kind_name);
 	if (r->n_media == MAX_MEDIA)
 		return error_param(err, SN_ERR_INVALID, "messages", "more than %d media in one request", MAX_MEDIA);
@@ -150,12 +155,12 @@ static sn_status push_text(sn_request *r, struct row_list *l, const marked_text 
 	return st;
 }
 
-static sn_status push_hole(sn_request *r, struct row_list *l, uint32_t media, uint32_t first, uint32_t n, bool both_ways, sn_error *err)
+static sn_status push_hole(sn_request *r, struct row_list *l, int32_t id, uint32_t media, uint32_t first, uint32_t n, bool both_ways, sn_error *err)
 {
 	uint32_t end = both_ways ? l->n + n : 0;
 	sn_status st = SN_OK;
 	for (uint32_t i = 0; i < n && !st; i++)
-		st = push_row(l, (seq_row){.id = r->model->row_token, .media = (int32_t)media, .media_row = first + i, .span_end = end}, err);
+		st = push_row(l, (seq_row){.id = id, .media = (int32_t)media, .media_row = first + i, .span_end = end}, err);
 	r->n_media_rows += n;
 	return st;
 }
@@ -194,7 +199,7 @@ static sn_status push_medium(sn_request *r, struct row_list *l, const struct pla
 		marked_append(pending, p->text + at, p->holes[h].text_offset - at, true);
 		st = flush_text(r, l, pending, err);
 		if (!st)
-			st = push_hole(r, l, i, row, p->holes[h].n_rows, p->plan.both_ways, err);
+			st = push_hole(r, l, p->enc->row_token, i, row, p->holes[h].n_rows, p->plan.both_ways, err);
 		row += p->holes[h].n_rows;
 		at = p->holes[h].text_offset;
 	}
@@ -204,13 +209,12 @@ static sn_status push_medium(sn_request *r, struct row_list *l, const struct pla
 
 static sn_status build_rows(sn_request *r, const marked_text *prompt, const struct placed *placed, struct row_list *l, sn_error *err)
 {
-	encoder *enc = r->model->enc;
-	str marker = enc ? str_of(enc->p->plan->marker(enc->instance)) : (str){0};
 	marked_text pending;
 	marked_init(&pending, MAX_PROMPT_BYTES);
 	size_t at = 0;
 	sn_status st = SN_OK;
 	for (uint32_t i = 0; i < r->n_media && !st; i++) {
+		str marker = placed[i].enc->marker;
 		size_t found = marked_find(prompt, at, marker);
 		if (found == SIZE_MAX) {
 			st = error_param(err, SN_ERR_UNSUPPORTED, "messages", "the chat template of %s has no place for a medium here", r->model->name);
@@ -239,11 +243,22 @@ static sn_status check_spans(const sn_request *r, const struct row_list *l, sn_e
 	return SN_OK;
 }
 
+/* Kinds that the template does not know: it gets their markers as text of ours. */
+static size_t foreign_kinds(const served_model *s, chat_marker out[MAX_ENCODERS])
+{
+	size_t n = 0;
+	for (uint32_t i = 0, all = atomic_load_explicit(&s->n_encoders, memory_order_acquire); i < all; i++)
+		if (!s->encoders[i]->in_template)
+			out[n++] = (chat_marker){s->encoders[i]->p->plan->kind_name, s->encoders[i]->marker};
+	return n;
+}
+
 sn_status prompt_of_chat(sn_request *r, const sn_chat *chat, sn_error *err)
 {
 	struct row_list l = {.max = r->model->max_len, .blame = r->blame};
 	marked_text prompt;
 	marked_init(&prompt, MAX_PROMPT_BYTES);
+	chat_marker foreign[MAX_ENCODERS];
 	struct placed *placed = arena_array(r->mem, MAX_MEDIA, sizeof *placed);
 	sn_status st = SN_OK;
 	if (!placed)
@@ -251,8 +266,8 @@ sn_status prompt_of_chat(sn_request *r, const sn_chat *chat, sn_error *err)
 	else if (!r->model->m->chat)
 		st = error_set(err, SN_ERR_UNSUPPORTED, "model %s has no chat template", r->model->name);
 	if (!st)
-		st = chat_render(r->model->m->chat, r->model->m->vocab, chat->messages, chat->n_messages, !chat->no_generation_prompt, &prompt,
-		                 err);
+		st = chat_render_foreign(r->model->m->chat, r->model->m->vocab, chat->messages, chat->n_messages, foreign,
+		                         foreign_kinds(r->model, foreign), !chat->no_generation_prompt, &prompt, err);
 	if (!st)
 		st = place_all_media(r, chat, placed, err);
 	if (!st)

@@ -14,7 +14,9 @@
 #include <sensorium/ext/encode.h>
 #include <sensorium/ext/plan.h>
 
-/* One descriptor of one shared object. */
+enum { MAX_PLUGINS = 256, MAX_DESCRIPTORS = 16 /* of one file */, KIND_NAME_MAX = 31, DEGRADED_AFTER = 3 };
+
+/* One descriptor of one shared object. Immutable once it is in the list, but for the counters. */
 typedef struct plugin {
 	const sn_plugin *desc; /* NULL when the file was refused */
 	const sn_ext_decode *decode;
@@ -23,15 +25,20 @@ typedef struct plugin {
 	void *instance; /* codecs: one for the process; NULL for plugins that serve a model */
 	char file[128]; /* base name */
 	char reason[256]; /* why refused, "" if not */
-	atomic_uint_fast64_t calls, failures;
+	atomic_uint_fast64_t calls, failures, media_bytes;
+	atomic_uint failed_in_a_row; /* since its last success; from DEGRADED_AFTER on it is listed as degraded, and still tried:
+	                              * a failure costs one request, a refusal would cost them all */
+	atomic_uint n_serving;       /* models that have an encoder of it */
 } plugin;
 
 typedef struct plugin_host {
 	sn_host face; /* what plugins see; first, so that the host is found from it */
 	sn_log *log;
 	arena *mem;
-	plugin **plugins; /* [n_plugins] */
-	size_t n_plugins, cap;
+	plugin **plugins; /* [MAX_PLUGINS]; entries below n_plugins never change: readers need no lock */
+	atomic_size_t n_plugins;  /* published after the entry is whole */
+	pthread_mutex_t adding;   /* one at a time: who adds plugins, and who opens encoders */
+	char *dir;                /* absolute, or NULL */
 	uint64_t n_encoders; /* opened so far: their ids */
 	pool *threads;    /* lent to [step] functions */
 	pthread_t step_thread; /* who runs them, once has_step_thread */
@@ -51,8 +58,27 @@ struct sn_call {
 	const char *request_id;
 };
 
+/* Loads one more file of the folder while others run. A refusal leaves the list as it was. [any] */
+sn_status plugin_host_add(plugin_host *h, const char *file, sn_error *err);
+static inline size_t plugin_count(const plugin_host *h)
+{
+	return atomic_load_explicit(&h->n_plugins, memory_order_acquire);
+}
+/* The parts of loading, for `plugins --check`: what is wrong with the file, NULL if nothing; its list, NULL if *why is set. */
+const char *plugin_file_problem(const char *path);
+const sn_plugin_list *plugin_file_load(const char *path, const char **why, char detail[256]);
+const char *plugin_descriptor_problem(const sn_plugin *d);
+void *plugin_instance_new(const sn_plugin *d); /* zeroed; release with free */
+
 /* A fault as an sn_error: whose fault decides the status. Counts the failure unless the input is to blame. */
 sn_status fault_to_error(plugin *p, sn_rc rc, const sn_fault *fault, sn_error *err);
+/* The same for what a plugin did wrong without saying so. */
+sn_status plugin_broke(plugin *p, sn_error *err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static inline void plugin_worked(plugin *p)
+{
+	if (atomic_load_explicit(&p->failed_in_a_row, memory_order_relaxed))
+		atomic_store(&p->failed_in_a_row, 0);
+}
 
 /* An encoder plugin bound to one model file. */
 typedef struct encoder encoder;
@@ -61,10 +87,18 @@ struct encoder {
 	void *instance;
 	struct sn_model *model;
 	uint64_t id; /* unique in its host: part of media cache keys */
+	str marker;          /* the instance's */
+	int32_t row_token;   /* id that its rows carry; set by who serves it */
+	bool in_template;    /* the model's chat template knows its kind; set by who serves it */
 };
 
 /* Probes all plugins that have sn.plan/1 and sn.encode/1, loads the surest one. SN_ERR_UNSUPPORTED if none claims it. */
 sn_status encoder_open(encoder **out, plugin_host *h, const char *path, ops *o, sn_error *err);
+/* The surest plugin that claims a language model's own file and whose kind `taken` does not know; NULL if there is none. The
+ * file outlives the encoder. late: the engine runs already, so that ops_reserve is left to it: see encoder_wants. */
+sn_status encoder_open_beside(encoder **out, plugin_host *h, model_file *file, ops *o, bool late,
+                              bool (*taken)(void *ctx, const char *kind_name), void *ctx, sn_error *err);
+size_t encoder_wants(const encoder *e); /* n_in for ops_reserve, 0: nothing */
 void encoder_close(encoder **e);
 const model_file *encoder_file(const encoder *e);
 
@@ -82,6 +116,9 @@ struct sn_model {
 	model_file *file;
 	ops *o;
 	arena *mem;
+	bool borrowed;    /* the file is a language model's */
+	bool late;        /* ops_reserve is left to the engine thread */
+	size_t late_n_in;
 };
 struct sn_weight {
 	weight w;

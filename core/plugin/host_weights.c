@@ -44,6 +44,16 @@ static sn_rc to_fault(sn_status st, const sn_error *err, sn_fault *fault)
 	return host_fault(fault, rc, st == SN_ERR_NOMEM ? SN_BLAME_RESOURCE : SN_BLAME_INPUT, "%s", colon ? colon + 2 : err->text);
 }
 
+/* While the engine runs its buffers are its thread's own. */
+static sn_status reserve(const sn_model *m, size_t n_in, sn_error *err)
+{
+	if (!m->late)
+		return ops_reserve(m->o, n_in, err);
+	struct sn_model *mutable = (struct sn_model *)(uintptr_t)m;
+	mutable->late_n_in = n_in > m->late_n_in ? n_in : m->late_n_in;
+	return SN_OK;
+}
+
 static sn_rc linear(const sn_model *m, const char *name, const char *bias, uint64_t n_out, uint64_t n_in, const sn_weight **out,
                     sn_fault *fault)
 {
@@ -53,7 +63,7 @@ static sn_rc linear(const sn_model *m, const char *name, const char *bias, uint6
 		return host_fault(fault, SN_RC_NOMEM, SN_BLAME_RESOURCE, "no memory for tensor %s", name);
 	sn_status st = weight_bind(&w->w, m->file, m->mem, name, bias, n_out, n_in, &err);
 	if (!st && w->w.type == KN_Q8_0)
-		st = ops_reserve(m->o, n_in, &err);
+		st = reserve(m, n_in, &err);
 	*out = w;
 	return to_fault(st, &err, fault);
 }

@@ -6,7 +6,9 @@
  * services are extensions as well, under host/.
  *
  *   entry -> stamp equal? -> for each descriptor:
- *     probe(file)            0..100, how sure it is that it serves this model file (codecs: not called)
+ *     probe(file)            0..100, how sure it is that it serves this model file (codecs: not called). It is asked about
+ *                            the file of a media tower, and about a language model's own file: an encoder that needs no
+ *                            tower claims that one (its width is the key `<general.architecture>.embedding_length`)
  *     init(instance, host)   cheap: remember the host, set defaults            [main]
  *     load(instance, model)  weights and tables, the last place to allocate    [load]
  *     ... extension calls ...                                                  [any] or [step], as their header says

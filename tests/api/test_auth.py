@@ -37,6 +37,7 @@ def routes():
 def test_the_table_is_the_one_we_know():
     assert sorted((m, p, o) for m, p, o in routes()) == sorted([
         ("POST", CHAT, "false"), ("GET", "/v1/models", "false"), ("GET", "/v1/models/{id}", "false"), ("GET", "/v1/plugins", "false"),
+        ("POST", "/v1/plugins", "false"),
         ("GET", "/metrics", "false"), ("GET", "/livez", "true"), ("GET", "/readyz", "true")])
 
 

@@ -219,8 +219,8 @@ def reason(code, *args, **kw):
 def test_a_bad_command_line_exits_2():
     assert "did you mean --max-num-seqs" in reason(2, "serve", MODEL, "--max-num-seq", "4")
     for flags in (["--port", "65536"], ["--port", "x"], ["--port", "-1"], ["--port"], ["--kv-cache-dtype", "q4"], ["--kv-cache-memory", "1Q"],
-                  ["--memory-limit", "99999999999999999999"], ["--log-level", "loud"], ["--limit-mm-per-prompt", "image=17"],
-                  ["--limit-mm-per-prompt", "video=1"], ["--threads", "1.5"], ["--no-enable-prefix-caching=1"], ["--zzz"], ["one", "two"]):
+                  ["--memory-limit", "99999999999999999999"], ["--log-level", "loud"], ["--limit-mm-per-prompt", "image=65"],
+                  ["--limit-mm-per-prompt", "video"], ["--threads", "1.5"], ["--no-enable-prefix-caching=1"], ["--zzz"], ["one", "two"]):
         reason(2, "serve", MODEL, *flags)
     for flag in ("--allowed-media-domains", "--allowed-local-media-path"):
         assert "not available yet" in reason(2, "serve", MODEL, flag, "x")

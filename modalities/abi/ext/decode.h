@@ -17,7 +17,7 @@
 typedef struct sn_ext_decode {
 	uint32_t size;
 	uint32_t kind;           /* sn_media_kind that it makes */
-	const char *kind_name;   /* "image": the modality's name as chat templates and APIs spell it */
+	const char *kind_name;   /* "image": the modality's name as chat templates and APIs spell it. [a-z0-9_-], at most 31 bytes */
 	const char *media_types; /* space-separated MIME types, e.g. "image/png image/jpeg" */
 	/* The MIME type (one of media_types) that the bytes begin like, or NULL. Looks at no more than 64 bytes. [any] */
 	const char *(*sniff)(const uint8_t *bytes, size_t n);

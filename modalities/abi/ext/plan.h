@@ -30,10 +30,12 @@ typedef struct sn_media_plan {
 typedef struct sn_ext_plan {
 	uint32_t size;
 	uint32_t kind;         /* sn_media_kind that it takes */
-	const char *kind_name; /* "image" */
-	/* What chat templates of this family write where a medium goes, e.g. "<image>". Instance data, valid until fini. [any] */
+	const char *kind_name; /* "image": which media it takes; a model has one encoder of each name. [a-z0-9_-], at most 31 bytes */
+	/* What chat templates of this family write where a medium goes, e.g. "<image>". A template that does not know the kind gets
+	 * the marker as trusted text. Not empty, at most 256 bytes. Instance data, valid until fini. [any] */
 	const char *(*marker)(const void *instance);
-	/* The token whose id the rows carry (for per-layer tables and logs), spelt as text. [any] */
+	/* The token whose id the rows carry (for per-layer tables and logs), spelt as text. NULL or "": any will do; the rows then
+	 * carry the vocabulary's unknown token, else its first of a text, else id 0. [any] */
 	const char *(*row_token)(const void *instance);
 	/* Width of a row: floats. [any] */
 	uint32_t (*row_dim)(const void *instance);

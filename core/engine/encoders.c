@@ -1,0 +1,129 @@
+/* A served model's encoders: one of its media tower, and those that claim its own file; also of plugins that were added
+ * while serving. The list only grows: an entry is whole before n_encoders tells of it, so readers need no lock. */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "engine/engine.h"
+
+encoder *served_encoder(const served_model *s, const char *kind_name)
+{
+	for (uint32_t i = 0, n = atomic_load_explicit(&s->n_encoders, memory_order_acquire); i < n; i++)
+		if (strcmp(s->encoders[i]->p->plan->kind_name, kind_name) == 0)
+			return s->encoders[i];
+	return NULL;
+}
+
+static bool is_taken(void *ctx, const char *kind_name)
+{
+	const served_model *s = ctx;
+	return atomic_load(&s->n_encoders) == MAX_ENCODERS || served_encoder(s, kind_name);
+}
+
+/* Rows must be as wide as the model's, and carry an id that it knows. */
+static sn_status fit(const served_model *s, encoder *enc, sn_error *err)
+{
+	const sn_ext_plan *plan = enc->p->plan;
+	uint32_t dim = plan->row_dim(enc->instance);
+	const char *token = plan->row_token(enc->instance);
+	const vocab *v = s->m->vocab;
+	if (dim != s->m->h.n_embd)
+		return error_set(err, SN_ERR_INVALID, "%s: its rows have %u values, the model's embeddings %u", encoder_file(enc)->name, dim, s->m->h.n_embd);
+	if (token && *token)
+		enc->row_token = vocab_find(v, str_of(token));
+	else /* any */
+		enc->row_token = vocab_unk(v) >= 0 ? vocab_unk(v) : vocab_bos(v) >= 0 ? vocab_bos(v) : 0;
+	if (enc->row_token < 0)
+		return error_set(err, SN_ERR_INVALID, "%s: the vocabulary of %s lacks the token \"%.64s\"", encoder_file(enc)->name, s->m->file->name, token);
+	enc->in_template = s->m->chat && chat_template_places(s->m->chat, plan->kind_name, enc->marker);
+	return SN_OK;
+}
+
+static void publish(sn_engine *e, served_model *s, encoder *enc)
+{
+	uint32_t n = atomic_load(&s->n_encoders);
+	s->encoders[n] = enc;
+	atomic_store_explicit(&s->n_encoders, n + 1, memory_order_release);
+	e->infos[s - e->models].modalities[n] = enc->p->plan->kind_name;
+}
+
+/* The engine thread owns the buffers of its ops: it makes them larger between two steps. */
+static sn_status reserve(sn_engine *e, const encoder *enc, sn_error *err)
+{
+	if (!encoder_wants(enc))
+		return SN_OK;
+	pthread_mutex_lock(&e->lock);
+	e->newcomer_n_in = encoder_wants(enc);
+	e->nudge = true;
+	pthread_cond_signal(&e->wake);
+	while (e->newcomer_n_in && !atomic_load(&e->stop))
+		pthread_cond_wait(&e->newcomer_served, &e->lock);
+	sn_status st = e->newcomer_n_in ? error_set(err, SN_ERR_DRAINING, "the server is shutting down") : e->newcomer_status;
+	pthread_mutex_unlock(&e->lock);
+	return st == SN_ERR_NOMEM ? error_set(err, st, "no memory for the encoder's activations") : st;
+}
+
+void encoders_serve_newcomer(sn_engine *e)
+{
+	pthread_mutex_lock(&e->lock);
+	if (e->newcomer_n_in) {
+		e->newcomer_status = ops_reserve(&e->ops, e->newcomer_n_in, NULL);
+		e->newcomer_n_in = 0;
+		pthread_cond_broadcast(&e->newcomer_served);
+	}
+	pthread_mutex_unlock(&e->lock);
+}
+
+sn_status encoders_attach_tower(sn_engine *e, served_model *s, const char *mmproj, sn_error *err)
+{
+	encoder *enc = NULL;
+	sn_status st = encoder_open(&enc, e->plugins, mmproj, &e->ops, err);
+	if (!st)
+		st = fit(s, enc, err);
+	if (!st)
+		publish(e, s, enc);
+	else
+		encoder_close(&enc);
+	return st;
+}
+
+/* A plugin that claims a model and cannot serve it costs that modality, not the model: nobody asked for it by name. */
+void encoders_attach_own(sn_engine *e, served_model *s, bool late)
+{
+	encoder *enc;
+	sn_error err;
+	do {
+		enc = NULL;
+		sn_status st = encoder_open_beside(&enc, e->plugins, s->m->file, &e->ops, late, is_taken, s, &err);
+		if (!st && enc)
+			st = fit(s, enc, &err);
+		if (!st && enc && late)
+			st = reserve(e, enc, &err);
+		if (!st && enc) {
+			publish(e, s, enc);
+			continue;
+		}
+		if (st)
+			log_warn(e->log, "plugin", NULL, "%s does without a modality: %s", s->name, err.text);
+		encoder_close(&enc);
+	} while (enc);
+}
+
+void encoders_close(served_model *s)
+{
+	for (uint32_t i = 0, n = atomic_load(&s->n_encoders); i < n; i++)
+		encoder_close(&s->encoders[i]);
+	atomic_store(&s->n_encoders, 0);
+}
+
+sn_status sn_engine_add_plugin(sn_engine *e, const char *file, sn_error *err)
+{
+	if (!atomic_load(&e->ready) || atomic_load(&e->draining))
+		return error_set(err, SN_ERR_DRAINING, "the server is not ready");
+	pthread_mutex_lock(&e->attaching);
+	sn_status st = plugin_host_add(e->plugins, file, err);
+	for (uint32_t i = 0; i < e->n_models && !st; i++)
+		encoders_attach_own(e, &e->models[i], true);
+	pthread_mutex_unlock(&e->attaching);
+	return st;
+}
