@@ -116,6 +116,7 @@ static void add_descriptor(plugin_host *h, const char *file, const sn_plugin *d)
 	p->decode = d->extension(SN_EXT_DECODE);
 	p->plan = d->extension(SN_EXT_PLAN);
 	p->encode = d->extension(SN_EXT_ENCODE);
+	p->write = d->extension(SN_EXT_WRITE);
 	if (p->decode && p->decode->size >= sizeof *p->decode) {
 		sn_fault fault = {.size = sizeof fault};
 		p->instance = instance_new(d);
