@@ -117,6 +117,9 @@ static const char *extension_problem(const sn_plugin *d)
 	const sn_ext_decode *codec = d->extension(SN_EXT_DECODE);
 	const sn_ext_plan *plan = d->extension(SN_EXT_PLAN);
 	const sn_ext_encode *encode = d->extension(SN_EXT_ENCODE);
+	const sn_ext_write *writer = d->extension(SN_EXT_WRITE);
+	if (writer && (writer->size < sizeof *writer || !writer->media_types || !writer->bound || !writer->write))
+		return "its " SN_EXT_WRITE " lacks required members";
 	if (codec && (codec->size < sizeof *codec || !codec->media_types || !codec->sniff || !codec->measure || !codec->decode))
 		return "its " SN_EXT_DECODE " lacks required members";
 	if (plan && (plan->size < sizeof *plan || !plan->marker || !plan->row_token || !plan->row_dim || !plan->plan || !plan->layout))
@@ -268,6 +271,7 @@ static bool load_file(plugin_host *h, const char *file, char reason[256])
 		p->decode = d->extension(SN_EXT_DECODE);
 		p->plan = d->extension(SN_EXT_PLAN);
 		p->encode = d->extension(SN_EXT_ENCODE);
+		p->write = d->extension(SN_EXT_WRITE);
 		ok = !p->decode || start_codec(h, p, reason);
 	}
 	for (uint32_t i = 0; i < n; i++) {

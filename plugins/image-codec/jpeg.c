@@ -39,6 +39,29 @@ static bool is_frame(int marker)
 	return marker >= MARKER_SOF0 && marker <= MARKER_SOF15 && marker != MARKER_DHT && marker != MARKER_JPG && marker != MARKER_DAC;
 }
 
+static uint64_t blocks_of(uint32_t pixels, uint32_t factor, uint32_t most)
+{
+	uint64_t blocks = ((uint64_t)pixels * factor + 8 * most - 1) / (8 * most);
+	return (blocks + factor - 1) / factor * factor;
+}
+
+/* Of all components, two bytes each, blocks rounded up to the MCU as libjpeg does; 0 if a sampling factor is wrong. */
+static uint64_t coefficient_bytes(const uint8_t *segment, const image_header *h)
+{
+	uint32_t most_x = 1, most_y = 1;
+	uint64_t blocks = 0;
+	for (uint32_t i = 0; i < h->channels; i++) {
+		uint32_t x = segment[9 + 3 * i] >> 4, y = segment[9 + 3 * i] & 15;
+		if (x < 1 || x > 4 || y < 1 || y > 4)
+			return 0;
+		most_x = x > most_x ? x : most_x;
+		most_y = y > most_y ? y : most_y;
+	}
+	for (uint32_t i = 0; i < h->channels; i++)
+		blocks += blocks_of(h->width, segment[9 + 3 * i] >> 4, most_x) * blocks_of(h->height, segment[9 + 3 * i] & 15, most_y);
+	return blocks * 128;
+}
+
 /* SOF: length, precision, height, width, components. */
 static sn_rc parse_frame(int marker, const uint8_t *segment, size_t length, image_header *header, sn_fault *fault)
 {
@@ -55,7 +78,8 @@ static sn_rc parse_frame(int marker, const uint8_t *segment, size_t length, imag
 		return codec_fail(fault, SN_RC_INVALID, "the JPEG header gives an impossible size");
 	if (header->channels != 1 && header->channels != 3 && header->channels != 4)
 		return codec_fail(fault, SN_RC_UNSUPPORTED, "JPEG files with this number of components are not read");
-	return SN_RC_OK;
+	header->work_bytes = coefficient_bytes(segment, header);
+	return header->work_bytes ? SN_RC_OK : codec_fail(fault, SN_RC_INVALID, "the JPEG header is wrong");
 }
 
 sn_rc jpeg_measure(const uint8_t *bytes, size_t n, image_header *header, sn_fault *fault)
@@ -89,6 +113,8 @@ sn_rc jpeg_measure(const uint8_t *bytes, size_t n, image_header *header, sn_faul
 				return codec_fail(fault, SN_RC_INVALID, "the JPEG file has no picture");
 			if (length >= 3 && segment[2] < header->channels)
 				header->many_scans = true;
+			if (!header->many_scans)
+				header->work_bytes = 0; /* one MCU row at a time */
 			return SN_RC_OK;
 		}
 		if (is_frame(marker)) {
@@ -158,12 +184,8 @@ static void on_progress(j_common_ptr lib)
 	}
 }
 
-/* Coefficients of the whole picture, two bytes each, blocks rounded up to the largest MCU, and some for small things. */
-static long memory_bound(const image_header *h)
-{
-	uint64_t whole = ((uint64_t)h->width + 32) * ((uint64_t)h->height + 32) * h->channels * 2;
-	return (long)((h->many_scans ? whole : 0) + ((uint64_t)1 << 24));
-}
+/* What admission counted, and some for rows, tables and the like: at most 65,535 wide, 4 channels, 32 rows. */
+static long memory_bound(const image_header *h) { return (long)(h->work_bytes + ((uint64_t)1 << 24)); }
 
 static inline uint8_t mul255(uint32_t a, uint32_t b)
 {

@@ -1,12 +1,10 @@
-/* plugin.c - image-codec's side of the contract: "sn.decode/1" for PNG and JPEG. See codec.h for the parts. */
+/* plugin.c - image-codec's side of the contract: life cycle, and "sn.decode/1" by a table of formats. See codec.h for the parts. */
 #include <stdio.h>
 #include <string.h>
 
 #include "codec.h"
 
 enum { LOG_LINES_PER_CALL = 8 };
-
-static const char *const PNG_TYPE = "image/png", *const JPEG_TYPE = "image/jpeg";
 
 sn_rc codec_fail(sn_fault *fault, sn_rc code, const char *text)
 {
@@ -25,23 +23,56 @@ void codec_log(decode_job *job, int32_t level, const char *text)
 		job->codec->log->write(job->codec->host, job->call, level, CODEC_ID, text);
 }
 
+void codec_log_write(const write_job *job, int32_t level, const char *text)
+{
+	if (job->codec->log)
+		job->codec->log->write(job->codec->host, job->call, level, CODEC_ID, text);
+}
+
+typedef struct format {
+	const char *type;
+	bool (*begins)(const uint8_t *bytes, size_t n);
+	sn_rc (*measure)(const uint8_t *bytes, size_t n, image_header *header, sn_fault *fault);
+	sn_rc (*decode)(decode_job *job);
+} format;
+
+static bool begins_with(const uint8_t *bytes, size_t n, const char *magic, size_t length)
+{
+	return n >= length && memcmp(bytes, magic, length) == 0;
+}
+
+static bool begins_png(const uint8_t *b, size_t n) { return begins_with(b, n, "\x89PNG\r\n\x1a\n", 8); }
+static bool begins_jpeg(const uint8_t *b, size_t n) { return begins_with(b, n, "\xff\xd8\xff", 3); }
+static bool begins_webp(const uint8_t *b, size_t n) { return n >= 12 && memcmp(b, "RIFF", 4) == 0 && memcmp(b + 8, "WEBP", 4) == 0; }
+static bool begins_gif(const uint8_t *b, size_t n) { return begins_with(b, n, "GIF87a", 6) || begins_with(b, n, "GIF89a", 6); }
+
+static const format FORMATS[] = {
+    {PNG_TYPE, begins_png, png_measure, png_decode},
+    {JPEG_TYPE, begins_jpeg, jpeg_measure, jpeg_decode},
+    {WEBP_TYPE, begins_webp, webp_measure, webp_decode},
+    {GIF_TYPE, begins_gif, gif_measure, gif_decode},
+};
+
+static const format *format_find(const uint8_t *bytes, size_t n)
+{
+	for (size_t i = 0; i < sizeof FORMATS / sizeof *FORMATS; i++)
+		if (FORMATS[i].begins(bytes, n))
+			return &FORMATS[i];
+	return NULL;
+}
+
 static const char *sniff(const uint8_t *bytes, size_t n)
 {
-	if (n >= 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0)
-		return PNG_TYPE;
-	if (n >= 3 && memcmp(bytes, "\xff\xd8\xff", 3) == 0)
-		return JPEG_TYPE;
-	return NULL;
+	const format *f = format_find(bytes, n);
+	return f ? f->type : NULL;
 }
 
 static sn_rc read_header(const uint8_t *bytes, size_t n, image_header *header, sn_fault *fault)
 {
-	const char *type = sniff(bytes, n);
-	if (type == PNG_TYPE)
-		return png_measure(bytes, n, header, fault);
-	if (type == JPEG_TYPE)
-		return jpeg_measure(bytes, n, header, fault);
-	return codec_fail(fault, n ? SN_RC_UNSUPPORTED : SN_RC_INVALID, n ? "not a PNG or JPEG file" : "the file is empty");
+	const format *f = format_find(bytes, n);
+	if (f)
+		return f->measure(bytes, n, header, fault);
+	return codec_fail(fault, n ? SN_RC_UNSUPPORTED : SN_RC_INVALID, n ? "not a PNG, JPEG, WebP or GIF file" : "the file is empty");
 }
 
 /* The upright picture's shape, if it is within the limits. */
@@ -60,6 +91,8 @@ static sn_rc admit(const image_header *h, const sn_media_limits *limits, sn_medi
 		if (limits->max_channels && h->channels > limits->max_channels)
 			return codec_fail(fault, SN_RC_TOO_LARGE, "the picture has more channels than allowed");
 	}
+	if (h->work_bytes > CODEC_WORK_CAP)
+		return codec_fail(fault, SN_RC_TOO_LARGE, "the picture needs more memory to decode than allowed");
 	media->kind = SN_MEDIA_IMAGE;
 	media->width = width;
 	media->height = height;
@@ -102,7 +135,7 @@ static sn_rc decode(void *instance, const sn_call *call, const uint8_t *bytes, s
 	                  .max_scans = limits ? limits->max_scans : 0,
 	                  .rgb = media->samples,
 	                  .fault = fault};
-	rc = sniff(bytes, n) == PNG_TYPE ? png_decode(&job) : jpeg_decode(&job);
+	rc = format_find(bytes, n)->decode(&job);
 	if (rc == SN_RC_OK)
 		codec_log(&job, SN_HOST_INFO, "decoded");
 	return rc;
@@ -112,7 +145,7 @@ static const sn_ext_decode DECODE = {
     .size = sizeof DECODE,
     .kind = SN_MEDIA_IMAGE,
     .kind_name = "image",
-    .media_types = "image/png image/jpeg",
+    .media_types = PNG_TYPE " " JPEG_TYPE " " WEBP_TYPE " " GIF_TYPE,
     .sniff = sniff,
     .measure = measure,
     .decode = decode,
@@ -137,20 +170,25 @@ static sn_rc load(void *instance, const sn_model *model, sn_fault *fault)
 
 static void fini(void *instance) { (void)instance; }
 
-static const void *extension(const char *id) { return strcmp(id, SN_EXT_DECODE) == 0 ? &DECODE : NULL; }
+static const void *extension(const char *id)
+{
+	if (strcmp(id, SN_EXT_DECODE) == 0)
+		return &DECODE;
+	return strcmp(id, SN_EXT_WRITE) == 0 ? &CODEC_WRITE : NULL;
+}
 
 static const sn_plugin PLUGIN = {
     .size = sizeof PLUGIN,
     .instance_size = sizeof(codec),
     .id = CODEC_ID,
-    .version = "1.0.0",
-    .license = "libpng-2.0 AND IJG AND BSD-3-Clause",
-    .summary = "PNG and JPEG pictures, upright and on white",
+    .version = "1.1.0",
+    .license = "libpng-2.0 AND IJG AND BSD-3-Clause AND MIT",
+    .summary = "reads PNG, JPEG, WebP and GIF pictures, upright and on white; writes PNG and JPEG",
     .init = init,
     .load = load,
     .fini = fini,
     .extension = extension,
-    .extensions = SN_EXT_DECODE,
+    .extensions = SN_EXT_DECODE " " SN_EXT_WRITE,
 };
 
 static const sn_plugin *const PLUGINS[] = {&PLUGIN};

@@ -5,7 +5,7 @@ import struct
 import zlib
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from common import fnv64, picture
 
@@ -119,6 +119,184 @@ def jpeg_files():
         yield f"jpeg-exif-{o}.jpg", jpeg(picture(24, 17, 43), exif=b"Exif\0\0" + tiff(o, "<>"[o % 2]))
 
 
+def webp(array, mode="RGB", **options):
+    out = io.BytesIO()
+    Image.fromarray(array, mode).save(out, "WEBP", **options)
+    return out.getvalue()
+
+
+def riff_chunk(kind, data):
+    return kind + struct.pack("<I", len(data)) + data + b"\0" * (len(data) & 1)
+
+
+def riff(*chunks):
+    body = b"WEBP" + b"".join(chunks)
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def u24(n):
+    return struct.pack("<I", n)[:3]
+
+
+def vp8x(flags, w, h):
+    return riff_chunk(b"VP8X", bytes([flags, 0, 0, 0]) + u24(w - 1) + u24(h - 1))
+
+
+def frame_chunks(data):
+    """The chunks of the picture in a still WebP file: [ALPH] VP8, or VP8L."""
+    out, at = b"", 12
+    while at < len(data):
+        n = struct.unpack_from("<I", data, at + 4)[0]
+        step = 8 + n + (n & 1)
+        if data[at:at + 4] in (b"ALPH", b"VP8 ", b"VP8L"):
+            out += data[at:at + step]
+        at += step
+    return out
+
+
+def anmf(x, y, w, h, chunks):
+    return riff_chunk(b"ANMF", u24(x // 2) + u24(y // 2) + u24(w - 1) + u24(h - 1) + u24(100) + b"\0" + chunks)
+
+
+EXIF, ALPHA, ANIMATION, PROFILE = 8, 16, 2, 32
+
+
+def webp_files():
+    w, h = 45, 31
+    rgb = picture(w, h, 60)
+    alpha = np.concatenate([rgb, picture(w, h, 61)[:, :, :1]], axis=2)
+    yield "webp-lossy.webp", webp(rgb, quality=80)
+    yield "webp-lossy-low.webp", webp(picture(64, 48, 62), quality=5, method=6)
+    yield "webp-lossy-alpha.webp", webp(alpha, "RGBA", quality=70)
+    yield "webp-lossless.webp", webp(rgb, lossless=True)
+    yield "webp-lossless-alpha.webp", webp(alpha, "RGBA", lossless=True, exact=True)
+    yield "webp-lossless-palette.webp", webp(rgb & 0xC0, lossless=True)
+    for name, (pw, ph) in {"1x1": (1, 1), "1x50": (1, 50), "50x1": (50, 1), "17x33": (17, 33)}.items():
+        yield f"webp-{name}.webp", webp(picture(pw, ph, 63), quality=90)
+    turned = frame_chunks(webp(picture(24, 17, 64), lossless=True))
+    for o in (1, 3, 6, 8):
+        prefix = b"Exif\0\0" if o == 3 else b""
+        exif = riff_chunk(b"EXIF", prefix + tiff(o, "<>"[o % 2]))
+        yield f"webp-exif-{o}.webp", riff(vp8x(EXIF, 24, 17), *([exif, turned] if o == 8 else [turned, exif]))
+    yield "webp-exif-unflagged.webp", riff(vp8x(0, 24, 17), turned, riff_chunk(b"EXIF", tiff(6)))
+    lossy_alpha, lossless_alpha = frame_chunks(webp(alpha, "RGBA", quality=70)), frame_chunks(webp(alpha, "RGBA", lossless=True, exact=True))
+    yield "webp-alpha-unflagged.webp", riff(vp8x(0, w, h), lossy_alpha)
+    yield "webp-alpha-flagged-only.webp", riff(vp8x(ALPHA, w, h), frame_chunks(webp(rgb, quality=80)))
+    anim = riff_chunk(b"ANIM", b"\x10\x20\x30\xff\0\0")
+    second = anmf(0, 0, w, h, lossless_alpha)
+    yield "webp-animated.webp", riff(vp8x(ANIMATION | ALPHA, w, h), anim, anmf(0, 0, w, h, lossy_alpha), second)
+    yield "webp-animated-corner.webp", riff(vp8x(ANIMATION | ALPHA, 60, 50), anim, anmf(14, 18, w, h, lossless_alpha), second)
+    yield "webp-animated-opaque.webp", riff(vp8x(ANIMATION, 60, 50), anim, anmf(2, 4, w, h, frame_chunks(webp(rgb, quality=80))), second)
+    yield "webp-chunks.webp", riff(vp8x(4 | EXIF, 24, 17), riff_chunk(b"XMP ", b"<x/>"), riff_chunk(b"teSt", b"odd"), turned,
+                                   riff_chunk(b"EXIF", tiff(6)))
+
+
+def lzw(indices, bits):
+    """GIF's LZW with a real dictionary, in sub-blocks."""
+    clear, out, held, n_held = 1 << bits, bytearray([bits]), 0, 0
+    packed = bytearray()
+
+    def put(code, size):
+        nonlocal held, n_held
+        held |= code << n_held
+        n_held += size
+        while n_held >= 8:
+            packed.append(held & 255)
+            held >>= 8
+            n_held -= 8
+
+    size, table = bits + 1, {bytes([i]): i for i in range(clear)}
+    put(clear, size)
+    word, following = b"", clear + 2
+    for i in indices:
+        longer = word + bytes([i])
+        if longer in table:
+            word = longer
+            continue
+        put(table[word], size)
+        if following == 4096:
+            put(clear, size)
+            size, table, following = bits + 1, {bytes([k]): k for k in range(clear)}, clear + 2
+        else:
+            table[longer] = following
+            if following == 1 << size:
+                size += 1
+            following += 1
+        word = bytes([i])
+    put(table[word], size)
+    put(clear + 1, size)
+    if n_held:
+        packed.append(held & 255)
+    for at in range(0, len(packed), 255):
+        piece = packed[at:at + 255]
+        out += bytes([len(piece)]) + piece
+    return bytes(out) + b"\0"
+
+
+def gif_frame(indices, x, y, bits, palette=b"", transparent=None, interlaced=False):
+    h, w = indices.shape
+    rows = indices
+    if interlaced:
+        rows = np.concatenate([indices[begin::step] for begin, step in ((0, 8), (4, 8), (2, 4), (1, 2)) if indices[begin::step].size])
+    control = b"" if transparent is None else b"\x21\xf9\x04" + bytes([1, 5, 0, transparent]) + b"\0"
+    depth = (len(palette) // 3).bit_length() - 2
+    flags = (0x80 | depth if palette else 0) | (0x40 if interlaced else 0)
+    return control + b"," + struct.pack("<HHHHB", x, y, w, h, flags) + palette + lzw(rows.reshape(-1).tolist(), bits)
+
+
+def gif(w, h, palette, *frames, version=b"89a", background=0, extra=b""):
+    depth = (len(palette) // 3).bit_length() - 2
+    flags = 0x80 | depth | 0x70 if palette else 0x70
+    return b"GIF" + version + struct.pack("<HHBBB", w, h, flags, background, 0) + palette + extra + b"".join(frames) + b";"
+
+
+def gif_files():
+    w, h = 45, 31
+    for bits in (1, 2, 4, 8):
+        palette = picture(1 << bits, 1, 70 + bits).tobytes()
+        indices = picture(w, h, 71)[:, :, 0] >> (8 - bits)
+        code = max(bits, 2)
+        yield f"gif-{bits}.gif", gif(w, h, palette, gif_frame(indices, 0, 0, code), version=b"87a" if bits == 1 else b"89a")
+        yield f"gif-{bits}-i.gif", gif(w, h, palette, gif_frame(indices, 0, 0, code, interlaced=True, transparent=1))
+    four, other = picture(4, 1, 72).tobytes(), picture(4, 1, 73).tobytes()
+    two = picture(20, 12, 74)[:, :, 1] >> 6
+    comment = b"\x21\xfe\x05hello\x03abc\0" + b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0"
+    yield "gif-local.gif", gif(20, 12, four, gif_frame(two, 0, 0, 2, other), extra=comment)
+    yield "gif-local-only.gif", gif(20, 12, b"", gif_frame(two, 0, 0, 2, other))
+    yield "gif-grey.gif", gif(20, 12, b"", gif_frame(two, 0, 0, 2))
+    yield "gif-corner.gif", gif(30, 25, four, gif_frame(two, 7, 9, 2), background=2)
+    yield "gif-corner-transparent.gif", gif(30, 25, four, gif_frame(two, 7, 9, 2, transparent=2, interlaced=True), background=1)
+    yield "gif-beyond.gif", gif(10, 10, four, gif_frame(two, 5, 3, 2))
+    yield "gif-no-screen.gif", gif(0, 0, four, gif_frame(two, 0, 0, 2))
+    yield "gif-past-palette.gif", gif(20, 12, four, gif_frame(two * 2, 0, 0, 3))
+    yield "gif-transparent-past.gif", gif(30, 12, four, gif_frame(two, 0, 0, 2, transparent=200))
+    yield "gif-animated.gif", gif(20, 12, four, gif_frame(two, 0, 0, 2), *[gif_frame(two[:4, :5], 3, 2, 2, transparent=k) for k in range(3)])
+    for name, (pw, ph) in {"1x1": (1, 1), "1x50": (1, 50), "50x1": (50, 1), "5x3-i": (5, 3)}.items():
+        yield f"gif-{name}.gif", gif(pw, ph, four, gif_frame(picture(pw, ph, 75)[:, :, 2] >> 6, 0, 0, 2, interlaced=name.endswith("i")))
+    long = (np.arange(120 * 90) % 251).astype(np.uint8).reshape(90, 120) ^ picture(120, 90, 76)[:, :, 0]
+    yield "gif-long.gif", gif(120, 90, picture(256, 1, 77).tobytes(), gif_frame(long, 0, 0, 8))
+    yield "gif-pillow.gif", pillow_gif(Image.fromarray(picture(60, 40, 78)).quantize(100))
+
+
+def pillow_gif(image):
+    out = io.BytesIO()
+    image.save(out, "GIF")
+    return out.getvalue()
+
+
+def profile_files():
+    """Each picture twice, without and with a colour profile that would change every pixel."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    rgb = picture(24, 17, 80)
+    for icc in ({}, {"icc_profile": profile}):
+        name = "icc" if icc else "plain"
+        yield f"profile-{name}.jpg", jpeg(rgb, quality=90, **icc)
+        png_out = io.BytesIO()
+        Image.fromarray(rgb).save(png_out, "PNG", **icc)
+        yield f"profile-{name}.png", png_out.getvalue()
+        yield f"profile-{name}.webp", webp(rgb, lossless=True, **icc)
+
+
 def expected(data):
     """As transformers' convert_to_rgb does it; 16-bit grey keeps its high byte (Pillow would clip at 255)."""
     image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
@@ -135,7 +313,7 @@ def make(here):
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(here, "decode.txt"), "w") as table:
         table.write("# file w h hash\n")
-        for name, data in [*png_files(), *jpeg_files()]:
+        for name, data in [*png_files(), *jpeg_files(), *webp_files(), *gif_files(), *profile_files()]:
             pixels = expected(data)
             with open(os.path.join(folder, name), "wb") as out:
                 out.write(data)

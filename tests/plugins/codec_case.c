@@ -1,0 +1,118 @@
+/* codec_case.c - see codec_case.h. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "codec_case.h"
+
+codec_case codec;
+
+const sn_media_limits LIMITS = {.size = sizeof(sn_media_limits), .max_width = 65535, .max_height = 65535, .max_pixels = 40u << 20,
+                                .max_bytes = 3ull * (40u << 20), .max_scans = 100};
+
+int codec_open(void **state)
+{
+	(void)state;
+	fake_host_init(&codec.host);
+	const sn_plugin_list *list = fake_load_plugin("image-codec.so");
+	const sn_stamp mine = SN_PLUGIN_STAMP;
+	assert_memory_equal(&list->stamp, &mine, sizeof mine);
+	assert_int_equal(list->n_plugins, 1);
+	codec.plugin = list->plugins[0];
+	codec.decode = codec.plugin->extension(SN_EXT_DECODE);
+	codec.write = codec.plugin->extension(SN_EXT_WRITE);
+	assert_string_equal(codec.plugin->extensions, SN_EXT_DECODE " " SN_EXT_WRITE);
+	assert_null(codec.plugin->extension("sn.nonsense/1"));
+	codec.instance = calloc(1, codec.plugin->instance_size);
+	sn_fault fault = {.size = sizeof fault};
+	assert_int_equal(codec.plugin->init(codec.instance, &codec.host.host, &fault), SN_RC_OK);
+	assert_int_equal(codec.plugin->load(codec.instance, NULL, &fault), SN_RC_OK);
+	return 0;
+}
+
+int codec_close(void **state)
+{
+	(void)state;
+	codec.plugin->fini(codec.instance);
+	free(codec.instance);
+	assert_int_equal(codec.host.held, 0);
+	return 0;
+}
+
+sn_rc decode(const uint8_t *bytes, size_t n, const sn_media_limits *limits, sn_media *media, sn_fault *fault)
+{
+	*media = (sn_media){.size = sizeof *media};
+	*fault = (sn_fault){.size = sizeof *fault};
+	sn_rc rc = codec.decode->measure(codec.instance, NULL, bytes, n, limits, media, fault);
+	if (rc == SN_RC_OK) {
+		assert_int_equal(media->bytes, (uint64_t)media->width * media->height * 3);
+		media->samples = malloc(media->bytes);
+		rc = codec.decode->decode(codec.instance, NULL, bytes, n, limits, media, fault);
+		if (rc != SN_RC_OK) {
+			free(media->samples);
+			media->samples = NULL;
+		}
+	}
+	if (rc != SN_RC_OK) {
+		assert_int_equal(fault->code, rc);
+		assert_true(fault->text[0] && !strstr(fault->text, "0x") && !strchr(fault->text, '/'));
+	}
+	assert_int_equal(codec.host.held, 0);
+	return rc;
+}
+
+sn_rc decode_code(const uint8_t *bytes, size_t n)
+{
+	sn_media media;
+	sn_fault fault;
+	sn_rc rc = decode(bytes, n, &LIMITS, &media, &fault);
+	free(media.samples);
+	return rc;
+}
+
+char *next_line(char **at)
+{
+	for (;;) {
+		char *line = *at, *end = strchr(line, '\n');
+		if (!end)
+			return NULL;
+		*end = 0;
+		*at = end + 1;
+		if (*line != '#')
+			return line;
+	}
+}
+
+void add(byte_buf *b, const void *p, size_t n)
+{
+	while (b->cap - b->n < n)
+		b->p = realloc(b->p, b->cap = b->cap * 2 + 4096);
+	memcpy(b->p + b->n, p, n);
+	b->n += n;
+}
+
+void add_be32(byte_buf *b, uint32_t v) { add(b, (uint8_t[]){(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8), (uint8_t)v}, 4); }
+
+void add_le(byte_buf *b, uint32_t v, size_t n)
+{
+	for (; n; n--, v >>= 8)
+		add(b, (uint8_t[]){(uint8_t)v}, 1);
+}
+
+long peak_kib(void)
+{
+	FILE *f = fopen("/proc/self/status", "r");
+	char line[256];
+	long peak = 0;
+	while (f && fgets(line, sizeof line, f))
+		sscanf(line, "VmHWM: %ld", &peak);
+	if (f)
+		fclose(f);
+	return peak;
+}

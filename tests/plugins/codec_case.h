@@ -1,0 +1,44 @@
+/* codec_case.h - what the tests of image-codec share: the plugin on a fake host, the whole decode conversation, and a
+ * growing array to build files in. One plugin a program. */
+#ifndef TESTS_CODEC_CASE_H
+#define TESTS_CODEC_CASE_H
+
+#include <sensorium/ext/decode.h>
+#include <sensorium/ext/write.h>
+
+#include "fake_host.h"
+
+typedef struct codec_case {
+	fake_host host;
+	const sn_plugin *plugin;
+	const sn_ext_decode *decode;
+	const sn_ext_write *write;
+	void *instance;
+} codec_case;
+
+extern codec_case codec;
+extern const sn_media_limits LIMITS;
+
+/* cmocka group fixtures. */
+int codec_open(void **state);
+int codec_close(void **state);
+
+/* measure, allocate, decode. On OK media->samples is malloc'ed. Whatever happens, the plugin gives its memory back. */
+sn_rc decode(const uint8_t *bytes, size_t n, const sn_media_limits *limits, sn_media *media, sn_fault *fault);
+sn_rc decode_code(const uint8_t *bytes, size_t n); /* within LIMITS; the picture is dropped */
+
+/* The lines of a golden table: cuts the next one off *at, skipping comments; NULL after the last. */
+char *next_line(char **at);
+
+typedef struct byte_buf {
+	uint8_t *p;
+	size_t n, cap;
+} byte_buf;
+
+void add(byte_buf *b, const void *p, size_t n);
+void add_be32(byte_buf *b, uint32_t v);
+void add_le(byte_buf *b, uint32_t v, size_t n); /* the low n bytes */
+
+long peak_kib(void); /* the most memory that this program was ever resident with */
+
+#endif
