@@ -79,6 +79,65 @@ def test_models(client, model):
     assert e.value.body["code"] == "model_not_found"
 
 
+# ---- several choices ---------------------------------------------------------------------------------------------------
+
+SURPRISE = dict(temperature=1.5, seed=11, max_tokens=24, extra_body={"ignore_eos": True})
+
+
+def choices_of(client, model, n, **fields):
+    return client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Surprise me"}], n=n, **SURPRISE, **fields)
+
+
+def test_the_sdk_gets_n_choices(client, model):
+    one, three = choices_of(client, model, 1), choices_of(client, model, 3)
+    assert [c.index for c in three.choices] == [0, 1, 2]
+    assert all(c.message.role == "assistant" and c.finish_reason == "length" for c in three.choices)
+    assert three.choices[0].message.content == one.choices[0].message.content
+    assert len({c.message.content for c in three.choices}) > 1
+    assert three.usage.prompt_tokens == one.usage.prompt_tokens and three.usage.completion_tokens == 3 * 24
+
+
+@pytest.mark.parametrize("logprobs", [False, True])
+def test_streamed_choices_are_the_whole_ones(client, model, logprobs):
+    fields = {"logprobs": True, "top_logprobs": 2} if logprobs else {}
+    whole = choices_of(client, model, 3, **fields)
+    text, tokens, reasons, roles, usage = {}, {}, {}, [], []
+    with choices_of(client, model, 3, stream=True, stream_options={"include_usage": True}, **fields) as stream:
+        for chunk in stream:
+            usage += [chunk.usage] if chunk.usage else []
+            assert len(chunk.choices) == (0 if chunk.usage else 1)
+            for c in chunk.choices:
+                assert c.index not in reasons  # nothing comes after a choice's end
+                roles += [c.index] if c.delta.role else []
+                text[c.index] = text.get(c.index, "") + (c.delta.content or "")
+                tokens.setdefault(c.index, []).extend(c.logprobs.content if c.logprobs else [])
+                if c.finish_reason:
+                    reasons[c.index] = c.finish_reason
+    assert roles == [0, 1, 2] and len(usage) == 1 and usage[0].completion_tokens == whole.usage.completion_tokens
+    for c in whole.choices:
+        assert text[c.index] == c.message.content and reasons[c.index] == c.finish_reason
+        assert tokens[c.index] == (c.logprobs.content if logprobs else [])
+
+
+def test_a_stop_string_ends_one_choice(client, model):
+    whole = choices_of(client, model, 3).choices
+    stop = next((c.message.content[i:i + k] for k in range(1, 6) for c in whole[:1] for i in range(2, len(c.message.content) - k)
+                 if not any(c.message.content[i:i + k] in o.message.content for o in whole[1:])), None)
+    if stop is None:
+        pytest.skip("the choices say the same")
+    stopped = choices_of(client, model, 3, stop=[stop]).choices
+    assert stopped[0].message.content == whole[0].message.content.split(stop)[0] and stopped[0].finish_reason == "stop"
+    assert [c.message.content for c in stopped[1:]] == [c.message.content for c in whole[1:]]
+
+
+def test_n_has_a_limit(server, model):
+    status, _, a = server.chat(ask(n=16))
+    assert status == 200 and len(a["choices"]) == 16
+    for n in (0, 17, 10_000):
+        status, _, a = server.chat(ask(n=n))
+        assert status == 400 and error_of(a)["param"] == "n"
+
+
 # ---- streams -----------------------------------------------------------------------------------------------------------
 
 def collect(server, body):

@@ -1,176 +1,10 @@
 /* The engine as a whole, on the random-weight miniature of tests/golden/engine: exactness against transformers, the
  * same bytes in every company, and what happens when things go wrong. */
+#include "engine_kit.h"
+
 #include <math.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "base/clock.h"
-#include "engine/engine.h"
 #include "model/forward.h"
-
-#ifndef GOLDEN_DIR
-#error "GOLDEN_DIR names tests/golden/engine"
-#endif
-
-static sn_log *quiet;
-
-/* ---- goldens ---- */
-
-static void *read_golden(const char *name, size_t *n)
-{
-	char path[4096];
-	snprintf(path, sizeof path, "%s/%s", GOLDEN_DIR, name);
-	FILE *f = fopen(path, "rb");
-	assert_non_null(f);
-	fseek(f, 0, SEEK_END);
-	*n = (size_t)ftell(f);
-	rewind(f);
-	void *p = malloc(*n + 1);
-	assert_int_equal(fread(p, 1, *n, f), *n);
-	fclose(f);
-	return p;
-}
-
-/* ---- an engine with the miniature ---- */
-
-static sn_engine *open_engine(sn_engine_config c)
-{
-	sn_engine *e = NULL;
-	sn_error err = {0};
-	char path[4096], mmproj[4096];
-	snprintf(path, sizeof path, "%s/model.gguf", GOLDEN_DIR);
-	snprintf(mmproj, sizeof mmproj, "%s/mmproj.gguf", GOLDEN_DIR);
-	c.log = quiet;
-	c.plugin_dir = PLUGIN_DIR;
-	if (!c.kv_cache_memory)
-		c.kv_cache_memory = 64u << 20;
-	if (sn_engine_open(&e, &c, &err) != SN_OK)
-		fail_msg("open: %s", err.text);
-	sn_model_config m = {.name = "mini", .path = path, .mmproj = mmproj};
-	if (sn_engine_load(e, &m, &err) != SN_OK)
-		fail_msg("load: %s", err.text);
-	if (sn_engine_start(e, &err) != SN_OK)
-		fail_msg("start: %s", err.text);
-	return e;
-}
-
-/* ---- asking ---- */
-
-struct ask {
-	const char *text;
-	const char *picture; /* encoded bytes or NULL */
-	size_t picture_size;
-	float temperature;
-	uint64_t seed;
-	uint32_t max_tokens;
-	const char *key;
-	uint32_t timeout_ms;
-	sn_logit_bias bias;
-};
-
-struct answer {
-	sn_status status;
-	sn_error error;
-	sn_usage usage;
-	sn_finish finish;
-	uint32_t n;
-	int32_t ids[512];
-	float logprobs[512];
-	char text[4096];
-	size_t text_size;
-};
-
-static sn_status submit(sn_engine *e, const struct ask *a, sn_request **r, sn_error *err)
-{
-	sn_part parts[2] = {{.kind = SN_PART_MEDIA, .kind_name = "image", .data = a->picture, .size = a->picture_size, .mime = "image/png"},
-	                    {.kind = SN_PART_TEXT, .data = a->text, .size = strlen(a->text)}};
-	bool pic = a->picture != NULL;
-	sn_message m = {.role = "user", .parts = pic ? parts : parts + 1, .n_parts = pic ? 2 : 1, .is_string = !pic};
-	sn_chat chat = {.request_id = "test", .messages = &m, .n_messages = 1, .cache_key = a->key, .timeout_ms = a->timeout_ms};
-	sn_sampling_init(&chat.sampling);
-	chat.sampling.temperature = a->temperature;
-	chat.sampling.seed = a->seed;
-	chat.sampling.has_seed = true;
-	chat.sampling.max_tokens = a->max_tokens;
-	chat.sampling.ignore_eos = true;
-	chat.sampling.logprobs = true;
-	chat.sampling.top_logprobs = 2;
-	if (a->bias.bias != 0) {
-		chat.sampling.logit_bias = &a->bias;
-		chat.sampling.n_logit_bias = 1;
-	}
-	return sn_chat_submit(e, &chat, r, err);
-}
-
-static void collect(sn_request *r, struct answer *out)
-{
-	sn_event ev;
-	for (;;) {
-		sn_event_kind k = sn_request_next(r, 20000, &ev);
-		assert_int_not_equal(k, SN_EVENT_NONE);
-		if (k == SN_EVENT_ERROR) {
-			out->status = ev.error.status;
-			out->error = ev.error;
-			return;
-		}
-		if (k == SN_EVENT_DONE) {
-			out->usage = ev.usage;
-			return;
-		}
-		if (k == SN_EVENT_CHOICE_DONE) {
-			out->finish = ev.finish;
-			continue;
-		}
-		for (size_t i = 0; i < ev.n_logprobs && out->n < 512; i++) {
-			out->ids[out->n] = ev.logprobs[i].self.token;
-			out->logprobs[out->n++] = ev.logprobs[i].self.logprob;
-		}
-		if (out->text_size + ev.size < sizeof out->text) {
-			memcpy(out->text + out->text_size, ev.text, ev.size);
-			out->text_size += ev.size;
-		}
-	}
-}
-
-static struct answer ask(sn_engine *e, const struct ask *a)
-{
-	struct answer out = {0};
-	sn_request *r;
-	out.status = submit(e, a, &r, &out.error);
-	if (out.status == SN_OK) {
-		collect(r, &out);
-		sn_request_close(&r);
-	}
-	return out;
-}
-
-static void assert_same(const struct answer *a, const struct answer *b)
-{
-	assert_int_equal(a->status, SN_OK);
-	assert_int_equal(b->status, SN_OK);
-	assert_int_equal(a->n, b->n);
-	assert_memory_equal(a->ids, b->ids, a->n * sizeof *a->ids);
-	assert_memory_equal(a->logprobs, b->logprobs, a->n * sizeof *a->logprobs);
-	assert_int_equal(a->text_size, b->text_size);
-	assert_memory_equal(a->text, b->text, a->text_size);
-}
-
-static void assert_all_pages_free(sn_engine *e)
-{
-	for (int i = 0; i < 1000 && atomic_load(&e->n_requests); i++)
-		usleep(5000);
-	for (int i = 0; i < 200 && metric_get(&e->metrics, M_PAGES_FREE) != metric_get(&e->metrics, M_PAGES_TOTAL); i++)
-		usleep(5000);
-	assert_int_equal(metric_get(&e->metrics, M_PAGES_FREE), metric_get(&e->metrics, M_PAGES_TOTAL));
-	assert_true(page_pool_consistent(e->pages));
-}
 
 /* ---- exactness ---- */
 
@@ -357,6 +191,7 @@ static void the_same_bytes_in_every_company(void **state)
 	free(png);
 }
 
+/* Check 44. */
 static void preemption_changes_no_byte(void **state)
 {
 	(void)state;
@@ -417,6 +252,7 @@ static void a_prefix_is_shared_within_a_key_only(void **state)
 
 /* ---- when things go wrong ---- */
 
+/* Check 46. */
 static void a_cancelled_request_frees_its_pages(void **state)
 {
 	(void)state;
@@ -436,6 +272,7 @@ static void a_cancelled_request_frees_its_pages(void **state)
 	sn_engine_close(&e);
 }
 
+/* Check 47. */
 static void a_reader_that_stops_reading_holds_up_nobody(void **state)
 {
 	(void)state;
@@ -457,6 +294,7 @@ static void a_reader_that_stops_reading_holds_up_nobody(void **state)
 	sn_engine_close(&e);
 }
 
+/* Check 45. */
 static void what_cannot_fit_is_refused_at_once(void **state)
 {
 	(void)state;
@@ -476,6 +314,7 @@ static void what_cannot_fit_is_refused_at_once(void **state)
 	sn_engine_close(&e);
 }
 
+/* Check 48. */
 static void a_full_queue_says_so(void **state)
 {
 	(void)state;
@@ -501,20 +340,7 @@ static void a_full_queue_says_so(void **state)
 	sn_engine_close(&e);
 }
 
-/* Rows that read 'Q' become NaN; the head keeps the clean matrix, so that nobody else is touched. */
-static float *poison(sn_engine *e)
-{
-	model *m = e->models[0].m;
-	size_t n = (size_t)m->h.n_vocab * m->h.n_embd;
-	float *copy = malloc(n * sizeof *copy);
-	memcpy(copy, m->embed.data, n * sizeof *copy);
-	for (uint32_t i = 0; i < m->h.n_embd; i++)
-		copy[(size_t)'Q' * m->h.n_embd + i] = NAN;
-	m->embed.data = copy;
-	return copy;
-}
-
-/* The id of a printable byte is its place in the byte alphabet's order: here the byte itself. */
+/* Check 49. */
 static void nan_fails_one_request_only(void **state)
 {
 	(void)state;
@@ -556,10 +382,6 @@ static void a_failure_after_some_tokens_is_one_error_event(void **state)
 
 int main(void)
 {
-	sn_error err;
-	sn_log_config c = {.level = SN_LOG_ERROR, .fd = 2};
-	if (sn_log_open(&quiet, &c, &err) != SN_OK)
-		return 1;
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(logits_equal_transformers),
 	    cmocka_unit_test(greedy_text_equals_transformers),
@@ -575,7 +397,5 @@ int main(void)
 	    cmocka_unit_test(nan_fails_one_request_only),
 	    cmocka_unit_test(a_failure_after_some_tokens_is_one_error_event),
 	};
-	int failed = cmocka_run_group_tests(tests, NULL, NULL);
-	sn_log_close(&quiet);
-	return failed;
+	return kit_run(tests);
 }

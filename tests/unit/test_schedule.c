@@ -334,6 +334,22 @@ static void a_start_waits_until_all_its_rows_have_room(void **state)
 	world_close(w);
 }
 
+/* Rows that a sequence was given, by the prefix cache or by its sibling, are no start of its own. */
+static void what_was_given_is_no_start(void **state)
+{
+	(void)state;
+	struct world *w = world_open(10);
+	add(w, 17, 16);                /* 4 pages and one more now */
+	add(w, 32, 8)->n_given = 8;    /* 2 pages, 6 to go where 3 are left */
+	add(w, 4, 0);
+	w->st.max_rows = 13;
+	assert_int_equal(plan(w)->n_seqs, 1);
+	assert_int_equal(w->plan.n_preempted, 0);
+	w->seqs[1].n_given = 4; /* it runs already: as far as the pages go */
+	assert_int_equal(rows_of(plan(w), 1), 12);
+	world_close(w);
+}
+
 static void a_page_is_not_promised_twice(void **state)
 {
 	(void)state;
@@ -629,6 +645,7 @@ int main(void)
 	    cmocka_unit_test(short_of_pages_the_youngest_is_preempted),
 	    cmocka_unit_test(an_older_sequence_is_never_preempted),
 	    cmocka_unit_test(a_start_waits_until_all_its_rows_have_room),
+	    cmocka_unit_test(what_was_given_is_no_start),
 	    cmocka_unit_test(a_page_is_not_promised_twice),
 	    cmocka_unit_test(every_request_that_fits_alone_finishes),
 	    cmocka_unit_test(so_it_is_when_prefixes_are_shared),
