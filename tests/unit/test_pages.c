@@ -48,6 +48,36 @@ static const kv_layout *two_groups_alike(void)
 	return &l;
 }
 
+static kv_group window_group(uint32_t block_tokens, uint32_t n_slabs, uint32_t window)
+{
+	kv_group g = small_group(block_tokens, n_slabs);
+	g.window = window;
+	return g;
+}
+
+/* A full group and one that sees 8 rows, whose blocks meet every 12 rows. */
+static const kv_layout *with_a_window(void)
+{
+	static kv_layout l;
+	l = (kv_layout){.n_groups = 2, .groups = {small_group(4, 1), window_group(6, 2, 8)}};
+	return &l;
+}
+
+/* The anchor's blocks are larger than those that it proves, and it is not the first. */
+static const kv_layout *with_two_windows(void)
+{
+	static kv_layout l;
+	l = (kv_layout){.n_groups = 3, .groups = {window_group(4, 1, 5), small_group(8, 1), window_group(2, 1, 13)}, .max_chunk = 16};
+	return &l;
+}
+
+static const kv_layout *windows_alone(void)
+{
+	static kv_layout l;
+	l = (kv_layout){.n_groups = 1, .groups = {window_group(4, 1, 10)}, .max_chunk = 16};
+	return &l;
+}
+
 /* ---- sequences as the engine would drive them ---- */
 
 typedef struct test_seq {
@@ -87,6 +117,7 @@ static uint64_t *place_of(const test_seq *s, uint32_t group, uint32_t slab, uint
 {
 	uint32_t t = s->kv.layout->groups[group].block_tokens;
 	uint32_t page = s->kv.group[group].pages[slab * s->kv.group[group].max_blocks + r / t];
+	assert_int_not_equal(page, KV_NO_PAGE);
 	return (uint64_t *)(void *)(page_pool_arena(s->kv.pool) + (size_t)page * PAGE_BYTES) + r % t;
 }
 
@@ -114,13 +145,25 @@ static void seq_write(const test_seq *s, uint32_t begin, uint32_t end)
 				*place_of(s, g, slab, r) = stamp_of(s, g, slab, r);
 }
 
+static uint32_t first_live_row(const test_seq *s, uint32_t g)
+{
+	return s->kv.group[g].first * s->kv.layout->groups[g].block_tokens;
+}
+
+/* All that is held is the sequence's own, and all that its next row sees is held. */
 static void seq_check_stamps(const test_seq *s)
 {
-	for (uint32_t g = 0; g < s->kv.layout->n_groups; g++)
+	for (uint32_t g = 0; g < s->kv.layout->n_groups; g++) {
+		uint32_t window = s->kv.layout->groups[g].window;
+		assert_true(first_live_row(s, g) <= (window && s->n_computed + 1 > window ? s->n_computed + 1 - window : 0));
+		for (uint32_t at = 0; at < s->kv.group[g].first; at++)
+			for (uint32_t slab = 0; slab < s->kv.layout->groups[g].n_slabs; slab++)
+				assert_int_equal(s->kv.group[g].pages[slab * s->kv.group[g].max_blocks + at], KV_NO_PAGE);
 		for (uint32_t slab = 0; slab < s->kv.layout->groups[g].n_slabs; slab++)
-			for (uint32_t r = 0; r < s->n_computed; r++)
+			for (uint32_t r = first_live_row(s, g); r < s->n_computed; r++)
 				if (*place_of(s, g, slab, r) != stamp_of(s, g, slab, r))
 					fail_msg("group %u slab %u: row %u of %u is not what its sequence computed", g, slab, r, s->n_computed);
+	}
 }
 
 static void seq_match(test_seq *s, uint32_t max_hit)
@@ -152,6 +195,7 @@ static void seq_compute(test_seq *s, uint32_t end)
 	seq_write(s, s->n_computed, end);
 	s->n_computed = end;
 	kv_seq_commit(&s->kv, s->rows, s->media, end);
+	kv_seq_slide(&s->kv, end);
 	seq_check_stamps(s);
 }
 
@@ -469,6 +513,155 @@ static void truncating_never_writes_what_others_may_read(void **state)
 	page_pool_close(&pool);
 }
 
+/* ---- windows ---- */
+
+static const char ALPHABET[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234567";
+
+static void what_fell_out_of_the_window_is_given_back(void **state)
+{
+	(void)state;
+	page_pool *pool = pool_of(64);
+	test_seq s;
+	seq_open(&s, pool, with_a_window(), 0);
+	seq_tokens(&s, ALPHABET);
+	for (uint32_t n = 1; n <= 60; n++) {
+		seq_compute(&s, n);
+		uint32_t end = n / 12 * 12, first = end > 8 ? (end - 8) / 6 : 0; /* where a fork would begin, 8 rows before it */
+		assert_int_equal(s.kv.group[0].first, 0);
+		assert_int_equal(s.kv.group[1].first, first);
+		assert_int_equal(kv_seq_exclusive(&s.kv), (n + 3) / 4 + 2 * ((n + 5) / 6 - first));
+	}
+	assert_int_equal(page_pool_cached(pool), 2 * 8); /* given back, and still to be found */
+	seq_close(&s);
+	assert_int_equal(page_pool_available(pool), 64);
+	page_pool_close(&pool);
+}
+
+static void a_hit_needs_only_the_last_rows_of_a_window(void **state)
+{
+	(void)state;
+	page_pool *pool = pool_of(15 + 2 * 10);
+	run_once(pool, with_a_window(), 0, ALPHABET);
+	assert_int_equal(page_pool_cached(pool), 35); /* 15 blocks of the one, 10 pairs of the other */
+	test_seq other;
+	seq_open(&other, pool, with_a_window(), 1);
+	seq_tokens(&other, "0123456789");
+	seq_compute(&other, 10); /* takes 7 pages: what slid away first goes first */
+	seq_close(&other);
+	assert_int_equal(run_once(pool, with_a_window(), 0, ALPHABET), 60);
+	test_seq s;
+	seq_open(&s, pool, with_a_window(), 0);
+	seq_tokens(&s, "abcdefghijklmnopqrstuvwx");
+	seq_match(&s, 24);
+	assert_int_equal(s.n_computed, 0); /* rows 16 to 24 of the window are not there any more, nor are 4 to 12 */
+	seq_close(&s);
+	page_pool_close(&pool);
+}
+
+static void a_window_is_found_only_behind_its_own_prefix(void **state)
+{
+	(void)state;
+	page_pool *pool = pool_of(64);
+	run_once(pool, with_a_window(), 0, "abcdefghijklmnopqrstuvwx");
+	assert_int_equal(run_once(pool, with_a_window(), 0, "Xbcdefghijklmnopqrstuvwx"), 0);
+	assert_int_equal(run_once(pool, with_a_window(), 1, "abcdefghijklmnopqrstuvwx"), 0);
+	assert_int_equal(run_once(pool, with_a_window(), 0, "abcdefghijklmnopqrstuvwx"), 24);
+	assert_int_equal(run_once(pool, with_a_window(), 0, "Xbcdefghijklmnopqrstuvwx"), 24);
+	page_pool_close(&pool);
+}
+
+static void a_fork_takes_its_window_along(void **state)
+{
+	(void)state;
+	page_pool *pool = pool_of(64);
+	for (uint32_t n = 1; n <= 60; n++) {
+		test_seq a, b;
+		seq_open(&a, pool, with_a_window(), 0);
+		seq_tokens(&a, ALPHABET);
+		seq_compute(&a, n);
+		b = a;
+		assert_int_equal(kv_seq_init(&b.kv, pool, with_a_window(), MAX_ROWS, &KEY, &ROOTS[0], NULL), SN_OK);
+		b.n_computed = kv_seq_fork(&b.kv, &a.kv, n);
+		assert_int_equal(b.n_computed, n / 12 * 12);
+		seq_check_stamps(&b);
+		if (n >= 24) { /* further back its window is gone */
+			kv_seq_release(&b.kv);
+			assert_int_equal(kv_seq_fork(&b.kv, &a.kv, 12), 0);
+		}
+		seq_close(&a);
+		seq_close(&b);
+	}
+	page_pool_close(&pool);
+}
+
+static void truncating_behind_the_window_begins_anew(void **state)
+{
+	(void)state;
+	page_pool *pool = pool_of(64);
+	test_seq s;
+	seq_open(&s, pool, with_a_window(), 0);
+	seq_tokens(&s, ALPHABET);
+	seq_compute(&s, 40);                            /* the window begins with row 24 */
+	assert_int_equal(kv_seq_truncate(&s.kv, 39), 36); /* the blocks behind row 36 are hashed */
+	assert_int_equal(s.kv.group[1].first, 4);
+	assert_int_equal(kv_seq_truncate(&s.kv, 31), 0);
+	assert_int_equal(page_pool_available(pool), 64);
+	assert_int_equal(kv_seq_match(&s.kv, s.rows, s.media, 31), 24);
+	seq_close(&s);
+	page_pool_close(&pool);
+}
+
+/* Whatever chunks a sequence takes, it holds at most what admission counted with. */
+static void admission_knows_the_most_that_a_sequence_holds(void **state)
+{
+	(void)state;
+	rng r = {77};
+	for (int round = 0; round < 400; round++) {
+		kv_layout l = {.n_groups = 2, .groups = {small_group(2 * rng_between(&r, 1, 4), 1), window_group(2 * rng_between(&r, 1, 4), 2, rng_between(&r, 1, 20))},
+		               .max_chunk = rng_between(&r, 1, 20)};
+		page_pool *pool = pool_of(200);
+		test_seq s;
+		uint32_t top = 0, end = rng_between(&r, 1, MAX_ROWS);
+		seq_open(&s, pool, &l, 0);
+		while (s.n_known < MAX_ROWS)
+			seq_tokens(&s, "x");
+		uint32_t reach = kv_seq_need_to_reach(&s.kv, end);
+		assert_int_equal(reach, kv_layout_pages(&l, end));
+		while (s.n_computed < end) {
+			uint32_t n = s.n_computed + rng_between(&r, 1, l.max_chunk);
+			n = n < end ? n : end;
+			assert_true(kv_seq_need(&s.kv, n) <= kv_seq_need_to_reach(&s.kv, end));
+			assert_true(kv_seq_extend(&s.kv, n));
+			uint32_t held = kv_seq_exclusive(&s.kv);
+			assert_true(held <= reach && held <= kv_layout_pages(&l, n));
+			top = held > top ? held : top;
+			seq_write(&s, s.n_computed, n);
+			s.n_computed = n;
+			kv_seq_slide(&s.kv, n);
+			seq_check_stamps(&s);
+		}
+		assert_true(reach <= top + 2 * (4 + 12)); /* and no more than a common end's and a block's worth too much */
+		seq_close(&s);
+		page_pool_close(&pool);
+	}
+}
+
+/* gemma-3-1b at 32,768 rows: 4 layers keep all, 22 keep 512. */
+static void windows_save_most_of_the_pages(void **state)
+{
+	(void)state;
+	kv_layout l = {.n_groups = 2, .max_chunk = 512,
+	               .groups = {{.n_layers = 4, .n_kv_head = 1, .head_dim = 256, .type = KV_F16},
+	                          {.n_layers = 22, .n_kv_head = 1, .head_dim = 256, .type = KV_F16, .window = 512}}};
+	assert_int_equal(kv_layout_plan(&l, NULL), SN_OK);
+	assert_true(l.groups[0].waste < 1e-6f && l.groups[1].waste < 1e-6f);
+	assert_int_equal(KV_MAX_BLOCK % l.groups[0].block_tokens, 0);
+	assert_int_equal(KV_MAX_BLOCK % l.groups[1].block_tokens, 0);
+	uint32_t with = kv_layout_pages(&l, 32768);
+	l.max_chunk = 0;
+	assert_true(kv_layout_pages(&l, 32768) > 5 * with);
+}
+
 /* ---- the model of the pool: 100,000 random steps ---- */
 
 struct world {
@@ -477,7 +670,7 @@ struct world {
 	test_seq seqs[N_SEQS];
 	rng r;
 	uint32_t holders[64]; /* sequences that hold the page */
-	uint64_t hits, forks, refusals, truncations, cut_blocks;
+	uint64_t hits, forks, refusals, truncations, cut_blocks, slid, lost_windows;
 };
 
 /* Prompts come in few families, so that prefixes meet: row i of family f depends on the families that branched off by i. */
@@ -517,30 +710,55 @@ static bool row_equal(const test_seq *a, const test_seq *b, uint32_t r)
 	return a->prefix[r + 1] == b->prefix[r + 1];
 }
 
-/* What a live sequence has hashed must be found by another with the same rows. */
-static uint32_t must_hit(struct world *w, const test_seq *s, uint32_t max_hit)
+/* Rows from the first on in which two sequences agree, as far as o has computed them. */
+static uint32_t rows_alike(const test_seq *s, const test_seq *o)
 {
-	uint32_t hit = max_hit;
-	for (uint32_t g = 0; g < w->layout->n_groups; g++) {
-		uint32_t t = w->layout->groups[g].block_tokens, best = 0;
-		for (int i = 0; i < N_SEQS; i++) {
-			const test_seq *o = &w->seqs[i];
-			uint32_t n = o->open ? o->kv.group[g].n_hashed * t : 0, same = 0;
-			if (o == s || !o->open || o->root != s->root)
-				continue;
-			while (same < n && same < s->n_known && row_equal(o, s, same))
-				same++;
-			best = same / t * t > best ? same / t * t : best;
+	uint32_t n = 0;
+	while (o->root == s->root && n < o->n_computed && n < s->n_known && row_equal(o, s, n))
+		n++;
+	return n;
+}
+
+/* A live sequence holds block `at` of the group, hashed, and agrees with s in all that the block's identity hangs on. */
+static bool someone_has(const struct world *w, const test_seq *s, uint32_t g, uint32_t at)
+{
+	uint32_t ends = (at + 1) * w->layout->groups[g].block_tokens;
+	bool anchored = false;
+	for (uint32_t a = 0; w->layout->groups[g].window && a < w->layout->n_groups; a++)
+		if (!w->layout->groups[a].window) {
+			uint32_t t = w->layout->groups[a].block_tokens;
+			ends = (ends + t - 1) / t * t;
+			anchored = true;
+			break;
 		}
-		hit = best < hit ? best : hit;
+	for (int i = 0; i < N_SEQS; i++) {
+		const test_seq *o = &w->seqs[i];
+		uint32_t first = anchored ? o->kv.group[g].first : o->kv.group[g].first ? UINT32_MAX : 0; /* its own chain: from the root on */
+		if (o != s && o->open && at >= first && at < o->kv.group[g].n_hashed && rows_alike(s, o) >= ends)
+			return true;
 	}
-	for (uint32_t before = UINT32_MAX; before != hit;) {
-		before = hit;
-		for (uint32_t g = 0; g < w->layout->n_groups; g++)
-			hit -= hit % w->layout->groups[g].block_tokens;
-		hit = whole(s, hit);
+	return false;
+}
+
+/* What live sequences have hashed must be found by another with the same rows. */
+static uint32_t must_hit(const struct world *w, const test_seq *s, uint32_t max_hit)
+{
+	const kv_layout *l = w->layout;
+	bool anchored = false;
+	for (uint32_t g = 0; g < l->n_groups; g++)
+		anchored |= l->groups[g].window == 0;
+	for (uint32_t hit = max_hit; hit; hit--) {
+		bool found = whole(s, hit) == hit;
+		for (uint32_t g = 0; g < l->n_groups && found; g++) {
+			uint32_t t = l->groups[g].block_tokens, window = anchored ? l->groups[g].window : 0;
+			found &= hit % t == 0;
+			for (uint32_t at = window && hit > window ? (hit - window) / t : 0; at < hit / t && found; at++)
+				found = someone_has(w, s, g, at);
+		}
+		if (found)
+			return hit;
 	}
-	return hit;
+	return 0;
 }
 
 static void op_start(struct world *w, test_seq *s)
@@ -561,9 +779,8 @@ static void op_append(struct world *w, test_seq *s)
 		draw_rows(w, s, s->n_known + rng_between(&w->r, 1, 4));
 	uint32_t end = s->n_computed + rng_between(&w->r, 1, 16);
 	end = whole(s, end < s->n_known ? end : s->n_known);
-	if (end <= s->n_computed)
-		end = s->n_known; /* a span at the front goes whole */
-	end = whole(s, end);
+	if (end <= s->n_computed && end < s->n_known)
+		end = s->rows[s->n_computed].span_end; /* a span at the front goes whole */
 	uint32_t need = kv_seq_need(&s->kv, end), available = page_pool_available(w->pool);
 	bool fits = need <= available;
 	assert_int_equal(kv_seq_extend(&s->kv, end), fits);
@@ -583,10 +800,21 @@ static void op_append(struct world *w, test_seq *s)
 					for (uint32_t k = 0; &w->seqs[i] != s && w->seqs[i].open && k < w->seqs[i].kv.group[g].n_blocks; k++)
 						assert_int_not_equal(w->seqs[i].kv.group[g].pages[slab * w->seqs[i].kv.group[g].max_blocks + k], page);
 			}
+	if (w->layout->max_chunk) {
+		uint32_t held = 0;
+		for (uint32_t g = 0; g < w->layout->n_groups; g++)
+			held += (s->kv.group[g].n_blocks - s->kv.group[g].first) * w->layout->groups[g].n_slabs;
+		assert_true(held <= kv_layout_pages(w->layout, end));
+	}
 	seq_write(s, s->n_computed, end);
 	s->n_computed = end;
 	if (rng_below(&w->r, 8))
 		kv_seq_commit(&s->kv, s->rows, s->media, end);
+	if (w->layout->max_chunk || rng_below(&w->r, 4)) {
+		uint32_t cached = page_pool_available(w->pool);
+		kv_seq_slide(&s->kv, end);
+		w->slid += page_pool_available(w->pool) - cached;
+	}
 }
 
 static void op_fork(struct world *w, const test_seq *src)
@@ -613,6 +841,7 @@ static void op_truncate(struct world *w, test_seq *s)
 	uint32_t n = whole(s, rng_below(&w->r, s->n_computed + 1)), kept = kv_seq_truncate(&s->kv, n);
 	assert_true(kept <= n);
 	w->cut_blocks += kept < n;
+	w->lost_windows += kept == 0 && n > 24;
 	w->truncations++;
 	s->n_computed = kept;
 	s->n_known = n;
@@ -644,7 +873,7 @@ static void check_books(struct world *w, bool stamps)
 		for (int i = 0; i < N_SEQS; i++)
 			for (uint32_t g = 0; w->seqs[i].open && g < w->layout->n_groups; g++)
 				for (uint32_t slab = 0; slab < w->layout->groups[g].n_slabs; slab++)
-					for (uint32_t b = 0; b < w->seqs[i].kv.group[g].n_blocks; b++) {
+					for (uint32_t b = w->seqs[i].kv.group[g].first; b < w->seqs[i].kv.group[g].n_blocks; b++) {
 						uint32_t page = w->seqs[i].kv.group[g].pages[slab * w->seqs[i].kv.group[g].max_blocks + b];
 						assert_true(page < total);
 						if (pass == 0)
@@ -695,6 +924,10 @@ static void random_life(const kv_layout *layout, uint32_t n_pages, uint64_t seed
 	/* The walk went where it was meant to go. */
 	assert_true(w->hits > n_steps / 50 && w->forks > n_steps / 100 && w->refusals > n_steps / 100 && w->truncations > n_steps / 100 &&
 	            w->cut_blocks > n_steps / 1000);
+	bool windows = false;
+	for (uint32_t g = 0; g < layout->n_groups; g++)
+		windows |= layout->groups[g].window != 0;
+	assert_int_equal(windows, w->slid > n_steps / 100 && w->lost_windows > 10);
 	page_pool_close(&w->pool);
 	free(w);
 }
@@ -715,6 +948,24 @@ static void groups_of_one_block_size_are_told_apart(void **state)
 {
 	(void)state;
 	random_life(two_groups_alike(), 60, 45, 20000);
+}
+
+static void the_pool_equals_its_model_with_a_window(void **state)
+{
+	(void)state;
+	random_life(with_a_window(), 60, 46, 60000);
+}
+
+static void the_pool_equals_its_model_with_two_windows(void **state)
+{
+	(void)state;
+	random_life(with_two_windows(), 60, 47, 40000);
+}
+
+static void the_pool_equals_its_model_with_windows_alone(void **state)
+{
+	(void)state;
+	random_life(windows_alone(), 20, 48, 30000);
 }
 
 int main(void)
@@ -738,6 +989,16 @@ int main(void)
 	    cmocka_unit_test(the_pool_equals_its_model_with_one_group),
 	    cmocka_unit_test(the_pool_equals_its_model_with_two_groups),
 	    cmocka_unit_test(groups_of_one_block_size_are_told_apart),
+	    cmocka_unit_test(what_fell_out_of_the_window_is_given_back),
+	    cmocka_unit_test(a_hit_needs_only_the_last_rows_of_a_window),
+	    cmocka_unit_test(a_window_is_found_only_behind_its_own_prefix),
+	    cmocka_unit_test(a_fork_takes_its_window_along),
+	    cmocka_unit_test(truncating_behind_the_window_begins_anew),
+	    cmocka_unit_test(admission_knows_the_most_that_a_sequence_holds),
+	    cmocka_unit_test(windows_save_most_of_the_pages),
+	    cmocka_unit_test(the_pool_equals_its_model_with_a_window),
+	    cmocka_unit_test(the_pool_equals_its_model_with_two_windows),
+	    cmocka_unit_test(the_pool_equals_its_model_with_windows_alone),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);
 }
