@@ -1,18 +1,9 @@
 #include "base/json.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/error.h"
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	return slash ? slash + 1 : path;
-}
+#include "base/file.h"
 
 /* Depth and number of values, without recursion: what jansson will meet. */
 static sn_status scan(const char *bytes, size_t n, size_t max_values, const char *name, sn_error *err)
@@ -62,33 +53,21 @@ sn_status json_parse(json_t **out, const char *bytes, size_t n, size_t max_value
 
 sn_status json_file_read(json_t **out, const char *path, size_t max_bytes, sn_error *err)
 {
-	const char *name = base_name(path);
-	struct stat s;
-	char *bytes = NULL;
-	size_t n = 0;
-	sn_status st = SN_OK;
+	char *bytes;
+	size_t n;
 	*out = NULL;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return error_set(err, SN_ERR_NOT_FOUND, "%s: cannot be opened", name);
-	if (fstat(fd, &s) != 0 || !S_ISREG(s.st_mode))
-		st = error_set(err, SN_ERR_INVALID, "%s: not a regular file", name);
-	else if ((uint64_t)s.st_size > max_bytes)
-		st = error_set(err, SN_ERR_TOO_LARGE, "%s: larger than %zu bytes", name, max_bytes);
-	else if (!(bytes = malloc((size_t)s.st_size + 1)))
-		st = error_set(err, SN_ERR_NOMEM, "%s: no memory for its %zu bytes", name, (size_t)s.st_size);
-	while (!st && n < (size_t)s.st_size) {
-		ssize_t got = read(fd, bytes + n, (size_t)s.st_size - n);
-		if (got <= 0)
-			st = error_set(err, SN_ERR_IO, "%s: cannot be read", name);
-		else
-			n += (size_t)got;
-	}
-	if (!st)
-		st = json_parse(out, bytes, n, max_bytes, name, err);
+	sn_status st = file_load(&bytes, &n, path, max_bytes, FILE_LINKS_REFUSED, err);
+	if (st)
+		return st;
+	st = json_parse(out, bytes, n, max_bytes, file_base_name(path), err);
 	free(bytes);
-	close(fd);
 	return st;
+}
+
+const json_t *json_get(const json_t *object, const char *key)
+{
+	const json_t *v = json_object_get(object, key);
+	return json_is_null(v) ? NULL : v;
 }
 
 const char *json_get_string(const json_t *object, const char *key)

@@ -45,7 +45,8 @@ sn_status sn_inspect(const char *path, FILE *out, sn_error *err)
 	sn_status st = model_file_open(&f, path, err);
 	if (st)
 		return st;
-	fprintf(out, "%s: GGUF v%u, %zu keys, %zu tensors, %.1f MB\n", f->name, f->version, f->n_keys, f->n_tensors, (double)f->map_bytes * 1e-6);
+	fprintf(out, f->from_hf ? "%s: Hugging Face directory" : "%s: GGUF v%u", f->name, f->version);
+	fprintf(out, ", %zu keys, %zu tensors, %.1f MB\n", f->n_keys, f->n_tensors, (double)f->map_bytes * 1e-6);
 	for (size_t i = 0; i < f->n_keys; i++) {
 		fprintf(out, "  %-48.*s ", (int)f->keys[i].name.n, f->keys[i].name.p);
 		print_value(&f->keys[i], out);

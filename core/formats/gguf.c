@@ -1,15 +1,12 @@
-/* GGUF v2 and v3, little-endian, memory-mapped. Layout: magic, version, tensor count, key count; keys; tensor
+/* GGUF v2 and v3, little-endian. Layout: magic, version, tensor count, key count; keys; tensor
  * descriptions; padding; data. Every length is compared with the bytes that are left before it is used. */
-#include <fcntl.h>
+#include "formats/gguf.h"
+
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/error.h"
-#include "formats/model_file.h"
 
 #define MAX_NAME 65535 /* bytes of a key; tensor names are held to MAX_TENSOR_NAME */
 #define MAX_TENSOR_NAME 255
@@ -141,20 +138,6 @@ static sn_status take_tensor(struct cursor *c, file_tensor *t, uint64_t *offset)
 	return SN_OK;
 }
 
-static int by_key_name(const void *a, const void *b)
-{
-	const str *x = &((const file_key *)a)->name, *y = &((const file_key *)b)->name;
-	int d = memcmp(x->p, y->p, x->n < y->n ? x->n : y->n);
-	return d ? d : (x->n > y->n) - (x->n < y->n);
-}
-
-static int by_tensor_name(const void *a, const void *b)
-{
-	const str *x = &((const file_tensor *)a)->name, *y = &((const file_tensor *)b)->name;
-	int d = memcmp(x->p, y->p, x->n < y->n ? x->n : y->n);
-	return d ? d : (x->n > y->n) - (x->n < y->n);
-}
-
 static sn_status take_keys(struct cursor *c, uint64_t n)
 {
 	model_file *f = c->file;
@@ -168,18 +151,16 @@ static sn_status take_keys(struct cursor *c, uint64_t n)
 		if (st)
 			return st;
 	}
-	qsort(f->keys, f->n_keys, sizeof *f->keys, by_key_name);
-	for (size_t i = 1; i < f->n_keys; i++)
-		if (str_eq(f->keys[i - 1].name, f->keys[i].name))
-			return REFUSE(c, "%s: key %.*s stands twice", f->name, (int)f->keys[i].name.n, f->keys[i].name.p);
 	return SN_OK;
 }
 
 static sn_status alignment_of(struct cursor *c, uint64_t *alignment)
 {
-	const file_key *k = file_key_find(c->file, "general.alignment");
+	const file_key *k = c->file->keys, *end = k + c->file->n_keys; /* not sorted yet */
 	*alignment = DEFAULT_ALIGNMENT;
-	if (!k)
+	while (k < end && !str_eq(k->name, STR("general.alignment")))
+		k++;
+	if (k == end)
 		return SN_OK;
 	uint32_t v = 0;
 	if (k->type != FILE_U32)
@@ -211,8 +192,9 @@ static sn_status take_tensors(struct cursor *c, uint64_t n)
 	sn_status st = alignment_of(c, &alignment);
 	if (st)
 		return st;
-	size_t used = (size_t)(c->p - f->map), start = (used + alignment - 1) / alignment * alignment;
-	uint64_t room = start <= f->map_bytes ? f->map_bytes - start : 0, expected = 0;
+	const file_map *map = f->maps;
+	size_t used = (size_t)(c->p - map->p), start = (used + alignment - 1) / alignment * alignment;
+	uint64_t room = start <= map->n ? map->n - start : 0, expected = 0;
 	for (size_t i = 0; i < n; i++) {
 		file_tensor *t = &f->tensors[i];
 		int w = (int)t->name.n;
@@ -221,19 +203,24 @@ static sn_status take_tensors(struct cursor *c, uint64_t n)
 		if (t->bytes > room || expected > room - t->bytes)
 			return REFUSE(c, "%s: tensor %.*s: %" PRIu64 " bytes at offset %" PRIu64 " lie outside the file", f->name, w, t->name.p,
 			              t->bytes, offset[i]);
-		t->data = f->map + start + expected;
+		t->data = map->p + start + expected;
 		expected = (expected + t->bytes + alignment - 1) / alignment * alignment;
 	}
-	qsort(f->tensors, f->n_tensors, sizeof *f->tensors, by_tensor_name);
-	for (size_t i = 1; i < f->n_tensors; i++)
-		if (str_eq(f->tensors[i - 1].name, f->tensors[i].name))
-			return REFUSE(c, "%s: tensor %.*s stands twice", f->name, (int)f->tensors[i].name.n, f->tensors[i].name.p);
 	return SN_OK;
 }
 
-static sn_status parse(model_file *f, sn_error *err)
+sn_status gguf_read(model_file *f, const char *path, sn_error *err)
 {
-	struct cursor c = {f->map, f->map + f->map_bytes, f, err};
+	file_map *map = arena_alloc(f->mem, sizeof *map);
+	if (!map)
+		return error_set(err, SN_ERR_NOMEM, "%s: no memory to open it", f->name);
+	sn_status st = file_map_open(map, f->mem, path, FILE_LINKS_FOLLOWED, err);
+	if (st)
+		return st;
+	f->maps = map;
+	f->n_maps = 1;
+	f->map_bytes = map->n;
+	struct cursor c = {map->p, map->p + map->n, f, err};
 	char magic[4];
 	uint64_t n_tensors, n_keys;
 	if (!take(&c, magic, 4) || memcmp(magic, "GGUF", 4) != 0)
@@ -246,55 +233,6 @@ static sn_status parse(model_file *f, sn_error *err)
 		return error_set(err, SN_ERR_UNSUPPORTED, "%s: GGUF version %u, expected 2 or 3", f->name, f->version);
 	if (!take(&c, &n_tensors, 8) || !take(&c, &n_keys, 8))
 		return cut_short(&c, "its header");
-	sn_status st = take_keys(&c, n_keys);
+	st = take_keys(&c, n_keys);
 	return st ? st : take_tensors(&c, n_tensors);
-}
-
-static void unmap(void *ctx)
-{
-	model_file *f = ctx;
-	if (f->map)
-		munmap((void *)f->map, f->map_bytes);
-}
-
-static sn_status map_file(model_file *f, const char *path, sn_error *err)
-{
-	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return error_set(err, SN_ERR_NOT_FOUND, "%s: cannot be opened", f->name);
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < 24) {
-		close(fd);
-		return error_set(err, SN_ERR_INVALID, "%s: not a GGUF file", f->name);
-	}
-	void *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	close(fd);
-	if (map == MAP_FAILED)
-		return error_set(err, SN_ERR_NOMEM, "%s: cannot be mapped", f->name);
-	f->map = map;
-	f->map_bytes = (size_t)st.st_size;
-	return SN_OK;
-}
-
-sn_status model_file_open(model_file **out, const char *path, sn_error *err)
-{
-	arena *mem = arena_open(0);
-	model_file *f = mem ? arena_alloc(mem, sizeof *f) : NULL;
-	const char *slash = strrchr(path, '/');
-	if (f)
-		f->name = arena_strndup(mem, slash ? slash + 1 : path, strlen(slash ? slash + 1 : path));
-	if (!f || !f->name || arena_defer(mem, unmap, f) != 0) {
-		arena_close(&mem);
-		return error_set(err, SN_ERR_NOMEM, "no memory to open a model file");
-	}
-	f->mem = mem;
-	sn_status st = map_file(f, path, err);
-	if (!st)
-		st = parse(f, err);
-	if (st) {
-		arena_close(&mem);
-		return st;
-	}
-	*out = f;
-	return SN_OK;
 }

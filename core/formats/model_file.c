@@ -1,8 +1,76 @@
 #include "formats/model_file.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/error.h"
+#include "formats/gguf.h"
+#include "formats/hf_dir.h"
+
+/* ---- open ---- */
+
+_Static_assert(offsetof(file_key, name) == 0 && offsetof(file_tensor, name) == 0, "by_name() sorts both");
+
+static int by_name(const void *a, const void *b)
+{
+	const str *x = a, *y = b;
+	int d = memcmp(x->p, y->p, x->n < y->n ? x->n : y->n);
+	return d ? d : (x->n > y->n) - (x->n < y->n);
+}
+
+/* Both tables in the order that the finders need. */
+static sn_status sort_tables(model_file *f, sn_error *err)
+{
+	qsort(f->keys, f->n_keys, sizeof *f->keys, by_name);
+	for (size_t i = 1; i < f->n_keys; i++)
+		if (str_eq(f->keys[i - 1].name, f->keys[i].name))
+			return error_set(err, SN_ERR_INVALID, "%s: key %.*s stands twice", f->name, (int)f->keys[i].name.n, f->keys[i].name.p);
+	qsort(f->tensors, f->n_tensors, sizeof *f->tensors, by_name);
+	for (size_t i = 1; i < f->n_tensors; i++)
+		if (str_eq(f->tensors[i - 1].name, f->tensors[i].name))
+			return error_set(err, SN_ERR_INVALID, "%s: tensor %.*s stands twice", f->name, (int)f->tensors[i].name.n,
+			                 f->tensors[i].name.p);
+	return SN_OK;
+}
+
+/* The last component, without the slashes that may follow it. */
+static str base_name(const char *path)
+{
+	size_t n = strlen(path);
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	size_t i = n;
+	while (i > 0 && path[i - 1] != '/')
+		i--;
+	return (str){path + i, n - i};
+}
+
+sn_status model_file_open(model_file **out, const char *path, sn_error *err)
+{
+	arena *mem = arena_open(0);
+	model_file *f = mem ? arena_alloc(mem, sizeof *f) : NULL;
+	str name = base_name(path);
+	struct stat s;
+	if (f) {
+		f->mem = mem;
+		f->name = arena_strndup(mem, name.p, name.n);
+	}
+	if (!f || !f->name) {
+		arena_close(&mem);
+		return error_set(err, SN_ERR_NOMEM, "no memory to open a model file");
+	}
+	bool is_dir = stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+	sn_status st = is_dir ? hf_dir_read(f, path, err) : gguf_read(f, path, err);
+	if (!st)
+		st = sort_tables(f, err);
+	if (st) {
+		arena_close(&mem);
+		return st;
+	}
+	*out = f;
+	return SN_OK;
+}
 
 void model_file_close(model_file **f)
 {
@@ -12,6 +80,8 @@ void model_file_close(model_file **f)
 	}
 	*f = NULL;
 }
+
+/* ---- find ---- */
 
 static int compare(str a, const char *b, size_t bn)
 {

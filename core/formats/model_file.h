@@ -1,14 +1,17 @@
 /* model_file.h - one table of named tensors and hyper-parameters, whatever container they came from.
  *
- * The file is mapped read-only; keys, strings and tensors point into the map. Everything in it is checked when it is
- * opened, so that readers may trust sizes and bounds (not meanings: those are checked by who asks). A refusal names the
- * file (its base name), the key or tensor, and the value. Replacing the file by rename is safe while it is open; cutting
- * the mapped file short is not (the process then ends by SIGBUS). Immutable after open: any thread may read.
+ * A GGUF file, or a Hugging Face directory (hf_dir.h) whose keys and names are translated to GGUF's: who reads a model
+ * knows one language. Files are mapped read-only; tensors point into the maps, and so do a GGUF file's keys and strings.
+ * Everything is checked when it is opened, so that readers may trust sizes and bounds (not meanings: those are checked by
+ * who asks). A refusal names the file or the directory (its base name), the key or tensor, and the value. Replacing a file
+ * by rename is safe while it is open; cutting a mapped file short is not (the process then ends by SIGBUS). Immutable
+ * after open: any thread may read.
  */
 #ifndef SN_FORMATS_MODEL_FILE_H
 #define SN_FORMATS_MODEL_FILE_H
 
 #include "base/arena.h"
+#include "base/file.h"
 #include "base/str.h"
 #include "core.h"
 
@@ -31,25 +34,27 @@ typedef struct file_tensor {
 	uint32_t type;      /* storage type, GGUF's numbers */
 	uint32_t n_dims;    /* 1..4 */
 	uint64_t ne[4];     /* [0] is the fastest; unused ones are 1 */
-	const uint8_t *data;
+	const uint8_t *data; /* aligned to the values' size */
 	uint64_t bytes;
 } file_tensor;
 
 typedef struct model_file {
 	arena *mem;
 	const char *name; /* base name, for messages */
-	uint32_t version;
+	const char *dir;  /* a Hugging Face directory's path: the tokenizer is read from there. NULL for other containers */
+	uint32_t version; /* GGUF's */
 	bool from_hf; /* a Hugging Face directory: names and keys are translated to GGUF's, weights are as they were trained
 	               * (q and k not permuted for adjacent RoPE pairs, norms without the 1 that some families add) */
-	const uint8_t *map;
-	size_t map_bytes;
+	const file_map *maps;
+	size_t n_maps;
+	size_t map_bytes; /* of all maps */
 	file_key *keys;       /* sorted by name */
 	size_t n_keys;
 	file_tensor *tensors; /* sorted by name */
 	size_t n_tensors;
 } model_file;
 
-/* Opens a GGUF file (v2 or v3). */
+/* Opens a GGUF file (v2 or v3) or a Hugging Face directory. */
 sn_status model_file_open(model_file **out, const char *path, sn_error *err);
 void model_file_close(model_file **f);
 

@@ -1,166 +1,22 @@
 /* test_gguf.c - promises of the GGUF reader: what it accepts is whole, what it refuses is named, and nothing in a file can
- * make it read outside. The second half asks the same of a model's meaning, through model_open. */
-#include "unit.h"
+ * make it read outside. What keys and tensors must mean: test_model_keys.c. */
+#include "gguf_bytes.h"
 
-#include <fcntl.h>
 #include <math.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "formats/model_file.h"
-#include "model/model.h"
-
-/* ---- a small writer ---- */
-
-typedef struct bytes { uint8_t *p; size_t n, cap; } bytes;
-
-static void put(bytes *b, const void *p, size_t n)
-{
-	if (b->n + n > b->cap) {
-		b->cap = (b->n + n) * 2 + 256;
-		b->p = realloc(b->p, b->cap);
-	}
-	if (n)
-		memcpy(b->p + b->n, p, n);
-	b->n += n;
-}
-
-static void put32(bytes *b, uint32_t v) { put(b, &v, 4); }
-static void put64(bytes *b, uint64_t v) { put(b, &v, 8); }
-
-static void put_strn(bytes *b, const char *s, size_t n)
-{
-	put64(b, n);
-	put(b, s, n);
-}
-
-static void put_str(bytes *b, const char *s) { put_strn(b, s, strlen(s)); }
-
-typedef struct gguf {
-	uint32_t version, alignment;
-	uint64_t n_tensors, n_keys;
-	bytes keys, infos, data;
-	uint64_t header_bytes; /* known after gguf_write */
-} gguf;
-
-static void key_head(gguf *g, const char *name, uint32_t type)
-{
-	put_str(&g->keys, name);
-	put32(&g->keys, type);
-	g->n_keys++;
-}
-
-static void key_u32(gguf *g, const char *name, uint32_t v) { key_head(g, name, FILE_U32); put32(&g->keys, v); }
-static void key_f32(gguf *g, const char *name, float v) { key_head(g, name, FILE_F32); put(&g->keys, &v, 4); }
-static void key_str(gguf *g, const char *name, const char *v) { key_head(g, name, FILE_STRING); put_str(&g->keys, v); }
-
-static void key_array(gguf *g, const char *name, uint32_t elem_type, uint64_t n)
-{
-	key_head(g, name, FILE_ARRAY);
-	put32(&g->keys, elem_type);
-	put64(&g->keys, n);
-}
-
-static void info_at(gguf *g, const char *name, uint32_t n_dims, const uint64_t *ne, uint32_t type, uint64_t offset)
-{
-	put_str(&g->infos, name);
-	put32(&g->infos, n_dims);
-	for (uint32_t d = 0; d < n_dims && d < 8; d++)
-		put64(&g->infos, ne[d]);
-	put32(&g->infos, type);
-	put64(&g->infos, offset);
-	g->n_tensors++;
-}
-
-static void pad(bytes *b, uint64_t to)
-{
-	while (b->n % to)
-		put(b, "", 1);
-}
-
-/* A tensor as writers lay it out, its bytes drawn from a counter. */
-static void tensor(gguf *g, const char *name, uint32_t n_dims, const uint64_t *ne, uint32_t type)
-{
-	const storage_type *s = storage_type_find(type);
-	uint64_t n = 1;
-	for (uint32_t d = 0; d < n_dims; d++)
-		n *= ne[d];
-	pad(&g->data, g->alignment);
-	info_at(g, name, n_dims, ne, type, g->data.n);
-	for (uint64_t i = 0; i < n / s->block * s->block_bytes; i++)
-		put(&g->data, &(uint8_t){(uint8_t)(i % 60)}, 1); /* as floats, too: small and finite */
-}
-
-static gguf gguf_new(void)
-{
-	return (gguf){.version = 3, .alignment = 32};
-}
-
-static bytes gguf_bytes(gguf *g)
-{
-	bytes f = {0};
-	put(&f, "GGUF", 4);
-	put32(&f, g->version);
-	put64(&f, g->n_tensors);
-	put64(&f, g->n_keys);
-	put(&f, g->keys.p, g->keys.n);
-	put(&f, g->infos.p, g->infos.n);
-	g->header_bytes = f.n;
-	pad(&f, g->alignment);
-	put(&f, g->data.p, g->data.n);
-	free(g->keys.p);
-	free(g->infos.p);
-	free(g->data.p);
-	return f;
-}
-
-/* ---- files ---- */
-
-static char DIR_PATH[] = "/tmp/test_gguf.XXXXXX", PATH[64];
-
-static int make_dir(void **state)
-{
-	(void)state;
-	if (!mkdtemp(DIR_PATH))
-		return -1;
-	snprintf(PATH, sizeof PATH, "%s/odd.gguf", DIR_PATH);
-	return 0;
-}
-
-static int remove_dir(void **state)
-{
-	(void)state;
-	unlink(PATH);
-	return rmdir(DIR_PATH);
-}
-
-static void save(const bytes *b)
-{
-	int fd = open(PATH, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, b->p, b->n), b->n);
-	close(fd);
-}
-
-/* A refusal's text: names the file, shows no path and no pointer. */
-static void check_text(const sn_error *err, const char *file)
-{
-	size_t n = strlen(file);
-	if (strncmp(err->text, file, n) != 0 || err->text[n] != ':' || strchr(err->text, '/') || strstr(err->text, "0x") || strlen(err->text) < n + 8)
-		fail_msg("not a clear refusal: %s", err->text);
-}
+#define ODD "odd.gguf"
 
 static void refused(bytes b, const char *what, const char *expected)
 {
 	model_file *f = NULL;
 	sn_error err = {0};
-	save(&b);
-	sn_status st = model_file_open(&f, PATH, &err);
+	scratch_write(ODD, b.p, b.n);
+	sn_status st = model_file_open(&f, scratch_path(ODD), &err);
 	if (st == SN_OK)
 		fail_msg("%s: was accepted", what);
 	assert_null(f);
 	assert_int_equal(st, err.status);
-	check_text(&err, "odd.gguf");
+	check_text(&err, ODD);
 	if (!strstr(err.text, expected))
 		fail_msg("%s: \"%s\" does not say \"%s\"", what, err.text, expected);
 	free(b.p);
@@ -170,8 +26,8 @@ static model_file *accepted(bytes b)
 {
 	model_file *f = NULL;
 	sn_error err = {0};
-	save(&b);
-	if (model_file_open(&f, PATH, &err) != SN_OK)
+	scratch_write(ODD, b.p, b.n);
+	if (model_file_open(&f, scratch_path(ODD), &err) != SN_OK)
 		fail_msg("refused: %s", err.text);
 	free(b.p);
 	return f;
@@ -212,7 +68,7 @@ static void values_of_every_type_come_back(void **state)
 		int32_t *ints;
 		size_t n;
 		assert_int_equal(f->version, version);
-		assert_string_equal(f->name, "odd.gguf");
+		assert_string_equal(f->name, ODD);
 		assert_true(file_u32(f, "u8", &u) && u == 200);
 		assert_true(file_u32(f, "u16", &u) && u == 60000);
 		assert_true(file_u32(f, "u32", &u) && u == 4000000000u);
@@ -511,36 +367,13 @@ static void tensors_that_collide_are_refused(void **state)
 	refused(gguf_bytes(&g), "duplicate", "same stands twice");
 }
 
-/* ---- cut and flipped ---- */
-
-static bytes sample_file(uint64_t *header_bytes)
-{
-	gguf g = gguf_new();
-	key_u32(&g, "general.alignment", 32);
-	key_str(&g, "general.architecture", "llama");
-	key_f32(&g, "some.float", 1e-5f);
-	key_array(&g, "tokens", FILE_STRING, 5);
-	for (int i = 0; i < 5; i++)
-		put_str(&g.keys, &"token"[i]);
-	key_array(&g, "types", FILE_I32, 5), put(&g.keys, (int32_t[]){1, 2, 3, 4, 5}, 20);
-	key_head(&g, "flag", FILE_BOOL), put(&g.keys, "\1", 1);
-	key_head(&g, "wide", FILE_U64), put64(&g.keys, 1ull << 40);
-	tensor(&g, "embed", 2, (uint64_t[]){64, 60}, 0);
-	tensor(&g, "norm", 1, (uint64_t[]){64}, 0);
-	tensor(&g, "half", 3, (uint64_t[]){8, 2, 3}, 1);
-	tensor(&g, "quant", 2, (uint64_t[]){64, 4}, 8);
-	bytes b = gguf_bytes(&g);
-	*header_bytes = g.header_bytes;
-	return b;
-}
-
 /* Everything that a reader may touch, is touched. */
 static uint64_t touch(const model_file *f)
 {
 	uint64_t sum = 0;
 	for (size_t i = 0; i < f->n_tensors; i++) {
 		const file_tensor *t = &f->tensors[i];
-		assert_true(t->data >= f->map && t->bytes <= f->map_bytes && (size_t)(t->data - f->map) <= f->map_bytes - t->bytes);
+		assert_true(t->data >= f->maps->p && t->bytes <= f->maps->n && (size_t)(t->data - f->maps->p) <= f->maps->n - t->bytes);
 		for (uint64_t k = 0; k < t->bytes; k++)
 			sum += t->data[k];
 	}
@@ -578,6 +411,154 @@ static uint64_t touch(const model_file *f)
 	return sum;
 }
 
+/* ---- the reference reader's cases (llama.cpp's test-gguf), one row each, written anew ---- */
+
+enum damage {
+	BAD_MAGIC, VERSION_0, VERSION_1, VERSION_FUTURE, BAD_N_TENSORS, BAD_N_KEYS, NO_CONTENT,
+	BAD_KEY_SIZE, EMPTY_KEY, BAD_TYPE, DUPLICATE_KEY, KEYS_BAD_ALIGN, KEYS_ALIGN_TYPE, KEYS_FINE,
+	BAD_NAME_SIZE, BAD_N_DIMS, BAD_SHAPE, ZERO_DIM, TOO_MANY_VALUES, TOO_MANY_BYTES, BAD_TENSOR_TYPE, BAD_OFFSET, DUPLICATE_NAME,
+	TENSORS_BAD_ALIGN, TENSORS_OTHER_ALIGN, TENSORS_FINE, TENSORS_OWN_ALIGN,
+	DATA_MISSING, DATA_BAD_ALIGN, DATA_OTHER_ALIGN, DATA_SUM_OVERFLOW, DATA_FINE, DATA_OWN_ALIGN
+};
+
+static void put_random_keys(gguf *g, rng *r, enum damage d)
+{
+	for (int i = 0; i < 40; i++) {
+		char name[32];
+		uint32_t type = d == BAD_TYPE ? FILE_TYPES : rng_below(r, FILE_TYPES), n = rng_below(r, 9);
+		snprintf(name, sizeof name, "my_key_%d", d == DUPLICATE_KEY ? i / 2 : i);
+		if (d == BAD_KEY_SIZE)
+			put64(&g->keys, UINT64_MAX);
+		key_head(g, d == EMPTY_KEY ? "" : name, type);
+		if (type == FILE_ARRAY) {
+			type = rng_below(r, FILE_ARRAY);
+			put32(&g->keys, type);
+			put64(&g->keys, n);
+		} else {
+			n = 1;
+		}
+		static const uint8_t sizes[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
+		for (uint32_t k = 0; k < n; k++) {
+			uint64_t v = type == FILE_BOOL ? rng_below(r, 2) : rng_next(r);
+			if (type == FILE_STRING)
+				put_strn(&g->keys, (char *)&v, v % 9);
+			else
+				put(&g->keys, &v, type < FILE_TYPES ? sizes[type] : 1);
+		}
+	}
+}
+
+static void put_random_tensors(gguf *g, rng *r, enum damage d)
+{
+	for (int i = 0; i < 30; i++) {
+		char name[300];
+		uint32_t type = rng_below(r, 43), n_dims = rng_between(r, 1, 4);
+		const storage_type *s = storage_type_find(type);
+		if (!s)
+			continue;
+		uint64_t ne[4] = {(1 + rng_below(r, 10)) * s->block, 1 + rng_below(r, 10), 1 + rng_below(r, 10), 1 + rng_below(r, 10)};
+		snprintf(name, sizeof name, d == DUPLICATE_NAME ? "my_tensor" : d == BAD_NAME_SIZE ? "my_tensor_%0260d" : "my_tensor_%d", i);
+		if (d == BAD_SHAPE)
+			ne[n_dims - 1] = (uint64_t)-1;
+		if (d == ZERO_DIM)
+			ne[n_dims - 1] = 0;
+		if (d == TOO_MANY_VALUES)
+			n_dims = 4, ne[0] = s->block, ne[1] = ne[2] = ne[3] = 1ull << 24;
+		if (d == TOO_MANY_BYTES)
+			n_dims = 1, type = 27, ne[0] = INT64_MAX / 2;
+		if (d == DATA_SUM_OVERFLOW)
+			n_dims = 1, type = 24, ne[0] = 0x7FFFFFFFFFFFFFC0;
+		bool whole = d == BAD_NAME_SIZE || d == DUPLICATE_NAME || d >= TENSORS_BAD_ALIGN;
+		if (whole && d != DATA_SUM_OVERFLOW)
+			tensor(g, name, n_dims, ne, type);
+		else
+			info_at(g, name, d == BAD_N_DIMS ? 5 : n_dims, (uint64_t[8]){ne[0], ne[1], ne[2], ne[3], 1}, d == BAD_TENSOR_TYPE ? 99 : type,
+			        d == BAD_OFFSET ? 1 : 0);
+	}
+}
+
+static bytes damaged(enum damage d)
+{
+	gguf g = gguf_new();
+	rng r = {1000 + d};
+	g.version = d == VERSION_0 ? 0 : d == VERSION_1 ? 1 : d == VERSION_FUTURE ? 4 : 3;
+	if (d >= BAD_KEY_SIZE)
+		put_random_keys(&g, &r, d);
+	if (d == KEYS_ALIGN_TYPE)
+		key_head(&g, "general.alignment", FILE_I32), put32(&g.keys, 32);
+	else if (d == KEYS_BAD_ALIGN || d == TENSORS_BAD_ALIGN || d == DATA_BAD_ALIGN)
+		key_u32(&g, "general.alignment", 13);
+	else if (d == TENSORS_OWN_ALIGN || d == DATA_OWN_ALIGN)
+		key_u32(&g, "general.alignment", 8);
+	g.alignment = d == TENSORS_OTHER_ALIGN || d == DATA_OTHER_ALIGN ? 2 : d == TENSORS_OWN_ALIGN || d == DATA_OWN_ALIGN ? 8 : 32;
+	if (d >= BAD_NAME_SIZE)
+		put_random_tensors(&g, &r, d);
+	if (d == DATA_MISSING)
+		g.data.n--;
+	if (d == BAD_N_TENSORS)
+		g.n_tensors = UINT64_MAX;
+	if (d == BAD_N_KEYS)
+		g.n_keys = UINT64_MAX;
+	bytes b = gguf_bytes(&g);
+	if (d == BAD_MAGIC)
+		memcpy(b.p, "FUGG", 4);
+	return b;
+}
+
+static void the_reference_readers_cases(void **state)
+{
+	(void)state;
+	/* Where we are stricter on purpose: a tensor without values (ZERO_DIM) has no place in any model, and an alignment
+	 * below 8 (the reference's OWN_ALIGN is 1) would leave values unaligned. */
+	static const char *const says[] = {
+	    [BAD_MAGIC] = "not a GGUF file", [VERSION_0] = "version 0", [VERSION_1] = "version 1", [VERSION_FUTURE] = "version 4",
+	    [BAD_N_TENSORS] = "tensors are more than", [BAD_N_KEYS] = "keys are more than", [NO_CONTENT] = NULL,
+	    [BAD_KEY_SIZE] = "no usable name", [EMPTY_KEY] = "no usable name", [BAD_TYPE] = "unknown value type", [DUPLICATE_KEY] = "stands twice",
+	    [KEYS_BAD_ALIGN] = "13 is not a power of two", [KEYS_ALIGN_TYPE] = "general.alignment has type 5", [KEYS_FINE] = NULL,
+	    [BAD_NAME_SIZE] = "no usable name", [BAD_N_DIMS] = "5 dimensions", [BAD_SHAPE] = "is -1", [ZERO_DIM] = "is 0",
+	    [TOO_MANY_VALUES] = "dimension 3 is", [TOO_MANY_BYTES] = "too many", [BAD_TENSOR_TYPE] = "unknown storage type 99",
+	    [BAD_OFFSET] = "offset 1, expected 0", [DUPLICATE_NAME] = "stands twice", [TENSORS_BAD_ALIGN] = "13 is not a power of two",
+	    [TENSORS_OTHER_ALIGN] = "expected", [TENSORS_FINE] = NULL, [TENSORS_OWN_ALIGN] = NULL, [DATA_MISSING] = "outside the file",
+	    [DATA_BAD_ALIGN] = "13 is not a power of two", [DATA_OTHER_ALIGN] = "expected", [DATA_SUM_OVERFLOW] = "outside the file",
+	    [DATA_FINE] = NULL, [DATA_OWN_ALIGN] = NULL,
+	};
+	assert_int_equal(sizeof says / sizeof *says, 33);
+	for (enum damage d = 0; d < 33; d++) {
+		char what[16];
+		snprintf(what, sizeof what, "case %d", d);
+		if (says[d]) {
+			refused(damaged(d), what, says[d]);
+			continue;
+		}
+		model_file *f = accepted(damaged(d));
+		touch(f);
+		model_file_close(&f);
+	}
+}
+
+/* ---- cut and flipped ---- */
+
+static bytes sample_file(uint64_t *header_bytes)
+{
+	gguf g = gguf_new();
+	key_u32(&g, "general.alignment", 32);
+	key_str(&g, "general.architecture", "llama");
+	key_f32(&g, "some.float", 1e-5f);
+	key_array(&g, "tokens", FILE_STRING, 5);
+	for (int i = 0; i < 5; i++)
+		put_str(&g.keys, &"token"[i]);
+	key_array(&g, "types", FILE_I32, 5), put(&g.keys, (int32_t[]){1, 2, 3, 4, 5}, 20);
+	key_head(&g, "flag", FILE_BOOL), put(&g.keys, "\1", 1);
+	key_head(&g, "wide", FILE_U64), put64(&g.keys, 1ull << 40);
+	tensor(&g, "embed", 2, (uint64_t[]){64, 60}, 0);
+	tensor(&g, "norm", 1, (uint64_t[]){64}, 0);
+	tensor(&g, "half", 3, (uint64_t[]){8, 2, 3}, 1);
+	tensor(&g, "quant", 2, (uint64_t[]){64, 4}, 8);
+	bytes b = gguf_bytes(&g);
+	*header_bytes = g.header_bytes;
+	return b;
+}
+
 static void a_file_cut_anywhere_is_refused(void **state)
 {
 	(void)state;
@@ -586,11 +567,10 @@ static void a_file_cut_anywhere_is_refused(void **state)
 	for (size_t n = 0; n < b.n; n = n < header + 64 ? n + 1 : n + 4096 < b.n || n == b.n - 1 ? n + 4096 : b.n - 1) {
 		model_file *f = NULL;
 		sn_error err = {0};
-		bytes cut = {b.p, n, n};
-		save(&cut);
-		if (model_file_open(&f, PATH, &err) == SN_OK)
+		scratch_write(ODD, b.p, n);
+		if (model_file_open(&f, scratch_path(ODD), &err) == SN_OK)
 			fail_msg("accepted at %zu of %zu bytes", n, b.n);
-		check_text(&err, "odd.gguf");
+		check_text(&err, ODD);
 	}
 	model_file *f = accepted(b);
 	model_file_close(&f);
@@ -603,8 +583,8 @@ static void ten_thousand_flipped_bits_never_reach_outside(void **state)
 	bytes b = sample_file(&header);
 	rng r = {32};
 	uint32_t n_refused = 0;
-	save(&b);
-	int fd = open(PATH, O_WRONLY);
+	scratch_write(ODD, b.p, b.n);
+	int fd = open(scratch_path(ODD), O_WRONLY);
 	assert_true(fd >= 0);
 	for (int i = 0; i < 10000; i++) {
 		uint32_t at[3], n = rng_between(&r, 1, 3); /* mostly in the header, where it matters */
@@ -615,12 +595,12 @@ static void ten_thousand_flipped_bits_never_reach_outside(void **state)
 		}
 		model_file *f = NULL;
 		sn_error err = {0};
-		if (model_file_open(&f, PATH, &err) == SN_OK) {
+		if (model_file_open(&f, scratch_path(ODD), &err) == SN_OK) {
 			touch(f);
 			model_file_close(&f);
 		} else {
 			n_refused++;
-			if (strncmp(err.text, "odd.gguf: ", 10) != 0)
+			if (strncmp(err.text, ODD ": ", strlen(ODD ": ")) != 0)
 				fail_msg("not a clear refusal: %s", err.text);
 		}
 		for (uint32_t k = 0; k < n; k++)
@@ -636,312 +616,19 @@ static void what_is_not_a_regular_file_is_refused_without_waiting(void **state)
 	(void)state;
 	model_file *f = NULL;
 	sn_error err = {0};
-	unlink(PATH);
-	assert_int_equal(model_file_open(&f, PATH, &err), SN_ERR_NOT_FOUND);
-	check_text(&err, "odd.gguf");
-	assert_int_equal(mkfifo(PATH, 0600), 0);
-	assert_int_equal(model_file_open(&f, PATH, &err), SN_ERR_INVALID);
-	check_text(&err, "odd.gguf");
-	unlink(PATH);
-	assert_int_equal(model_file_open(&f, DIR_PATH, &err), SN_ERR_INVALID);
-	check_text(&err, strrchr(DIR_PATH, '/') + 1);
-	save(&(bytes){0});
-	assert_int_equal(model_file_open(&f, PATH, &err), SN_ERR_INVALID);
-	check_text(&err, "odd.gguf");
+	unlink(scratch_path(ODD));
+	assert_int_equal(model_file_open(&f, scratch_path(ODD), &err), SN_ERR_NOT_FOUND);
+	check_text(&err, ODD);
+	assert_int_equal(mkfifo(scratch_path(ODD), 0600), 0);
+	assert_int_equal(model_file_open(&f, scratch_path(ODD), &err), SN_ERR_INVALID);
+	check_text(&err, ODD);
+	unlink(scratch_path(ODD));
+	assert_int_equal(model_file_open(&f, SCRATCH, &err), SN_ERR_NOT_FOUND);
+	check_text(&err, strrchr(SCRATCH, '/') + 1);
+	scratch_write(ODD, "", 0);
+	assert_int_equal(model_file_open(&f, scratch_path(ODD), &err), SN_ERR_INVALID);
+	check_text(&err, ODD);
 	assert_null(f);
-}
-
-/* ---- meaning: a llama in miniature, and what is twisted in it ---- */
-
-enum { HIDDEN = 32, FFN = 64, HEADS = 4, KV_HEADS = 2, VOCAB = 20 };
-
-typedef struct twist {
-	const char *name;     /* key or tensor */
-	enum { KEEP, DROP, AS_U32, AS_I32, AS_U64, AS_F32, AS_STRING, AS_BOOL, AS_ARRAY, SHAPE, TYPE } how;
-	double v;
-	const char *s;        /* AS_STRING */
-	const char *expected; /* beside the name */
-} twist;
-
-static const twist *TWIST;
-
-/* Writes the twisted form of a key; false: write it as it is. */
-static bool twisted(gguf *g, const char *name)
-{
-	const twist *t = TWIST;
-	if (!t || strcmp(t->name, name))
-		return false;
-	switch (t->how) {
-	case DROP: break;
-	case AS_U32: key_u32(g, name, (uint32_t)t->v); break;
-	case AS_I32: key_head(g, name, FILE_I32), put32(&g->keys, (uint32_t)(int32_t)t->v); break;
-	case AS_U64: key_head(g, name, FILE_U64), put64(&g->keys, t->v < 0 ? UINT64_MAX : (uint64_t)t->v); break;
-	case AS_F32: key_f32(g, name, (float)t->v); break;
-	case AS_STRING: key_str(g, name, t->s); break;
-	case AS_BOOL: key_head(g, name, FILE_BOOL), put(&g->keys, "\1", 1); break;
-	case AS_ARRAY: key_array(g, name, FILE_U32, (uint64_t)t->v); for (int i = 0; i < t->v; i++) put32(&g->keys, 1); break;
-	default: return false;
-	}
-	return true;
-}
-
-static void llama_u32(gguf *g, const char *name, uint32_t v) { if (!twisted(g, name)) key_u32(g, name, v); }
-static void llama_f32(gguf *g, const char *name, float v) { if (!twisted(g, name)) key_f32(g, name, v); }
-static void llama_str(gguf *g, const char *name, const char *v) { if (!twisted(g, name)) key_str(g, name, v); }
-
-static void llama_tensor(gguf *g, const char *name, uint64_t n_in, uint64_t n_out)
-{
-	const twist *t = TWIST && !strcmp(TWIST->name, name) ? TWIST : NULL;
-	if (t && t->how == DROP)
-		return;
-	if (t && t->how == SHAPE)
-		n_in = (uint64_t)t->v;
-	tensor(g, name, n_out ? 2 : 1, (uint64_t[]){n_in, n_out}, t && t->how == TYPE ? (uint32_t)t->v : 0);
-}
-
-static bytes llama(void)
-{
-	gguf g = gguf_new();
-	llama_str(&g, "general.architecture", "llama");
-	llama_u32(&g, "llama.block_count", 1);
-	llama_u32(&g, "llama.embedding_length", HIDDEN);
-	llama_u32(&g, "llama.feed_forward_length", FFN);
-	llama_u32(&g, "llama.attention.head_count", HEADS);
-	llama_u32(&g, "llama.attention.head_count_kv", KV_HEADS);
-	llama_u32(&g, "llama.context_length", 256);
-	llama_u32(&g, "llama.rope.dimension_count", HIDDEN / HEADS);
-	llama_f32(&g, "llama.rope.freq_base", 10000);
-	llama_f32(&g, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
-	llama_str(&g, "tokenizer.ggml.model", "gpt2");
-	llama_str(&g, "tokenizer.ggml.pre", "smollm");
-	if (!twisted(&g, "tokenizer.ggml.tokens")) {
-		uint64_t n = TWIST && !strcmp(TWIST->name, "n_tokens") ? (uint64_t)TWIST->v : VOCAB;
-		key_array(&g, "tokenizer.ggml.tokens", FILE_STRING, n);
-		for (uint64_t i = 0; i < n; i++)
-			put_strn(&g.keys, (char[]){(char)('A' + i)}, 1);
-	}
-	if (!twisted(&g, "tokenizer.ggml.token_type")) {
-		uint64_t n = TWIST && !strcmp(TWIST->name, "n_tokens") ? (uint64_t)TWIST->v : VOCAB;
-		key_array(&g, "tokenizer.ggml.token_type", FILE_I32, n);
-		for (uint64_t i = 0; i < n; i++)
-			put32(&g.keys, TOKEN_NORMAL);
-	}
-	llama_u32(&g, "tokenizer.ggml.bos_token_id", 1);
-	llama_u32(&g, "tokenizer.ggml.eos_token_id", 2);
-	llama_u32(&g, "tokenizer.ggml.unknown_token_id", 0);
-	static const char *const optional[] = {"llama.expert_count", "llama.attention.key_length", "llama.attention.value_length", "llama.rope.scaling.type",
-	                                       "tokenizer.ggml.eot_token_id", "tokenizer.ggml.merges"};
-	for (size_t i = 0; i < sizeof optional / sizeof *optional; i++)
-		twisted(&g, optional[i]);
-	llama_tensor(&g, "token_embd.weight", HIDDEN, VOCAB);
-	llama_tensor(&g, "output_norm.weight", HIDDEN, 0);
-	llama_tensor(&g, "blk.0.attn_norm.weight", HIDDEN, 0);
-	llama_tensor(&g, "blk.0.ffn_norm.weight", HIDDEN, 0);
-	llama_tensor(&g, "blk.0.attn_q.weight", HIDDEN, HIDDEN);
-	llama_tensor(&g, "blk.0.attn_k.weight", HIDDEN, HIDDEN / HEADS * KV_HEADS);
-	llama_tensor(&g, "blk.0.attn_v.weight", HIDDEN, HIDDEN / HEADS * KV_HEADS);
-	llama_tensor(&g, "blk.0.attn_output.weight", HIDDEN, HIDDEN);
-	llama_tensor(&g, "blk.0.ffn_gate.weight", HIDDEN, FFN);
-	llama_tensor(&g, "blk.0.ffn_up.weight", HIDDEN, FFN);
-	llama_tensor(&g, "blk.0.ffn_down.weight", FFN, HIDDEN);
-	static const char *const extra[] = {"blk.1.attn_q.weight", "blk.0.attn_q_norm.weight", "blk.0.attn_norm.bias", "blk.+0.attn_q.weight",
-	                                    "rope_freqs.weight", "mystery"};
-	for (size_t i = 0; i < sizeof extra / sizeof *extra; i++)
-		if (TWIST && !strcmp(TWIST->name, extra[i]))
-			llama_tensor(&g, extra[i], HIDDEN, 0);
-	return gguf_bytes(&g);
-}
-
-static sn_status open_llama(const twist *t, sn_error *err)
-{
-	static pool *threads;
-	ops o;
-	model *m = NULL;
-	TWIST = t;
-	bytes b = llama();
-	save(&b);
-	free(b.p);
-	assert_int_equal(pool_open(&threads, 1, NULL), SN_OK);
-	ops_init(&o, threads, KN_ISA_REF);
-	*err = (sn_error){0};
-	sn_status st = model_open(&m, PATH, NULL, SN_KV_AUTO, &o, err);
-	if (st == SN_OK)
-		assert_int_equal(m->h.n_vocab, VOCAB);
-	else
-		assert_null(m);
-	model_close(&m);
-	ops_fini(&o);
-	pool_close(&threads);
-	return st;
-}
-
-static void the_miniature_itself_is_accepted(void **state)
-{
-	(void)state;
-	static const twist harmless[] = {
-	    {.name = "nothing"},
-	    {.name = "llama.attention.head_count_kv", .how = AS_U64, .v = 2},
-	    {.name = "llama.rope.dimension_count", .how = DROP},
-	    {.name = "llama.rope.freq_base", .how = DROP},
-	    {.name = "llama.rope.scaling.type", .how = AS_STRING, .s = "none"},
-	    {.name = "llama.expert_count", .how = AS_U32, .v = 0},
-	    {.name = "tokenizer.ggml.token_type", .how = DROP},
-	    {.name = "tokenizer.ggml.bos_token_id", .how = DROP},
-	    {.name = "n_tokens", .v = VOCAB - 2}, /* padding rows of the embedding */
-	};
-	sn_error err;
-	for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
-		if (open_llama(&harmless[i], &err) != SN_OK)
-			fail_msg("%s: %s", harmless[i].name, err.text);
-}
-
-static void refuse_twists(const twist *t, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		sn_error err;
-		if (open_llama(&t[i], &err) == SN_OK)
-			fail_msg("%s (%d, %g): was accepted", t[i].name, t[i].how, t[i].v);
-		check_text(&err, "odd.gguf");
-		if (strcmp(t[i].name, "n_tokens") && !strstr(err.text, t[i].name))
-			fail_msg("\"%s\" does not name %s", err.text, t[i].name);
-		if (!strstr(err.text, t[i].expected))
-			fail_msg("%s: \"%s\" does not say \"%s\"", t[i].name, err.text, t[i].expected);
-	}
-}
-
-static void sizes_out_of_range_are_refused_by_key_and_value(void **state)
-{
-	(void)state;
-	static const struct { const char *name; bool required; } keys[] = {
-	    {"llama.block_count", true},          {"llama.embedding_length", true},       {"llama.feed_forward_length", true},
-	    {"llama.attention.head_count", true}, {"llama.attention.head_count_kv", false}, {"llama.context_length", true},
-	    {"llama.rope.dimension_count", false}, {"llama.attention.key_length", false}, {"llama.attention.value_length", false},
-	};
-	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-		const twist bad[] = {
-		    {.name = keys[i].name, .how = AS_U32, .v = 0, .expected = ": 0 is not"},
-		    {.name = keys[i].name, .how = AS_I32, .v = -1, .expected = ": -1 is not"},
-		    {.name = keys[i].name, .how = AS_U32, .v = UINT32_MAX, .expected = ": 4294967295 is not"},
-		    {.name = keys[i].name, .how = AS_U64, .v = -1, .expected = ": 1.84467e+19 is not"},
-		    {.name = keys[i].name, .how = AS_F32, .v = 2.5, .expected = ": 2.5 is not"},
-		    {.name = keys[i].name, .how = AS_STRING, .s = "2", .expected = "is not an integer"},
-		    {.name = keys[i].name, .how = AS_BOOL, .expected = "is not an integer"},
-		    {.name = keys[i].name, .how = AS_ARRAY, .v = 1, .expected = "per layer is not supported"},
-		    {.name = keys[i].name, .how = DROP, .expected = "is missing"},
-		};
-		refuse_twists(bad, sizeof bad / sizeof *bad - !keys[i].required);
-	}
-}
-
-static void sizes_that_do_not_fit_each_other_are_refused(void **state)
-{
-	(void)state;
-	static const twist bad[] = {
-	    {.name = "llama.attention.head_count", .how = AS_U32, .v = 3, .expected = "the 3 heads"},
-	    {.name = "llama.attention.head_count_kv", .how = AS_U32, .v = 3, .expected = "3 does not divide the 4 heads"},
-	    {.name = "llama.attention.head_count_kv", .how = AS_U32, .v = 5, .expected = "5 is not from 1 to 4"},
-	    {.name = "llama.rope.dimension_count", .how = AS_U32, .v = 10, .expected = "10 is not from 2 to 8"},
-	    {.name = "llama.rope.dimension_count", .how = AS_U32, .v = 5, .expected = "5 is odd"},
-	    {.name = "llama.attention.value_length", .how = AS_U32, .v = 4, .expected = "4 differs"},
-	    {.name = "llama.expert_count", .how = AS_U32, .v = 8, .expected = "8: experts"},
-	};
-	refuse_twists(bad, sizeof bad / sizeof *bad);
-	sn_error err;
-	const struct { twist t; const char *tensor; } shapes[] = { /* plausible, but not what the tensors say */
-	    {{.name = "llama.embedding_length", .how = AS_U32, .v = 64}, "token_embd.weight: shape [20, 32], expected [20, 64]"},
-	    {{.name = "llama.feed_forward_length", .how = AS_U32, .v = 65}, "ffn_gate.weight: shape [64, 32], expected [65, 32]"},
-	    {{.name = "llama.attention.head_count_kv", .how = AS_U32, .v = 4}, "attn_k.weight: shape [16, 32], expected [32, 32]"},
-	    {{.name = "llama.attention.key_length", .how = AS_U32, .v = 16}, "attn_q.weight: shape [32, 32], expected [64, 32]"},
-	    {{.name = "llama.block_count", .how = AS_U32, .v = 2}, "blk.1.attn_norm.weight is missing"},
-	};
-	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-		assert_int_not_equal(open_llama(&shapes[i].t, &err), SN_OK);
-		check_text(&err, "odd.gguf");
-		if (!strstr(err.text, shapes[i].tensor))
-			fail_msg("%s: %s", shapes[i].t.name, err.text);
-	}
-}
-
-static void numbers_and_names_that_make_no_sense_are_refused(void **state)
-{
-	(void)state;
-	static const twist bad[] = {
-	    {.name = "general.architecture", .how = DROP, .expected = "is missing"},
-	    {.name = "general.architecture", .how = AS_U32, .v = 1, .expected = "general.architecture"},
-	    {.name = "general.architecture", .how = AS_STRING, .s = "perceptron", .expected = "perceptron is not supported"},
-	    {.name = "llama.attention.layer_norm_rms_epsilon", .how = DROP, .expected = "is missing"},
-	    {.name = "llama.attention.layer_norm_rms_epsilon", .how = AS_F32, .v = 0, .expected = "0 is not above"},
-	    {.name = "llama.attention.layer_norm_rms_epsilon", .how = AS_F32, .v = -1, .expected = "-1 is not above"},
-	    {.name = "llama.attention.layer_norm_rms_epsilon", .how = AS_F32, .v = NAN, .expected = "nan is not above"},
-	    {.name = "llama.attention.layer_norm_rms_epsilon", .how = AS_U32, .v = 1, .expected = "is not above"},
-	    {.name = "llama.rope.freq_base", .how = AS_F32, .v = 0, .expected = "0 is not above"},
-	    {.name = "llama.rope.freq_base", .how = AS_F32, .v = INFINITY, .expected = "inf is not above"},
-	    {.name = "llama.rope.freq_base", .how = AS_STRING, .s = "x", .expected = "is not above"},
-	    {.name = "llama.rope.scaling.type", .how = AS_STRING, .s = "yarn", .expected = "yarn is not supported"},
-	};
-	refuse_twists(bad, sizeof bad / sizeof *bad);
-}
-
-static void tensors_must_be_the_architectures(void **state)
-{
-	(void)state;
-	static const char *const names[] = {"token_embd.weight", "output_norm.weight", "blk.0.attn_norm.weight", "blk.0.ffn_norm.weight",
-	                                    "blk.0.attn_q.weight", "blk.0.attn_k.weight", "blk.0.attn_v.weight", "blk.0.attn_output.weight",
-	                                    "blk.0.ffn_gate.weight", "blk.0.ffn_up.weight", "blk.0.ffn_down.weight"};
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		const twist bad[] = {
-		    {.name = names[i], .how = DROP, .expected = "is missing"},
-		    {.name = names[i], .how = SHAPE, .v = 96, .expected = "96"},
-		    {.name = names[i], .how = TYPE, .v = 2, .expected = "storage type Q4_0 is not supported"},
-		    {.name = names[i], .how = TYPE, .v = 26, .expected = "storage type I32 is not supported"},
-		};
-		refuse_twists(bad, sizeof bad / sizeof *bad);
-	}
-	static const twist extra[] = {
-	    {.name = "mystery", .expected = "has no place"},
-	    {.name = "blk.1.attn_q.weight", .expected = "has no place"},
-	    {.name = "blk.0.attn_q_norm.weight", .expected = "has no place"},
-	    {.name = "rope_freqs.weight", .expected = "32 values, expected 4"},
-	};
-	refuse_twists(extra, sizeof extra / sizeof *extra);
-	static const twist unbound[] = {{.name = "blk.0.attn_norm.bias"}, {.name = "blk.+0.attn_q.weight"}};
-	sn_error err;
-	for (int i = 0; i < 2; i++)
-		assert_int_not_equal(open_llama(&unbound[i], &err), SN_OK);
-}
-
-static void token_tables_must_fit_the_model(void **state)
-{
-	(void)state;
-	static const twist bad[] = {
-	    {.name = "tokenizer.ggml.model", .how = DROP, .expected = "is missing"},
-	    {.name = "tokenizer.ggml.tokens", .how = DROP, .expected = "tokens"},
-	    {.name = "tokenizer.ggml.tokens", .how = AS_ARRAY, .v = VOCAB, .expected = "array of strings"},
-	    {.name = "tokenizer.ggml.tokens", .how = AS_U32, .v = 1, .expected = "array of strings"},
-	    {.name = "tokenizer.ggml.token_type", .how = AS_ARRAY, .v = VOCAB - 1, .expected = "19 values for 20 tokens"},
-	    {.name = "tokenizer.ggml.token_type", .how = AS_ARRAY, .v = VOCAB + 1, .expected = "21 values for 20 tokens"},
-	    {.name = "tokenizer.ggml.token_type", .how = AS_STRING, .s = "x", .expected = "array of integers"},
-	    {.name = "tokenizer.ggml.merges", .how = AS_ARRAY, .v = 3, .expected = "array of strings"},
-	    {.name = "tokenizer.ggml.bos_token_id", .how = AS_U32, .v = VOCAB, .expected = "20 is not a token of 20"},
-	    {.name = "tokenizer.ggml.bos_token_id", .how = AS_I32, .v = -1, .expected = "-1 is not a token"},
-	    {.name = "tokenizer.ggml.eos_token_id", .how = AS_U32, .v = UINT32_MAX, .expected = "is not a token"},
-	    {.name = "tokenizer.ggml.eot_token_id", .how = AS_U32, .v = 1e6, .expected = "is not a token"},
-	    {.name = "tokenizer.ggml.unknown_token_id", .how = AS_STRING, .s = "x", .expected = "is not a token"},
-	    {.name = "n_tokens", .v = VOCAB + 1, .expected = "tokenizer.ggml.tokens: 21 tokens, but the embedding has 20 rows"},
-	    {.name = "n_tokens", .v = 0, .expected = "tokenizer.ggml.tokens: 0 tokens"},
-	};
-	refuse_twists(bad, sizeof bad / sizeof *bad);
-	static const struct { twist t; const char *expected; } names[] = {
-	    {{.name = "tokenizer.ggml.model", .how = AS_STRING, .s = "llama"}, "'llama' is not supported"},
-	    {{.name = "tokenizer.ggml.pre", .how = AS_STRING, .s = "martian"}, "'martian' is not supported"},
-	    {{.name = "tokenizer.ggml.pre", .how = DROP}, "is not supported"},
-	};
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		sn_error err;
-		assert_int_not_equal(open_llama(&names[i].t, &err), SN_OK);
-		check_text(&err, "odd.gguf");
-		assert_non_null(strstr(err.text, names[i].expected));
-	}
 }
 
 int main(void)
@@ -956,15 +643,10 @@ int main(void)
 	    cmocka_unit_test(alignments_that_lie_are_refused),
 	    cmocka_unit_test(tensors_that_lie_are_refused),
 	    cmocka_unit_test(tensors_that_collide_are_refused),
+	    cmocka_unit_test(the_reference_readers_cases),
 	    cmocka_unit_test(a_file_cut_anywhere_is_refused),
 	    cmocka_unit_test(ten_thousand_flipped_bits_never_reach_outside),
 	    cmocka_unit_test(what_is_not_a_regular_file_is_refused_without_waiting),
-	    cmocka_unit_test(the_miniature_itself_is_accepted),
-	    cmocka_unit_test(sizes_out_of_range_are_refused_by_key_and_value),
-	    cmocka_unit_test(sizes_that_do_not_fit_each_other_are_refused),
-	    cmocka_unit_test(numbers_and_names_that_make_no_sense_are_refused),
-	    cmocka_unit_test(tensors_must_be_the_architectures),
-	    cmocka_unit_test(token_tables_must_fit_the_model),
 	};
-	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

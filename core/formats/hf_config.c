@@ -1,0 +1,297 @@
+#include "formats/hf_config.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "base/error.h"
+#include "base/json.h"
+#include "formats/hf_keys.h"
+#include "formats/hf_rope.h"
+
+enum { MAX_CONFIG_BYTES = 1 << 20, MAX_LAYERS = 4096, MAX_SIZE = 1 << 28 };
+
+/* The classes' defaults are those of transformers: a configuration may leave them out. */
+struct family {
+	const char *architecture, *model_type;
+	const char *name;         /* GGUF's */
+	unsigned has;             /* always */
+	const char *act_key, *act;
+	bool tied;
+	bool free_biases;         /* attention_bias and mlp_bias decide */
+	uint32_t head_dim;        /* 0: the width over the heads */
+	uint32_t window;          /* 0: sliding_window is not read */
+	uint32_t window_pattern;  /* of so many layers the last sees all; 0: either all layers have the window or none has */
+	const char *must_be_off[5]; /* switches that are not computed: absent, null or false */
+};
+
+static const struct family families[] = {
+    {.architecture = "LlamaForCausalLM", .model_type = "llama", .name = "llama", .has = HF_PRE_NORMS, .act_key = "hidden_act",
+     .act = "silu", .free_biases = true},
+    {.architecture = "MistralForCausalLM", .model_type = "mistral", .name = "llama", .has = HF_PRE_NORMS, .act_key = "hidden_act",
+     .act = "silu", .window = 4096},
+    {.architecture = "Qwen2ForCausalLM", .model_type = "qwen2", .name = "qwen2", .has = HF_PRE_NORMS | HF_QKV_BIAS,
+     .act_key = "hidden_act", .act = "silu", .must_be_off = {"use_sliding_window"}},
+    {.architecture = "Gemma3ForCausalLM", .model_type = "gemma3_text", .name = "gemma3", .has = HF_PRE_NORMS | HF_POST_NORMS | HF_QK_NORMS,
+     .act_key = "hidden_activation", .act = "gelu_pytorch_tanh", .tied = true, .head_dim = 256, .window = 4096, .window_pattern = 6,
+     .must_be_off = {"attention_bias", "use_bidirectional_attention", "attn_logit_softcapping", "final_logit_softcapping"}},
+};
+
+struct reader {
+	const json_t *json;
+	const struct family *family;
+	hf_config *out;
+	model_file *file;
+	uint32_t n_embd, n_head, head_dim, n_context;
+	sn_error *err;
+};
+
+#define REFUSE(r, status, ...) error_set((r)->err, (status), "config.json: " __VA_ARGS__)
+
+/* An integer from 1 to max; absent: def, or refused if that is 0. */
+static sn_status read_size(const struct reader *r, const char *key, uint32_t max, uint32_t def, uint32_t *out)
+{
+	const json_t *v = json_get(r->json, key);
+	*out = def;
+	if (!v)
+		return def ? SN_OK : REFUSE(r, SN_ERR_INVALID, "%s is missing", key);
+	if (json_is_number(v) && !(json_is_integer(v) && json_integer_value(v) >= 1 && json_integer_value(v) <= max))
+		return REFUSE(r, SN_ERR_INVALID, "%s: %.17g is not an integer from 1 to %u", key, json_number_value(v), max);
+	if (!json_is_integer(v))
+		return REFUSE(r, SN_ERR_INVALID, "%s is not an integer from 1 to %u", key, max);
+	*out = (uint32_t)json_integer_value(v);
+	return SN_OK;
+}
+
+static sn_status read_above_zero(const struct reader *r, const char *key, double def, double *out)
+{
+	const json_t *v = json_get(r->json, key);
+	*out = v ? json_number_value(v) : def;
+	if (!(*out > 0)) /* also: not a number */
+		return REFUSE(r, SN_ERR_INVALID, "%s is not a number above 0", key);
+	return SN_OK;
+}
+
+static sn_status read_bool(const struct reader *r, const char *key, bool def, bool *out)
+{
+	const json_t *v = json_get(r->json, key);
+	if (v && !json_is_boolean(v))
+		return REFUSE(r, SN_ERR_INVALID, "%s is neither true nor false", key);
+	*out = v ? json_is_true(v) : def;
+	return SN_OK;
+}
+
+/* ---- the family ---- */
+
+static sn_status read_family(struct reader *r)
+{
+	const json_t *list = json_object_get(r->json, "architectures");
+	const char *name = json_string_value(json_array_get(list, 0)), *type = json_get_string(r->json, "model_type");
+	if (json_array_size(list) != 1 || !name)
+		return REFUSE(r, SN_ERR_INVALID, "architectures is not a list of one name");
+	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+		if (strcmp(name, families[i].architecture) == 0)
+			r->family = &families[i];
+	if (!r->family)
+		return REFUSE(r, SN_ERR_UNSUPPORTED, "architectures: %.64s is not supported (LlamaForCausalLM, MistralForCausalLM, "
+		              "Qwen2ForCausalLM and Gemma3ForCausalLM are)", name);
+	if (!type || strcmp(type, r->family->model_type) != 0)
+		return REFUSE(r, SN_ERR_INVALID, "model_type: %.64s does not go with %s", type ? type : "none", name);
+	r->out->architecture = r->family->architecture;
+	r->out->has = r->family->has;
+	return SN_OK;
+}
+
+/* What would change the numbers, and is not computed. */
+static sn_status refuse_switches(const struct reader *r)
+{
+	const json_t *v;
+	static const char *const quantised[] = {"quantization_config", "compression_config"};
+	for (size_t i = 0; i < sizeof quantised / sizeof *quantised; i++)
+		if ((v = json_get(r->json, quantised[i]))) {
+			const char *method = json_get_string(v, "quant_method");
+			return REFUSE(r, SN_ERR_UNSUPPORTED, "%s: quantised weights (%.32s) are not supported", quantised[i], method ? method : "unnamed");
+		}
+	for (size_t i = 0; i < sizeof r->family->must_be_off / sizeof *r->family->must_be_off && r->family->must_be_off[i]; i++)
+		if ((v = json_get(r->json, r->family->must_be_off[i])) && !json_is_false(v))
+			return REFUSE(r, SN_ERR_UNSUPPORTED, "%s is not supported", r->family->must_be_off[i]);
+	if ((v = json_get(r->json, "is_causal")) && !json_is_true(v))
+		return REFUSE(r, SN_ERR_UNSUPPORTED, "is_causal: only true is supported");
+	v = json_get(r->json, r->family->act_key);
+	if (v && (!json_is_string(v) || strcmp(json_string_value(v), r->family->act) != 0))
+		return REFUSE(r, SN_ERR_UNSUPPORTED, "%s: %.32s is not supported (%s is)", r->family->act_key,
+		              json_is_string(v) ? json_string_value(v) : "that", r->family->act);
+	return SN_OK;
+}
+
+static sn_status read_switches(struct reader *r)
+{
+	bool tied = false, attention = false, mlp = false;
+	sn_status st = refuse_switches(r);
+	if (!st)
+		st = read_bool(r, "tie_word_embeddings", r->family->tied, &tied);
+	if (!st && r->family->free_biases)
+		st = read_bool(r, "attention_bias", false, &attention);
+	if (!st && r->family->free_biases)
+		st = read_bool(r, "mlp_bias", false, &mlp);
+	if (!st)
+		r->out->has |= (tied ? 0 : HF_HEAD) | (attention ? HF_QKV_BIAS | HF_O_BIAS : 0) | (mlp ? HF_MLP_BIAS : 0);
+	return st;
+}
+
+/* ---- numbers ---- */
+
+static sn_status read_sizes(struct reader *r)
+{
+	uint32_t n_kv, n_ffn;
+	double eps;
+	const char *arch = r->family->name;
+	sn_status st = read_size(r, "hidden_size", MAX_SIZE, 0, &r->n_embd);
+	if (!st)
+		st = read_size(r, "num_hidden_layers", MAX_LAYERS, 0, &r->out->n_layers);
+	if (!st)
+		st = read_size(r, "num_attention_heads", MAX_SIZE, 0, &r->n_head);
+	if (!st)
+		st = read_size(r, "num_key_value_heads", MAX_SIZE, r->n_head, &n_kv);
+	if (!st)
+		st = read_size(r, "intermediate_size", MAX_SIZE, 0, &n_ffn);
+	if (!st)
+		st = read_size(r, "max_position_embeddings", MAX_SIZE, 0, &r->n_context);
+	if (!st)
+		st = read_size(r, "vocab_size", MAX_SIZE, 0, &r->out->n_vocab);
+	if (!st && !json_get(r->json, "head_dim") && !r->family->head_dim && r->n_embd % r->n_head)
+		st = REFUSE(r, SN_ERR_INVALID, "num_attention_heads: %u does not divide hidden_size %u", r->n_head, r->n_embd);
+	if (!st)
+		st = read_size(r, "head_dim", 65536, r->family->head_dim ? r->family->head_dim : r->n_embd / r->n_head, &r->head_dim);
+	if (!st)
+		st = read_above_zero(r, "rms_norm_eps", 1e-6, &eps);
+	if (st)
+		return st;
+	const struct { const char *name; uint32_t v; } keys[] = {
+	    {"block_count", r->out->n_layers}, {"embedding_length", r->n_embd}, {"feed_forward_length", n_ffn},
+	    {"attention.head_count", r->n_head}, {"attention.head_count_kv", n_kv}, {"attention.key_length", r->head_dim},
+	    {"attention.value_length", r->head_dim}, {"rope.dimension_count", r->head_dim}, {"context_length", r->n_context},
+	    {"vocab_size", r->out->n_vocab},
+	};
+	for (size_t i = 0; i < sizeof keys / sizeof *keys && !st; i++)
+		st = hf_key_u32(r->file, arch, keys[i].name, keys[i].v, r->err);
+	return st ? st : hf_key_f32(r->file, arch, "attention.layer_norm_rms_epsilon", eps, r->err);
+}
+
+/* ---- windows ---- */
+
+/* One name per layer, if the configuration says it so. *any: a layer has the window. */
+static sn_status read_layer_types(const struct reader *r, bool *windowed, bool *any)
+{
+	const json_t *list = json_get(r->json, "layer_types"), *v;
+	size_t i;
+	uint32_t pattern = r->family->window_pattern;
+	*any = false;
+	if (!list && pattern) {
+		sn_status st = read_size(r, json_get(r->json, "sliding_window_pattern") ? "sliding_window_pattern" : "_sliding_window_pattern", MAX_SIZE,
+		                         pattern, &pattern);
+		for (i = 0; i < r->out->n_layers && !st; i++)
+			*any |= windowed[i] = (i + 1) % pattern != 0;
+		return st;
+	}
+	if (!list)
+		return SN_OK;
+	if (json_array_size(list) != r->out->n_layers)
+		return REFUSE(r, SN_ERR_INVALID, "layer_types is not a list of %u names", r->out->n_layers);
+	json_array_foreach(list, i, v) {
+		const char *type = json_string_value(v);
+		if (!type || (strcmp(type, "full_attention") != 0 && (strcmp(type, "sliding_attention") != 0 || !pattern)))
+			return REFUSE(r, SN_ERR_UNSUPPORTED, "layer_types: %.32s is not supported in %s", type ? type : "that", r->family->architecture);
+		*any |= windowed[i] = *type == 's';
+	}
+	return SN_OK;
+}
+
+static sn_status read_windows(const struct reader *r)
+{
+	bool any, *windowed = arena_array(r->file->mem, r->out->n_layers, sizeof *windowed);
+	uint32_t window;
+	if (!windowed)
+		return error_set(r->err, SN_ERR_NOMEM, "no memory for %u layers", r->out->n_layers);
+	sn_status st = read_layer_types(r, windowed, &any);
+	if (st || !r->family->window)
+		return st;
+	/* A null is no window; absent is the class's default. */
+	if (json_is_null(json_object_get(r->json, "sliding_window")))
+		return any ? REFUSE(r, SN_ERR_INVALID, "sliding_window is null, but layers slide") : SN_OK;
+	st = read_size(r, "sliding_window", UINT32_MAX, r->family->window, &window);
+	if (!st && !r->family->window_pattern && window < r->n_context)
+		st = REFUSE(r, SN_ERR_UNSUPPORTED, "sliding_window: %u below max_position_embeddings %u is not supported in %s", window,
+		            r->n_context, r->family->architecture);
+	if (st || !r->family->window_pattern)
+		return st;
+	st = hf_key_u32(r->file, r->family->name, "attention.sliding_window", window, r->err);
+	return st ? st : hf_key_bools(r->file, r->family->name, "attention.sliding_window_pattern", windowed, r->out->n_layers, r->err);
+}
+
+static sn_status read_attention_scale(const struct reader *r)
+{
+	double scalar;
+	if (strcmp(r->family->name, "gemma3") != 0)
+		return SN_OK;
+	sn_status st = read_above_zero(r, "query_pre_attn_scalar", 256, &scalar);
+	return st ? st : hf_key_f32(r->file, r->family->name, "attention.scale", 1 / sqrt(scalar), r->err);
+}
+
+/* ---- RoPE ---- */
+
+static sn_status write_rope(const struct reader *r)
+{
+	hf_rope rope;
+	const char *arch = r->family->name;
+	bool by_type = r->family->window_pattern != 0;
+	sn_status st = by_type ? hf_rope_read_by_type(&rope, r->json, r->err) : hf_rope_read(&rope, r->json, r->n_context, r->err);
+	if (!st)
+		st = hf_key_f32(r->file, arch, "rope.freq_base", rope.base, r->err);
+	if (!st && by_type)
+		st = hf_key_f32(r->file, arch, "rope.freq_base_swa", rope.window_base, r->err);
+	if (!st && rope.type == HF_ROPE_LINEAR)
+		st = hf_key_str(r->file, arch, "rope.scaling.type", STR("linear"), r->err);
+	if (!st && rope.type == HF_ROPE_LINEAR)
+		st = hf_key_f32(r->file, arch, "rope.scaling.factor", rope.factor, r->err);
+	if (st || rope.type != HF_ROPE_LLAMA3)
+		return st;
+	r->out->n_rope_freqs = r->head_dim / 2;
+	r->out->rope_freqs = arena_array(r->file->mem, r->out->n_rope_freqs, sizeof *r->out->rope_freqs);
+	if (!r->out->rope_freqs)
+		return error_set(r->err, SN_ERR_NOMEM, "no memory for RoPE's frequencies");
+	hf_rope_factors(r->out->rope_freqs, r->head_dim, &rope);
+	return SN_OK;
+}
+
+sn_status hf_config_read(hf_config *out, model_file *f, sn_error *err)
+{
+	json_t *json;
+	char path[PATH_MAX];
+	*out = (hf_config){0};
+	int n = snprintf(path, sizeof path, "%s/config.json", f->dir);
+	if (n < 0 || (size_t)n >= sizeof path)
+		return error_set(err, SN_ERR_INVALID, "the directory's path is too long");
+	sn_status st = json_file_read(&json, path, MAX_CONFIG_BYTES, err);
+	if (st == SN_ERR_NOT_FOUND)
+		return error_set(err, st, "neither a GGUF file nor a Hugging Face directory: config.json cannot be opened");
+	if (st)
+		return st;
+	struct reader r = {.json = json, .out = out, .file = f, .err = err};
+	st = read_family(&r);
+	if (!st)
+		st = hf_key_str(f, NULL, "general.architecture", str_of(r.family->name), err);
+	if (!st)
+		st = read_switches(&r);
+	if (!st)
+		st = read_sizes(&r);
+	if (!st)
+		st = read_windows(&r);
+	if (!st)
+		st = read_attention_scale(&r);
+	if (!st)
+		st = write_rope(&r);
+	json_decref(json);
+	return st;
+}

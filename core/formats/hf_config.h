@@ -1,0 +1,31 @@
+/* hf_config.h - config.json: which family a directory holds, its hyper-parameters as GGUF's keys, and what its tensors'
+ * names depend on. Read are the keys that transformers' class of that name reads; each that would change the numbers is
+ * translated, or must have the value that changes nothing. */
+#ifndef SN_FORMATS_HF_CONFIG_H
+#define SN_FORMATS_HF_CONFIG_H
+
+#include "formats/model_file.h"
+
+/* What a family's layers have; rows of hf_names.c's table ask for one. */
+enum {
+	HF_PRE_NORMS = 1,  /* a norm before attention and one before the feed-forward */
+	HF_POST_NORMS = 2, /* and one after each */
+	HF_QK_NORMS = 4,
+	HF_QKV_BIAS = 8,
+	HF_O_BIAS = 16,
+	HF_MLP_BIAS = 32,
+	HF_HEAD = 64       /* a head of its own: not tied to the embedding */
+};
+
+typedef struct hf_config {
+	const char *architecture; /* "LlamaForCausalLM" */
+	unsigned has;             /* HF_... */
+	uint32_t n_layers, n_vocab;
+	float *rope_freqs;        /* [n_rope_freqs] divisors of RoPE's frequencies, or NULL */
+	uint32_t n_rope_freqs;
+} hf_config;
+
+/* Reads f->dir's config.json; adds f's keys. Errors begin with the file's name. */
+sn_status hf_config_read(hf_config *out, model_file *f, sn_error *err);
+
+#endif

@@ -1,0 +1,36 @@
+#include "formats/hf_dir.h"
+
+#include <stdio.h>
+
+#include "base/error.h"
+#include "formats/hf_config.h"
+#include "formats/hf_keys.h"
+#include "formats/hf_names.h"
+#include "formats/hf_text.h"
+#include "formats/hf_weights.h"
+
+static sn_status read_all(model_file *f, sn_error *err)
+{
+	hf_config config;
+	st_tensor *tensors;
+	size_t n;
+	sn_status st = hf_keys_init(f, err);
+	if (!st)
+		st = hf_config_read(&config, f, err);
+	if (!st)
+		st = hf_weights_open(f, &tensors, &n, err);
+	if (!st)
+		st = hf_names_translate(f, &config, tensors, n, err);
+	return st ? st : hf_text_read(f, err);
+}
+
+sn_status hf_dir_read(model_file *f, const char *dir, sn_error *err)
+{
+	sn_error why;
+	f->from_hf = true;
+	f->dir = arena_strndup(f->mem, dir, strlen(dir));
+	if (!f->dir)
+		return error_set(err, SN_ERR_NOMEM, "%s: no memory to open it", f->name);
+	sn_status st = read_all(f, &why);
+	return st ? error_set(err, st, "%.64s: %.300s", f->name, why.text) : SN_OK;
+}

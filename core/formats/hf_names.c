@@ -1,0 +1,163 @@
+#include "formats/hf_names.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/error.h"
+
+struct name {
+	const char *hf, *gguf;
+	unsigned wants;     /* HF_...: this row holds if the model has all of these */
+	unsigned wants_not; /* and none of these */
+};
+
+static const struct name top[] = {
+    {"model.embed_tokens.weight", "token_embd.weight", 0, 0},
+    {"model.norm.weight", "output_norm.weight", 0, 0},
+    {"lm_head.weight", "output.weight", HF_HEAD, 0},
+};
+
+/* After "model.layers.N." and "blk.N." */
+static const struct name parts[] = {
+    {"input_layernorm.weight", "attn_norm.weight", 0, 0},
+    {"post_attention_layernorm.weight", "ffn_norm.weight", 0, HF_POST_NORMS},
+    {"post_attention_layernorm.weight", "post_attention_norm.weight", HF_POST_NORMS, 0}, /* one name, two meanings */
+    {"pre_feedforward_layernorm.weight", "ffn_norm.weight", HF_POST_NORMS, 0},
+    {"post_feedforward_layernorm.weight", "post_ffw_norm.weight", HF_POST_NORMS, 0},
+    {"self_attn.q_norm.weight", "attn_q_norm.weight", HF_QK_NORMS, 0},
+    {"self_attn.k_norm.weight", "attn_k_norm.weight", HF_QK_NORMS, 0},
+    {"self_attn.q_proj.weight", "attn_q.weight", 0, 0},
+    {"self_attn.k_proj.weight", "attn_k.weight", 0, 0},
+    {"self_attn.v_proj.weight", "attn_v.weight", 0, 0},
+    {"self_attn.o_proj.weight", "attn_output.weight", 0, 0},
+    {"self_attn.q_proj.bias", "attn_q.bias", HF_QKV_BIAS, 0},
+    {"self_attn.k_proj.bias", "attn_k.bias", HF_QKV_BIAS, 0},
+    {"self_attn.v_proj.bias", "attn_v.bias", HF_QKV_BIAS, 0},
+    {"self_attn.o_proj.bias", "attn_output.bias", HF_O_BIAS, 0},
+    {"mlp.gate_proj.weight", "ffn_gate.weight", 0, 0},
+    {"mlp.up_proj.weight", "ffn_up.weight", 0, 0},
+    {"mlp.down_proj.weight", "ffn_down.weight", 0, 0},
+    {"mlp.gate_proj.bias", "ffn_gate.bias", HF_MLP_BIAS, 0},
+    {"mlp.up_proj.bias", "ffn_up.bias", HF_MLP_BIAS, 0},
+    {"mlp.down_proj.bias", "ffn_down.bias", HF_MLP_BIAS, 0},
+};
+
+struct translator {
+	model_file *file;
+	const hf_config *config;
+	const st_tensor *all;
+	size_t n;
+	bool *used; /* [n] */
+	sn_error *err;
+};
+
+static int by_name(const void *name, const void *tensor)
+{
+	return strcmp(name, ((const st_tensor *)tensor)->name.p);
+}
+
+static const st_tensor *find(const struct translator *t, const char *name)
+{
+	return bsearch(name, t->all, t->n, sizeof *t->all, by_name);
+}
+
+/* Kernels load whole values. Writers put large types first, so that a tensor that is not aligned to its values comes from
+ * a file of an unusual kind, and may cost a copy. */
+static sn_status align(file_tensor *out, size_t value_bytes, arena *mem, sn_error *err)
+{
+	if ((uintptr_t)out->data % value_bytes == 0)
+		return SN_OK;
+	void *copy = arena_alloc(mem, out->bytes);
+	if (!copy)
+		return error_set(err, SN_ERR_NOMEM, "tensor %s: no memory for a copy", out->name.p);
+	out->data = memcpy(copy, out->data, out->bytes);
+	return SN_OK;
+}
+
+static sn_status place(struct translator *t, const char *hf, const char *gguf)
+{
+	const st_tensor *s = find(t, hf);
+	if (!s)
+		return error_set(t->err, SN_ERR_INVALID, "tensor %s is missing", hf);
+	if (s->dtype->bits > 32 || s->dtype->bits < 16 || s->dtype->storage < 0 || s->dtype->storage == 25 || s->dtype->storage == 26)
+		return error_set(t->err, SN_ERR_UNSUPPORTED, "tensor %s: dtype %s is not supported (F32, F16 and BF16 are)", hf, s->dtype->name);
+	if (s->rank > 4 || s->bytes == 0)
+		return error_set(t->err, SN_ERR_INVALID, "tensor %s: %u dimensions and %" PRIu64 " bytes", hf, s->rank, s->bytes);
+	file_tensor *out = &t->file->tensors[t->file->n_tensors++];
+	size_t n = strlen(gguf);
+	*out = (file_tensor){{arena_strndup(t->file->mem, gguf, n), n}, (uint32_t)s->dtype->storage, s->rank ? s->rank : 1, {1, 1, 1, 1}, s->data,
+	                     s->bytes};
+	if (!out->name.p)
+		return error_set(t->err, SN_ERR_NOMEM, "tensor %s: no memory for its name", hf);
+	for (uint32_t d = 0; d < s->rank; d++)
+		out->ne[d] = s->shape[s->rank - 1 - d];
+	t->used[s - t->all] = true;
+	return align(out, s->dtype->bits / 8, t->file->mem, t->err);
+}
+
+static sn_status place_rows(struct translator *t, const struct name *rows, size_t n, const char *hf_prefix, const char *gguf_prefix)
+{
+	sn_status st = SN_OK;
+	for (size_t i = 0; i < n && !st; i++) {
+		char hf[128], gguf[128];
+		if ((t->config->has & rows[i].wants) != rows[i].wants || (t->config->has & rows[i].wants_not))
+			continue;
+		snprintf(hf, sizeof hf, "%s%s", hf_prefix, rows[i].hf);
+		snprintf(gguf, sizeof gguf, "%s%s", gguf_prefix, rows[i].gguf);
+		st = place(t, hf, gguf);
+	}
+	return st;
+}
+
+/* Some writers store the head a second time though it is tied. */
+static bool same_tensor(const st_tensor *a, const st_tensor *b)
+{
+	return a && b && a->dtype == b->dtype && a->rank == b->rank && memcmp(a->shape, b->shape, sizeof a->shape) == 0 && a->bytes == b->bytes &&
+	       memcmp(a->data, b->data, a->bytes) == 0;
+}
+
+static sn_status refuse_unplaced(const struct translator *t)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		const char *name = t->all[i].name.p;
+		const char *suffix = strstr(name, ".self_attn.rotary_emb.inv_freq"); /* derived; old files hold it, and nobody reads it */
+		if (t->used[i] || (suffix && strcmp(suffix, ".self_attn.rotary_emb.inv_freq") == 0))
+			continue;
+		if (strcmp(name, "lm_head.weight") != 0)
+			return error_set(t->err, SN_ERR_UNSUPPORTED, "tensor %s has no place in this %s", name, t->config->architecture);
+		if (!same_tensor(&t->all[i], find(t, "model.embed_tokens.weight")))
+			return error_set(t->err, SN_ERR_INVALID, "tensor lm_head.weight differs from the embedding, but tie_word_embeddings says they are one");
+	}
+	return SN_OK;
+}
+
+static sn_status add_rope_freqs(struct translator *t)
+{
+	const hf_config *c = t->config;
+	if (c->rope_freqs)
+		t->file->tensors[t->file->n_tensors++] = (file_tensor){STR("rope_freqs.weight"), 0, 1, {c->n_rope_freqs, 1, 1, 1},
+		                                                       (const uint8_t *)c->rope_freqs, c->n_rope_freqs * sizeof *c->rope_freqs};
+	return SN_OK;
+}
+
+sn_status hf_names_translate(model_file *f, const hf_config *config, const st_tensor *all, size_t n, sn_error *err)
+{
+	struct translator t = {f, config, all, n, arena_array(f->mem, n, sizeof(bool)), err};
+	f->tensors = arena_array(f->mem, n + 1, sizeof *f->tensors); /* each found at most once, and rope_freqs */
+	if (!t.used || !f->tensors)
+		return error_set(err, SN_ERR_NOMEM, "no memory for %zu tensors", n);
+	sn_status st = place_rows(&t, top, sizeof top / sizeof *top, "", "");
+	const st_tensor *embed = find(&t, top[0].hf);
+	if (!st && (embed->rank != 2 || embed->shape[0] != config->n_vocab))
+		st = error_set(err, SN_ERR_INVALID, "tensor %s: %" PRIu64 " rows, but vocab_size is %u", top[0].hf, embed->shape[0], config->n_vocab);
+	for (uint32_t i = 0; i < config->n_layers && !st; i++) {
+		char hf[32], gguf[32];
+		snprintf(hf, sizeof hf, "model.layers.%u.", i);
+		snprintf(gguf, sizeof gguf, "blk.%u.", i);
+		st = place_rows(&t, parts, sizeof parts / sizeof *parts, hf, gguf);
+	}
+	if (!st)
+		st = refuse_unplaced(&t);
+	return st ? st : add_rope_freqs(&t);
+}

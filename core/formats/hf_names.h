@@ -1,0 +1,12 @@
+/* hf_names.h - the tensors of a Hugging Face directory under GGUF's names. */
+#ifndef SN_FORMATS_HF_NAMES_H
+#define SN_FORMATS_HF_NAMES_H
+
+#include "formats/hf_config.h"
+#include "formats/safetensors.h"
+
+/* Fills f's tensors from all [n], which are sorted by name. A tensor that the configuration asks for and that is not
+ * there, or the other way round, is refused. */
+sn_status hf_names_translate(model_file *f, const hf_config *config, const st_tensor *all, size_t n, sn_error *err);
+
+#endif

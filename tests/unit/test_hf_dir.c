@@ -1,0 +1,2 @@
+#include "scratch.h"
+int main(void){return 0;}
