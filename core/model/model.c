@@ -23,8 +23,8 @@ static sn_status bind(struct binder *b, weight *w, int layer_no, const char *par
 	snprintf(bias, sizeof bias, "%.*s%s.bias", n, name, part);
 	bool has_bias = may_have_bias && file_tensor_find(b->m->file, bias);
 	sn_status st = weight_bind(w, b->m->file, b->m->mem, name, has_bias ? bias : NULL, n_out, n_in, b->err);
-	if (!st && w->type == KN_Q8_0)
-		st = ops_reserve(b->o, n_in, b->err);
+	if (!st)
+		st = ops_reserve(b->o, w, b->err);
 	b->n_bound += 1 + has_bias;
 	return st;
 }

@@ -52,8 +52,8 @@ static sn_rc linear(const sn_model *m, const char *name, const char *bias, uint6
 	if (!w)
 		return host_fault(fault, SN_RC_NOMEM, SN_BLAME_RESOURCE, "no memory for tensor %s", name);
 	sn_status st = weight_bind(&w->w, m->file, m->mem, name, bias, n_out, n_in, &err);
-	if (!st && w->w.type == KN_Q8_0)
-		st = ops_reserve(m->o, n_in, &err);
+	if (!st)
+		st = ops_reserve(m->o, &w->w, &err);
 	*out = w;
 	return to_fault(st, &err, fault);
 }
