@@ -20,28 +20,44 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { KN_KEY_TILE = 16, KN_Q8_BLOCK = 32 };
+enum { KN_KEY_TILE = 16, KN_Q8_BLOCK = 32, KN_K_BLOCK = 256 };
 
-/* Storage types; the numbers are GGUF's. */
-typedef enum kn_type { KN_F32 = 0, KN_F16 = 1, KN_Q8_0 = 8, KN_BF16 = 30 } kn_type;
+/* Storage types; the numbers are GGUF's. KN_Q8_K is a form of activations only. */
+typedef enum kn_type {
+	KN_F32 = 0, KN_F16 = 1, KN_Q4_0 = 2, KN_Q4_1 = 3, KN_Q5_0 = 6, KN_Q5_1 = 7, KN_Q8_0 = 8, KN_Q4_K = 12, KN_Q5_K = 13,
+	KN_Q6_K = 14, KN_Q8_K = 15, KN_BF16 = 30
+} kn_type;
 
-/* Q8_0 block: 32 values v[i] = d * q[i]. Also the form of quantised activations. 34 bytes, no padding. */
+/* Q8_0 block: 32 values v[i] = d * q[i]. Also the form of activations for weights in blocks of 32. 34 bytes, no padding. */
 typedef struct kn_q8_0 { uint16_t d; /* f16 */ int8_t q[KN_Q8_BLOCK]; } kn_q8_0;
+/* Activations for weights in blocks of 256: v[i] = d * q[i]; sum[g]: of the 16 q's from 16 g on. 292 bytes, no padding. */
+typedef struct kn_q8_k { float d; int8_t q[KN_K_BLOCK]; int16_t sum[KN_K_BLOCK / 16]; } kn_q8_k;
 
 /* Bytes of k values of a type stored in a row; 0 if the type is unknown or k is not a multiple of its block. */
 size_t kn_row_bytes(kn_type type, size_t k);
+/* The form in which x meets weights of a type: KN_F32, KN_Q8_0 or KN_Q8_K. */
+kn_type kn_activation(kn_type weights);
 
 /* y[m,n] = sum_k x[m,k] * w[n,k] (+ bias[n]).
- * x: f32 [m, ldx] for F32/F16/BF16 weights; for Q8_0 weights: kn_q8_0 rows [m, k/32] made by quantize_q8_0, ldx in blocks.
- * w: [n] rows of kn_row_bytes(type, k) bytes, w_stride bytes apart. bias: [n] f32 or NULL. y: [m, ldy] f32.
- * Accumulation in f32. Any m, n, k >= 1 (k % 32 == 0 for Q8_0); tails are handled. */
+ * x: rows [m] in the form kn_activation(type), ldx floats or blocks apart, made by quantize_q8_0 or quantize_q8_k where that is
+ * not f32. w: [n] rows of kn_row_bytes(type, k) bytes, w_stride bytes apart. bias: [n] f32 or NULL. y: [m, ldy] f32.
+ * Any m, n, k >= 1 (k a multiple of the type's block); tails are handled. Accumulation in f32.
+ *
+ * F32, F16, BF16: |y - true| <= (k + 2) u S, u = 2^-24, S = |bias| + sum |x w|: any order of k products and sums.
+ * Quantised: a weight is scale * code - min with whole codes; dots of codes are exact integers, so that roundings are counted
+ * per block, and all variants agree bit for bit. S = |bias| + sum |x| (|scale * code| + |min|). Blocks are added in order:
+ *   Q4_0, Q5_0, Q8_0   (k/32 + 4) u S    sum += dot * (dx * d)
+ *   Q4_1, Q5_1         (k/16 + 4) u S    the same, then sum += (dx * sum q) * m
+ *   Q6_K               (k/256 + 5) u S   sum += isum * (dx * d), isum = sum of scale * dot over the block's groups
+ *   Q4_K, Q5_K         (k/128 + 5) u S   the same, then sum -= msum * (dx * dmin), msum = sum of min * sum q */
 typedef void kn_linear_fn(float *y, size_t ldy, const void *x, size_t ldx, const void *w, size_t w_stride,
                           const float *bias, size_t m, size_t n, size_t k);
 
-/* Each of m rows of k floats -> k/32 blocks; d = max|x|/127, q = x * (1/d) rounded half away from zero, so never -128.
- * A NaN or infinity in a block, or a value past 127 * 65504, makes d NaN or infinite: products with the block are NaN.
- * Equal in all variants, bit for bit; so are linear_q8_0, rope and the storage conversions. */
-typedef void kn_quantize_fn(kn_q8_0 *y, size_t ldy, const float *x, size_t ldx, size_t m, size_t k);
+/* Each of m rows of k floats -> k/32 kn_q8_0 or k/256 kn_q8_k, rows ldy blocks apart; d = max|x|/127, q = x * (1/d) rounded
+ * half away from zero, so never -128. A NaN or infinity in a block, or (Q8_0) a value past 127 * 65504, makes d NaN or infinite
+ * and q zero: products with the block are NaN.
+ * Equal in all variants, bit for bit; so are the linear families of quantised weights, rope and the storage conversions. */
+typedef void kn_quantize_fn(void *y, size_t ldy, const float *x, size_t ldx, size_t m, size_t k);
 
 /* y = x * rsqrt(mean(x^2) + eps) * w, per row of k. y may be x. */
 typedef void kn_rms_norm_fn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, float eps, size_t m, size_t k);
@@ -85,14 +101,16 @@ typedef void kn_attn_dense_fn(float *out, size_t ldo, const float *q, size_t ldq
 typedef void kn_unary_fn(float *y, const float *x, size_t n);
 typedef void kn_binary_fn(float *y, const float *a, const float *b, size_t n);
 
-/* Storage conversion of n values; for f16 and bf16 round to nearest even. */
+/* Storage conversion of n values; for f16 and bf16 round to nearest even. Loads equal llama.cpp's dequantize_row_*, bit for bit
+ * (but for which NaN a NaN is); of Q4_* to Q6_K whole blocks only. */
 typedef void kn_load_fn(float *y, const void *x, size_t n);
 typedef void kn_store_fn(void *y, const float *x, size_t n);
 
 /* One variant per family. Names say what won: "avx512", "avx2", "ref". */
 typedef struct kn_table {
 	kn_linear_fn *linear_f32, *linear_f16, *linear_bf16, *linear_q8_0;
-	kn_quantize_fn *quantize_q8_0;
+	kn_linear_fn *linear_q4_0, *linear_q4_1, *linear_q5_0, *linear_q5_1, *linear_q4_k, *linear_q5_k, *linear_q6_k;
+	kn_quantize_fn *quantize_q8_0, *quantize_q8_k;
 	kn_rms_norm_fn *rms_norm;
 	kn_layer_norm_fn *layer_norm;
 	kn_rope_fn *rope;
@@ -103,6 +121,7 @@ typedef struct kn_table {
 	kn_binary_fn *gelu_tanh_mul; /* gelu_tanh(a) * b */
 	kn_binary_fn *add;
 	kn_load_fn *load_f16, *load_bf16, *load_q8_0;
+	kn_load_fn *load_q4_0, *load_q4_1, *load_q5_0, *load_q5_1, *load_q4_k, *load_q5_k, *load_q6_k;
 	kn_store_fn *store_f16, *store_bf16;
 } kn_table;
 
@@ -113,6 +132,11 @@ kn_isa kn_detect(void);
 /* Fills every pointer of the table with the best row at or below the cap (and below what the machine has). */
 void kn_select(kn_table *table, kn_isa cap);
 const char *kn_isa_name(kn_isa isa);
+/* The table's function for weights of a type; NULL if the type is not one that is computed with (or, for a load, is F32). */
+kn_linear_fn *kn_linear_of(const kn_table *table, kn_type weights);
+kn_load_fn *kn_load_of(const kn_table *table, kn_type type);
+/* The quantiser that makes a form of activations; NULL for KN_F32. */
+kn_quantize_fn *kn_quantize_of(const kn_table *table, kn_type activation);
 
 /* One row of the dispatch data: family name (the kn_table member), variant's name and least ISA, for the checker and the log. */
 typedef struct kn_row { const char *family; const char *variant; kn_isa needs; void (*fn)(void); size_t member; } kn_row;

@@ -16,6 +16,7 @@ static const kn_row rows[] = {
 	KN_FAMILIES(ROW_AVX2)
 #endif
 	KN_FAMILIES(ROW_REF)
+	KN_REF_FAMILIES(ROW_REF)
 };
 
 const kn_row *kn_rows(size_t *n)
@@ -75,15 +76,64 @@ const char *kn_isa_name(kn_isa isa)
 	return "unknown";
 }
 
+/* What a storage type is made of, and which members of a table compute with it. */
+#define MEMBER(family) offsetof(kn_table, family)
+#define NONE SIZE_MAX
+static const struct type_row {
+	kn_type type, activation;
+	size_t block, bytes;
+	size_t linear, load;
+} types[] = {
+	{ KN_F32, KN_F32, 1, 4, MEMBER(linear_f32), NONE },
+	{ KN_F16, KN_F32, 1, 2, MEMBER(linear_f16), MEMBER(load_f16) },
+	{ KN_BF16, KN_F32, 1, 2, MEMBER(linear_bf16), MEMBER(load_bf16) },
+	{ KN_Q4_0, KN_Q8_0, KN_Q8_BLOCK, 18, MEMBER(linear_q4_0), MEMBER(load_q4_0) },
+	{ KN_Q4_1, KN_Q8_0, KN_Q8_BLOCK, 20, MEMBER(linear_q4_1), MEMBER(load_q4_1) },
+	{ KN_Q5_0, KN_Q8_0, KN_Q8_BLOCK, 22, MEMBER(linear_q5_0), MEMBER(load_q5_0) },
+	{ KN_Q5_1, KN_Q8_0, KN_Q8_BLOCK, 24, MEMBER(linear_q5_1), MEMBER(load_q5_1) },
+	{ KN_Q8_0, KN_Q8_0, KN_Q8_BLOCK, sizeof(kn_q8_0), MEMBER(linear_q8_0), MEMBER(load_q8_0) },
+	{ KN_Q4_K, KN_Q8_K, KN_K_BLOCK, 144, MEMBER(linear_q4_k), MEMBER(load_q4_k) },
+	{ KN_Q5_K, KN_Q8_K, KN_K_BLOCK, 176, MEMBER(linear_q5_k), MEMBER(load_q5_k) },
+	{ KN_Q6_K, KN_Q8_K, KN_K_BLOCK, 210, MEMBER(linear_q6_k), MEMBER(load_q6_k) },
+	{ KN_Q8_K, KN_Q8_K, KN_K_BLOCK, sizeof(kn_q8_k), NONE, NONE },
+};
+
+static const struct type_row *find(kn_type type)
+{
+	for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+		if (types[i].type == type) return types + i;
+	return NULL;
+}
+
 size_t kn_row_bytes(kn_type type, size_t k)
 {
-	size_t block = type == KN_Q8_0 ? KN_Q8_BLOCK : 1, bytes;
-	switch (type) {
-	case KN_F32: bytes = 4; break;
-	case KN_F16: bytes = 2; break;
-	case KN_BF16: bytes = 2; break;
-	case KN_Q8_0: bytes = sizeof(kn_q8_0); break;
-	default: return 0;
-	}
-	return k % block || k / block > SIZE_MAX / bytes ? 0 : k / block * bytes;
+	const struct type_row *t = find(type);
+	return !t || k % t->block || k / t->block > SIZE_MAX / t->bytes ? 0 : k / t->block * t->bytes;
+}
+
+kn_type kn_activation(kn_type weights)
+{
+	const struct type_row *t = find(weights);
+	return t ? t->activation : KN_F32;
+}
+
+kn_linear_fn *kn_linear_of(const kn_table *table, kn_type weights)
+{
+	const struct type_row *t = find(weights);
+	kn_linear_fn *fn = NULL;
+	if (t && t->linear != NONE) memcpy(&fn, (const char *)table + t->linear, sizeof fn);
+	return fn;
+}
+
+kn_load_fn *kn_load_of(const kn_table *table, kn_type type)
+{
+	const struct type_row *t = find(type);
+	kn_load_fn *fn = NULL;
+	if (t && t->load != NONE) memcpy(&fn, (const char *)table + t->load, sizeof fn);
+	return fn;
+}
+
+kn_quantize_fn *kn_quantize_of(const kn_table *table, kn_type activation)
+{
+	return activation == KN_Q8_0 ? table->quantize_q8_0 : activation == KN_Q8_K ? table->quantize_q8_k : NULL;
 }

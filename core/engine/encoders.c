@@ -53,12 +53,12 @@ static sn_status reserve(sn_engine *e, const encoder *enc, sn_error *err)
 	if (!encoder_wants(enc))
 		return SN_OK;
 	pthread_mutex_lock(&e->lock);
-	e->newcomer_n_in = encoder_wants(enc);
+	e->newcomer_scratch = encoder_wants(enc);
 	e->nudge = true;
 	pthread_cond_signal(&e->wake);
-	while (e->newcomer_n_in && !atomic_load(&e->stop))
+	while (e->newcomer_scratch && !atomic_load(&e->stop))
 		pthread_cond_wait(&e->newcomer_served, &e->lock);
-	sn_status st = e->newcomer_n_in ? error_set(err, SN_ERR_DRAINING, "the server is shutting down") : e->newcomer_status;
+	sn_status st = e->newcomer_scratch ? error_set(err, SN_ERR_DRAINING, "the server is shutting down") : e->newcomer_status;
 	pthread_mutex_unlock(&e->lock);
 	return st == SN_ERR_NOMEM ? error_set(err, st, "no memory for the encoder's activations") : st;
 }
@@ -66,9 +66,9 @@ static sn_status reserve(sn_engine *e, const encoder *enc, sn_error *err)
 void encoders_serve_newcomer(sn_engine *e)
 {
 	pthread_mutex_lock(&e->lock);
-	if (e->newcomer_n_in) {
-		e->newcomer_status = ops_reserve(&e->ops, e->newcomer_n_in, NULL);
-		e->newcomer_n_in = 0;
+	if (e->newcomer_scratch) {
+		e->newcomer_status = ops_reserve_bytes(&e->ops, e->newcomer_scratch, NULL);
+		e->newcomer_scratch = 0;
 		pthread_cond_broadcast(&e->newcomer_served);
 	}
 	pthread_mutex_unlock(&e->lock);

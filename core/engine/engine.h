@@ -135,7 +135,7 @@ struct sn_engine {
 	pthread_cond_t wake;
 	sn_request *inbox, **inbox_tail;
 	bool nudge;             /* something changed: look again */
-	size_t newcomer_n_in;   /* an encoder added while serving wants ops_reserve; 0: none */
+	size_t newcomer_scratch;   /* an encoder added while serving wants ops_reserve; 0: none */
 	sn_status newcomer_status;
 	pthread_cond_t newcomer_served;
 	pthread_mutex_t attaching; /* one plugin is added at a time */

@@ -32,8 +32,8 @@ static sn_status bind(struct binder *b, weight *w, int layer_no, const char *par
 	snprintf(bias, sizeof bias, "%.*s%s.bias", n, name, part);
 	bool has_bias = with == HAS_BIAS || (with == MAY_HAVE_BIAS && file_tensor_find(b->m->file, bias));
 	sn_status st = weight_bind(w, b->m->file, b->m->mem, name, has_bias ? bias : NULL, n_out, n_in, b->err);
-	if (!st && w->type == KN_Q8_0)
-		st = ops_reserve(b->o, n_in, b->err);
+	if (!st)
+		st = ops_reserve(b->o, w, b->err);
 	mark_used(b, name);
 	if (has_bias)
 		mark_used(b, bias);

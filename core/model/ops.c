@@ -9,7 +9,7 @@ enum {
 	SMALL = 1 << 15,   /* multiply-adds below which another thread does not pay */
 	ROWS_CHUNK = 128,  /* rows of one chunk of a large product */
 	COLS_CHUNK = 16,   /* columns are cut at multiples of this */
-	Q8_MIN_ROWS = 64   /* rows that the activation buffer always has room for */
+	X_MIN_ROWS = 64    /* rows that the activation buffer always has room for */
 };
 
 void ops_init(ops *o, pool *p, kn_isa isa_cap)
@@ -22,13 +22,18 @@ void ops_init(ops *o, pool *p, kn_isa isa_cap)
 
 void ops_fini(ops *o)
 {
-	free(o->q8);
+	free(o->x);
 	*o = (ops){0};
 }
 
 static size_t chunks_of(size_t n, size_t size)
 {
 	return (n + size - 1) / size;
+}
+
+static size_t block_of(kn_type form)
+{
+	return form == KN_Q8_K ? KN_K_BLOCK : form == KN_Q8_0 ? KN_Q8_BLOCK : 1;
 }
 
 /* ---- linear ---- */
@@ -69,40 +74,32 @@ static kn_unary_fn *act_fn(const ops *o, enum ops_act act)
 	}
 }
 
-static kn_linear_fn *linear_fn(const ops *o, kn_type type)
-{
-	switch (type) {
-	case KN_F16: return o->k.linear_f16;
-	case KN_BF16: return o->k.linear_bf16;
-	case KN_Q8_0: return o->k.linear_q8_0;
-	default: return o->k.linear_f32;
-	}
-}
-
 struct quantize {
 	ops *o;
+	kn_quantize_fn *fn;
 	const float *x;
-	size_t ldx, m, k;
+	size_t ldx, m, k, ld, row_bytes;
 };
 
 static void quantize_chunk(void *ctx, size_t chunk, size_t thread)
 {
 	struct quantize *q = ctx;
 	(void)thread;
-	size_t r0 = chunk * 16, m = q->m - r0 < 16 ? q->m - r0 : 16, ld = q->k / KN_Q8_BLOCK;
-	q->o->k.quantize_q8_0(q->o->q8 + r0 * ld, ld, q->x + r0 * q->ldx, q->ldx, m, q->k);
+	size_t r0 = chunk * 16, m = q->m - r0 < 16 ? q->m - r0 : 16;
+	q->fn((uint8_t *)q->o->x + r0 * q->row_bytes, q->ld, q->x + r0 * q->ldx, q->ldx, m, q->k);
 }
 
 static void linear_rows(ops *o, float *y, size_t ldy, const float *x, size_t ldx, size_t m, const weight *w, enum ops_act act)
 {
-	struct linear l = {.o = o, .fn = linear_fn(o, w->type), .w = w, .act = act_fn(o, act), .y = y, .x = x, .ldy = ldy,
+	struct linear l = {.o = o, .fn = kn_linear_of(&o->k, w->type), .w = w, .act = act_fn(o, act), .y = y, .x = x, .ldy = ldy,
 	                   .ldx = ldx, .x_bytes = ldx * sizeof(float), .m = m};
-	if (w->type == KN_Q8_0) {
-		struct quantize q = {o, x, ldx, m, w->n_in};
+	kn_type form = kn_activation(w->type);
+	if (form != KN_F32) {
+		struct quantize q = {o, kn_quantize_of(&o->k, form), x, ldx, m, w->n_in, w->n_in / block_of(form), kn_row_bytes(form, w->n_in)};
 		pool_run(o->pool, quantize_chunk, &q, chunks_of(m, 16));
-		l.x = o->q8;
-		l.ldx = w->n_in / KN_Q8_BLOCK;
-		l.x_bytes = l.ldx * sizeof(kn_q8_0);
+		l.x = o->x;
+		l.ldx = q.ld;
+		l.x_bytes = q.row_bytes;
 	}
 	size_t threads = pool_size(o->pool);
 	l.rows = m < ROWS_CHUNK ? m : ROWS_CHUNK;
@@ -120,22 +117,33 @@ static void linear_rows(ops *o, float *y, size_t ldy, const float *x, size_t ldx
 
 void ops_linear(ops *o, float *y, size_t ldy, const float *x, size_t ldx, size_t m, const weight *w, enum ops_act act)
 {
-	size_t step = w->type == KN_Q8_0 ? o->q8_blocks / (w->n_in / KN_Q8_BLOCK) : m;
+	kn_type form = kn_activation(w->type);
+	size_t step = form == KN_F32 ? m : o->x_bytes / kn_row_bytes(form, w->n_in);
 	for (size_t r = 0; r < m; r += step)
 		linear_rows(o, y + r * ldy, ldy, x + r * ldx, ldx, m - r < step ? m - r : step, w, act);
 }
 
-sn_status ops_reserve(ops *o, size_t n_in, sn_error *err)
+size_t ops_scratch_bytes(const weight *w)
 {
-	size_t blocks = n_in / KN_Q8_BLOCK * Q8_MIN_ROWS;
-	if (blocks <= o->q8_blocks)
+	kn_type form = kn_activation(w->type);
+	return form == KN_F32 ? 0 : kn_row_bytes(form, w->n_in) * X_MIN_ROWS;
+}
+
+sn_status ops_reserve_bytes(ops *o, size_t bytes, sn_error *err)
+{
+	if (bytes <= o->x_bytes)
 		return SN_OK;
-	kn_q8_0 *q8 = realloc(o->q8, blocks * sizeof *q8);
-	if (!q8)
-		return error_set(err, SN_ERR_NOMEM, "no memory for activations of %zu values", n_in);
-	o->q8 = q8;
-	o->q8_blocks = blocks;
+	void *x = realloc(o->x, bytes);
+	if (!x)
+		return error_set(err, SN_ERR_NOMEM, "no memory for %zu bytes of activations", bytes);
+	o->x = x;
+	o->x_bytes = bytes;
 	return SN_OK;
+}
+
+sn_status ops_reserve(ops *o, const weight *w, sn_error *err)
+{
+	return ops_reserve_bytes(o, ops_scratch_bytes(w), err);
 }
 
 /* ---- row-wise ---- */
@@ -250,33 +258,27 @@ void ops_attention(ops *o, float *out, size_t ldo, const float *q, size_t ldq, c
 
 /* ---- binding ---- */
 
-static bool computable(uint32_t type)
-{
-	return type == KN_F32 || type == KN_F16 || type == KN_BF16 || type == KN_Q8_0;
-}
-
 static sn_status find(const file_tensor **out, const model_file *f, const char *name, sn_error *err)
 {
 	const file_tensor *t = file_tensor_find(f, name);
 	if (!t)
 		return error_set(err, SN_ERR_INVALID, "%s: tensor %s is missing", f->name, name);
-	if (!computable(t->type))
-		return error_set(err, SN_ERR_UNSUPPORTED, "%s: tensor %s: storage type %s is not supported (F32, F16, BF16, Q8_0 are)",
-		                 f->name, name, storage_type_find(t->type)->name);
+	kn_table ref;
+	kn_select(&ref, KN_ISA_REF);
+	if (!kn_linear_of(&ref, (kn_type)t->type))
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: tensor %s: storage type %s is not supported (F32, F16, BF16, Q8_0, Q4_0, Q4_1, "
+		                 "Q5_0, Q5_1, Q4_K, Q5_K, Q6_K are)", f->name, name, storage_type_find(t->type)->name);
 	*out = t;
 	return SN_OK;
 }
 
-static void to_floats(float *y, const void *x, uint32_t type, size_t n)
+static void to_floats(const kn_table *k, float *y, const void *x, kn_type type, size_t n)
 {
-	kn_table ref; /* conversion is exact: any variant gives the same */
-	kn_select(&ref, KN_ISA_REF);
-	switch (type) {
-	case KN_F16: ref.load_f16(y, x, n); break;
-	case KN_BF16: ref.load_bf16(y, x, n); break;
-	case KN_Q8_0: ref.load_q8_0(y, x, n); break;
-	default: memcpy(y, x, n * sizeof *y);
-	}
+	kn_load_fn *load = kn_load_of(k, type);
+	if (load)
+		load(y, x, n);
+	else
+		memcpy(y, x, n * sizeof *y);
 }
 
 sn_status vector_bind(const float **out, const model_file *f, arena *mem, const char *name, size_t n, sn_error *err)
@@ -291,7 +293,9 @@ sn_status vector_bind(const float **out, const model_file *f, arena *mem, const 
 	float *v = arena_array(mem, n, sizeof *v);
 	if (!v)
 		return error_set(err, SN_ERR_NOMEM, "%s: tensor %s: no memory for it", f->name, name);
-	to_floats(v, t->data, t->type, n);
+	kn_table ref; /* conversion is exact: any variant gives the same */
+	kn_select(&ref, KN_ISA_REF);
+	to_floats(&ref, v, t->data, (kn_type)t->type, n);
 	*out = v;
 	return SN_OK;
 }
@@ -320,11 +324,5 @@ sn_status weight_bind(weight *w, const model_file *f, arena *mem, const char *na
 
 void weight_row(const ops *o, const weight *w, size_t row, float *out)
 {
-	const uint8_t *p = (const uint8_t *)w->data + row * w->stride;
-	switch (w->type) {
-	case KN_F16: o->k.load_f16(out, p, w->n_in); break;
-	case KN_BF16: o->k.load_bf16(out, p, w->n_in); break;
-	case KN_Q8_0: o->k.load_q8_0(out, p, w->n_in); break;
-	default: memcpy(out, p, w->n_in * sizeof *out);
-	}
+	to_floats(&o->k, out, (const uint8_t *)w->data + row * w->stride, w->type, w->n_in);
 }

@@ -21,15 +21,18 @@ typedef struct ops {
 	kn_table k;
 	kn_isa isa;
 	pool *pool;
-	kn_q8_0 *q8;      /* [q8_blocks] activations of one product */
-	size_t q8_blocks;
+	void *x;          /* quantised activations of one product */
+	size_t x_bytes;
 } ops;
 
 /* isa_cap 0: the best there is. */
 void ops_init(ops *o, pool *p, kn_isa isa_cap);
 void ops_fini(ops *o);
-/* Makes room for products of at least a few rows of n_in; called when weights are bound, never in a step. */
-sn_status ops_reserve(ops *o, size_t n_in, sn_error *err);
+/* Makes room for products of at least a few rows with w; called for every weight when it is bound, never in a step. */
+sn_status ops_reserve(ops *o, const weight *w, sn_error *err);
+/* The two halves of it, where binding and reserving happen on different threads. */
+size_t ops_scratch_bytes(const weight *w);
+sn_status ops_reserve_bytes(ops *o, size_t bytes, sn_error *err);
 
 enum ops_act { ACT_NONE, ACT_GELU_TANH, ACT_GELU_ERF, ACT_GELU_QUICK, ACT_SILU };
 

@@ -112,7 +112,7 @@ sn_status encoder_open_beside(encoder **out, plugin_host *h, model_file *file, o
 
 size_t encoder_wants(const encoder *e)
 {
-	return e->model->late_n_in;
+	return e->model->late_scratch;
 }
 
 void encoder_close(encoder **ep)

@@ -100,7 +100,7 @@ sn_status encoder_open(encoder **out, plugin_host *h, const char *path, ops *o, 
  * file outlives the encoder. late: the engine runs already, so that ops_reserve is left to it: see encoder_wants. */
 sn_status encoder_open_beside(encoder **out, plugin_host *h, model_file *file, ops *o, bool late,
                               bool (*taken)(void *ctx, const char *kind_name), void *ctx, sn_error *err);
-size_t encoder_wants(const encoder *e); /* n_in for ops_reserve, 0: nothing */
+size_t encoder_wants(const encoder *e); /* bytes for ops_reserve_bytes, 0: nothing */
 void encoder_close(encoder **e);
 const model_file *encoder_file(const encoder *e);
 
@@ -120,7 +120,7 @@ struct sn_model {
 	arena *mem;
 	bool borrowed;    /* the file is a language model's */
 	bool late;        /* ops_reserve is left to the engine thread */
-	size_t late_n_in;
+	size_t late_scratch;
 };
 struct sn_weight {
 	weight w;

@@ -45,12 +45,13 @@ static sn_rc to_fault(sn_status st, const sn_error *err, sn_fault *fault)
 }
 
 /* While the engine runs its buffers are its thread's own. */
-static sn_status reserve(const sn_model *m, size_t n_in, sn_error *err)
+static sn_status reserve(const sn_model *m, const weight *w, sn_error *err)
 {
 	if (!m->late)
-		return ops_reserve(m->o, n_in, err);
+		return ops_reserve(m->o, w, err);
 	struct sn_model *mutable = (struct sn_model *)(uintptr_t)m;
-	mutable->late_n_in = n_in > m->late_n_in ? n_in : m->late_n_in;
+	size_t bytes = ops_scratch_bytes(w);
+	mutable->late_scratch = bytes > m->late_scratch ? bytes : m->late_scratch;
 	return SN_OK;
 }
 
@@ -62,8 +63,8 @@ static sn_rc linear(const sn_model *m, const char *name, const char *bias, uint6
 	if (!w)
 		return host_fault(fault, SN_RC_NOMEM, SN_BLAME_RESOURCE, "no memory for tensor %s", name);
 	sn_status st = weight_bind(&w->w, m->file, m->mem, name, bias, n_out, n_in, &err);
-	if (!st && w->w.type == KN_Q8_0)
-		st = reserve(m, n_in, &err);
+	if (!st)
+		st = reserve(m, &w->w, &err);
 	*out = w;
 	return to_fault(st, &err, fault);
 }

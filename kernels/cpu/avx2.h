@@ -164,13 +164,45 @@ INLINE void v_store_i8(int8_t *p, vec x)
 	_mm_storel_epi64((void *)p, _mm_packs_epi16(h, h));
 }
 
-/* out[i] lane l = 4 bytes i of the 16 bytes at row l; rows stride bytes apart, the last one repeated beyond n. */
-INLINE void v_rows4(ivec out[4], const uint8_t *rows, size_t stride, size_t n)
+/* Sum of 16 bytes. */
+INLINE int32_t i_sum16(const int8_t *p)
 {
-	__m256i r[4];
+	__m128i x = _mm_xor_si128(_mm_loadu_si128((const void *)p), _mm_set1_epi8(-128));
+	x = _mm_sad_epu8(x, _mm_setzero_si128());
+	return _mm_cvtsi128_si32(x) + _mm_extract_epi16(x, 4) - 16 * 128;
+}
+INLINE ivec i_zero(void) { return _mm256_setzero_si256(); }
+INLINE ivec i_bytes(int8_t x) { return _mm256_set1_epi8(x); }
+INLINE ivec i_halves(int16_t x) { return _mm256_set1_epi16(x); }
+INLINE ivec i_and(ivec a, ivec b) { return _mm256_and_si256(a, b); }
+INLINE ivec i_or(ivec a, ivec b) { return _mm256_or_si256(a, b); }
+INLINE ivec i_add(ivec a, ivec b) { return _mm256_add_epi32(a, b); }
+INLINE ivec i_mul(ivec a, ivec b) { return _mm256_mullo_epi32(a, b); }
+INLINE ivec i_left(ivec x, unsigned n) { return _mm256_slli_epi32(x, (int)n); }
+INLINE ivec i_right(ivec x, unsigned n) { return _mm256_srli_epi32(x, (int)n); }
+INLINE ivec i_right_signed(ivec x, unsigned n) { return _mm256_srai_epi32(x, (int)n); }
+/* The 16 bytes at p in every quarter (here: half). */
+INLINE ivec i_quarters(const void *p) { return _mm256_broadcastsi128_si256(_mm_loadu_si128(p)); }
+/* Bytes of each quarter by its own indices. */
+INLINE ivec i_pick(ivec x, ivec indices) { return _mm256_shuffle_epi8(x, indices); }
+/* Bytes of x, and 16 more where a byte of a has one of the bits. */
+INLINE ivec i_with_16(ivec x, ivec a, ivec bits)
+{
+	__m256i none = _mm256_cmpeq_epi8(_mm256_and_si256(a, bits), _mm256_setzero_si256());
+	return _mm256_or_si256(x, _mm256_andnot_si256(none, i_bytes(16)));
+}
+
+/* Quarter q = the 16 bytes at row 4 q + i; rows stride bytes apart, the last one repeated beyond n. */
+INLINE ivec i_rows(int i, const uint8_t *rows, size_t stride, size_t n)
+{
 	#define ROW(l) _mm_loadu_si128((const void *)(rows + ((size_t)(l) < n ? (size_t)(l) : n - 1) * stride))
-	UNROLL for (int i = 0; i < 4; i++) r[i] = _mm256_inserti128_si256(_mm256_castsi128_si256(ROW(i)), ROW(4 + i), 1);
+	return _mm256_inserti128_si256(_mm256_castsi128_si256(ROW(i)), ROW(4 + i), 1);
 	#undef ROW
+}
+
+/* r[i] as i_rows(i) has it -> out[i] lane l = dword i of row l. */
+INLINE void i_transpose(ivec out[4], const ivec r[4])
+{
 	__m256i a = _mm256_unpacklo_epi32(r[0], r[1]), b = _mm256_unpackhi_epi32(r[0], r[1]);
 	__m256i c = _mm256_unpacklo_epi32(r[2], r[3]), d = _mm256_unpackhi_epi32(r[2], r[3]);
 	out[0] = _mm256_unpacklo_epi64(a, c);
@@ -179,14 +211,25 @@ INLINE void v_rows4(ivec out[4], const uint8_t *rows, size_t stride, size_t n)
 	out[3] = _mm256_unpackhi_epi64(b, d);
 }
 
-/* The f16 at the head of each row. Inserted rather than stored and reloaded: a wide load cannot be fed by narrow stores. */
-INLINE vec v_heads(const uint8_t *rows, size_t stride, size_t n)
+/* r[i] as i_rows(i) has it -> lane l = sum of the dwords of row l. */
+INLINE ivec i_join(const ivec r[4])
 {
-	uint16_t h[VW];
-	UNROLL for (size_t l = 0; l < VW; l++) memcpy(h + l, rows + (l < n ? l : n - 1) * stride, sizeof *h);
-	return _mm256_cvtph_ps(_mm_setr_epi16((short)h[0], (short)h[1], (short)h[2], (short)h[3], (short)h[4], (short)h[5],
-	                                      (short)h[6], (short)h[7]));
+	return _mm256_hadd_epi32(_mm256_hadd_epi32(r[0], r[1]), _mm256_hadd_epi32(r[2], r[3]));
 }
+
+/* The f16 in the low half of each dword. */
+INLINE vec v_of_low_f16(ivec x)
+{
+	__m256i low = _mm256_and_si256(x, _mm256_set1_epi32(0xffff));
+	return _mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));
+}
+
+/* Sums of dots of 4 unsigned bytes w with 4 signed x, and of 2 signed halves. Pairs of bytes fit 16 bits while w <= 128. */
+INLINE ivec i_dot(ivec sum, ivec w, ivec x)
+{
+	return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), _mm256_set1_epi16(1)));
+}
+INLINE ivec i_dot2(ivec sum, ivec a, ivec b) { return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b)); }
 
 /* Dot of 4 bytes per lane: |w| is the unsigned side and x takes w's sign. Pairs fit 16 bits because quantised rows never hold
  * -128: 2 * 128 * 127 < 32768. */

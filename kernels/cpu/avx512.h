@@ -126,18 +126,46 @@ INLINE vec v_of_ints(ivec x) { return _mm512_cvtepi32_ps(x); }
 INLINE vec v_load_i8(const int8_t *p) { return v_of_ints(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p))); }
 INLINE void v_store_i8(int8_t *p, vec x) { _mm_storeu_si128((void *)p, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(x))); }
 
-/* out[i] lane l = 4 bytes i of the 16 bytes at row l; rows stride bytes apart, the last one repeated beyond n. */
-INLINE void v_rows4(ivec out[4], const uint8_t *rows, size_t stride, size_t n)
+/* Sum of 16 bytes. */
+INLINE int32_t i_sum16(const int8_t *p)
 {
-	__m512i r[4];
+	__m128i x = _mm_xor_si128(_mm_loadu_si128((const void *)p), _mm_set1_epi8(-128));
+	x = _mm_sad_epu8(x, _mm_setzero_si128());
+	return _mm_cvtsi128_si32(x) + _mm_extract_epi16(x, 4) - 16 * 128;
+}
+INLINE ivec i_zero(void) { return _mm512_setzero_si512(); }
+INLINE ivec i_bytes(int8_t x) { return _mm512_set1_epi8(x); }
+INLINE ivec i_halves(int16_t x) { return _mm512_set1_epi16(x); }
+INLINE ivec i_and(ivec a, ivec b) { return _mm512_and_si512(a, b); }
+INLINE ivec i_or(ivec a, ivec b) { return _mm512_or_si512(a, b); }
+INLINE ivec i_add(ivec a, ivec b) { return _mm512_add_epi32(a, b); }
+INLINE ivec i_mul(ivec a, ivec b) { return _mm512_mullo_epi32(a, b); }
+INLINE ivec i_left(ivec x, unsigned n) { return _mm512_slli_epi32(x, n); }
+INLINE ivec i_right(ivec x, unsigned n) { return _mm512_srli_epi32(x, n); }
+INLINE ivec i_right_signed(ivec x, unsigned n) { return _mm512_srai_epi32(x, n); }
+/* The 16 bytes at p in every quarter. */
+INLINE ivec i_quarters(const void *p) { return _mm512_broadcast_i32x4(_mm_loadu_si128(p)); }
+/* Bytes of each quarter by its own indices. */
+INLINE ivec i_pick(ivec x, ivec indices) { return _mm512_shuffle_epi8(x, indices); }
+/* Bytes of x, and 16 more where a byte of a has one of the bits. */
+INLINE ivec i_with_16(ivec x, ivec a, ivec bits)
+{
+	return _mm512_mask_add_epi8(x, _mm512_test_epi8_mask(a, bits), x, i_bytes(16));
+}
+
+/* Quarter q = the 16 bytes at row 4 q + i; rows stride bytes apart, the last one repeated beyond n. */
+INLINE ivec i_rows(int i, const uint8_t *rows, size_t stride, size_t n)
+{
 	#define ROW(l) _mm_loadu_si128((const void *)(rows + ((size_t)(l) < n ? (size_t)(l) : n - 1) * stride))
-	UNROLL for (int i = 0; i < 4; i++) {
-		__m512i x = _mm512_castsi128_si512(ROW(i));
-		x = _mm512_inserti32x4(x, ROW(4 + i), 1);
-		x = _mm512_inserti32x4(x, ROW(8 + i), 2);
-		r[i] = _mm512_inserti32x4(x, ROW(12 + i), 3);
-	}
+	__m512i x = _mm512_inserti32x4(_mm512_castsi128_si512(ROW(i)), ROW(4 + i), 1);
+	x = _mm512_inserti32x4(x, ROW(8 + i), 2);
+	return _mm512_inserti32x4(x, ROW(12 + i), 3);
 	#undef ROW
+}
+
+/* r[i] as i_rows(i) has it -> out[i] lane l = dword i of row l. */
+INLINE void i_transpose(ivec out[4], const ivec r[4])
+{
 	__m512i a = _mm512_unpacklo_epi32(r[0], r[1]), b = _mm512_unpackhi_epi32(r[0], r[1]);
 	__m512i c = _mm512_unpacklo_epi32(r[2], r[3]), d = _mm512_unpackhi_epi32(r[2], r[3]);
 	out[0] = _mm512_unpacklo_epi64(a, c);
@@ -146,15 +174,20 @@ INLINE void v_rows4(ivec out[4], const uint8_t *rows, size_t stride, size_t n)
 	out[3] = _mm512_unpackhi_epi64(b, d);
 }
 
-/* The f16 at the head of each row. Inserted rather than stored and reloaded: a wide load cannot be fed by narrow stores. */
-INLINE vec v_heads(const uint8_t *rows, size_t stride, size_t n)
+/* r[i] as i_rows(i) has it -> lane l = sum of the dwords of row l. */
+INLINE ivec i_join(const ivec r[4])
 {
-	uint16_t h[VW];
-	UNROLL for (size_t l = 0; l < VW; l++) memcpy(h + l, rows + (l < n ? l : n - 1) * stride, sizeof *h);
-	return _mm512_cvtph_ps(_mm256_setr_epi16((short)h[0], (short)h[1], (short)h[2], (short)h[3], (short)h[4], (short)h[5],
-	                                         (short)h[6], (short)h[7], (short)h[8], (short)h[9], (short)h[10], (short)h[11],
-	                                         (short)h[12], (short)h[13], (short)h[14], (short)h[15]));
+	__m512i a = _mm512_add_epi32(_mm512_unpacklo_epi32(r[0], r[1]), _mm512_unpackhi_epi32(r[0], r[1]));
+	__m512i b = _mm512_add_epi32(_mm512_unpacklo_epi32(r[2], r[3]), _mm512_unpackhi_epi32(r[2], r[3]));
+	return _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
 }
+
+/* The f16 in the low half of each dword. */
+INLINE vec v_of_low_f16(ivec x) { return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(x)); }
+
+/* Sums of dots of 4 unsigned bytes w with 4 signed x, and of 2 signed halves. */
+INLINE ivec i_dot(ivec sum, ivec w, ivec x) { return _mm512_dpbusd_epi32(sum, w, x); }
+INLINE ivec i_dot2(ivec sum, ivec a, ivec b) { return _mm512_dpwssd_epi32(sum, a, b); }
 
 /* Dot of 4 bytes per lane: the weights are made unsigned by an offset, which the caller takes back through the sum's start. */
 INLINE ivec i_q8_weights(ivec w) { return _mm512_xor_si512(w, _mm512_set1_epi8(-128)); }

@@ -12,7 +12,15 @@
 	X(kn_linear_fn, linear_f16) \
 	X(kn_linear_fn, linear_bf16) \
 	X(kn_linear_fn, linear_q8_0) \
+	X(kn_linear_fn, linear_q4_0) \
+	X(kn_linear_fn, linear_q4_1) \
+	X(kn_linear_fn, linear_q5_0) \
+	X(kn_linear_fn, linear_q5_1) \
+	X(kn_linear_fn, linear_q4_k) \
+	X(kn_linear_fn, linear_q5_k) \
+	X(kn_linear_fn, linear_q6_k) \
 	X(kn_quantize_fn, quantize_q8_0) \
+	X(kn_quantize_fn, quantize_q8_k) \
 	X(kn_rms_norm_fn, rms_norm) \
 	X(kn_layer_norm_fn, layer_norm) \
 	X(kn_rope_fn, rope) \
@@ -32,8 +40,21 @@
 	X(kn_store_fn, store_f16) \
 	X(kn_store_fn, store_bf16)
 
+/* Families that are not worth a variant: one row of an embedding per token. */
+#define KN_REF_FAMILIES(X) \
+	X(kn_load_fn, load_q4_0) \
+	X(kn_load_fn, load_q4_1) \
+	X(kn_load_fn, load_q5_0) \
+	X(kn_load_fn, load_q5_1) \
+	X(kn_load_fn, load_q4_k) \
+	X(kn_load_fn, load_q5_k) \
+	X(kn_load_fn, load_q6_k)
+
 #define KN_DECLARE(type, family) type kn_##family##_ref, kn_##family##_avx2, kn_##family##_avx512;
+#define KN_DECLARE_REF(type, family) type kn_##family##_ref;
 KN_FAMILIES(KN_DECLARE)
+KN_REF_FAMILIES(KN_DECLARE_REF)
 #undef KN_DECLARE
+#undef KN_DECLARE_REF
 
 #endif

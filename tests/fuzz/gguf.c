@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (model_file_open(&f, path, &err) == SN_OK) {
 		for (size_t i = 0; i < f->n_tensors; i++) {
 			const file_tensor *t = &f->tensors[i];
-			FUZZ_PROMISE(t->data >= f->map && t->bytes <= f->map_bytes - (size_t)(t->data - f->map));
+			FUZZ_PROMISE(t->data >= f->maps->p && t->bytes <= f->maps->n - (size_t)(t->data - f->maps->p));
 			FUZZ_PROMISE(file_tensor_find(f, arena_strndup(f->mem, t->name.p, t->name.n)) != NULL);
 		}
 		model_file_close(&f);

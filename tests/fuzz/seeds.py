@@ -105,6 +105,20 @@ def model_file():
     put("gguf", "counts", b"GGUF\3\0\0\0" + b"\xff" * 16)
 
 
+def safetensors_file():
+    def file(header, data=b""):
+        text = header if isinstance(header, bytes) else json.dumps(header).encode()
+        return len(text).to_bytes(8, "little") + text + data
+    one = {"a": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}}
+    put("safetensors", "one", file(one, bytes(16)))
+    put("safetensors", "two", file({"__metadata__": {"format": "pt"}, **one, "b": {"dtype": "BF16", "shape": [3], "data_offsets": [16, 22]}}, bytes(22)))
+    put("safetensors", "scalar", file({"s": {"dtype": "F16", "shape": [], "data_offsets": [0, 2]}}, bytes(2)))
+    put("safetensors", "empty", file({"e": {"dtype": "I64", "shape": [0, 5], "data_offsets": [0, 0]}}))
+    put("safetensors", "wraps", file({"w": {"dtype": "U8", "shape": [2**32, 2**32], "data_offsets": [0, 0]}}))
+    put("safetensors", "gap", file({"g": {"dtype": "U8", "shape": [1], "data_offsets": [1, 2]}}, bytes(2)))
+    put("safetensors", "long", (1 << 40).to_bytes(8, "little") + b"{}")
+
+
 def templates():
     """Every template of the goldens, whatever their file's layout: all strings that hold a tag."""
     def strings(v):
@@ -125,4 +139,4 @@ def texts():
 
 
 if __name__ == "__main__":
-    images(), bodies(), urls(), model_file(), templates(), texts()
+    images(), bodies(), urls(), model_file(), safetensors_file(), templates(), texts()

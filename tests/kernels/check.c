@@ -48,22 +48,6 @@ static uint32_t random_bits(void)
 float random_float(void) { return (float)(int32_t)random_bits() * 0x1p-31f; }
 unsigned random_below(unsigned n) { return (unsigned)((uint64_t)random_bits() * n >> 32); }
 
-static double value_of_f16(uint16_t h)
-{
-	int exponent = h >> 10 & 31, mantissa = h & 0x3ff;
-	double x = exponent == 31 ? (mantissa ? (double)NAN : (double)INFINITY)
-	                          : exponent ? ldexp(1024 + mantissa, exponent - 25) : ldexp(mantissa, -24);
-	return h & 0x8000 ? -x : x;
-}
-
-static double value_of_bf16(uint16_t h)
-{
-	uint32_t bits = (uint32_t)h << 16;
-	float x;
-	memcpy(&x, &bits, 4);
-	return (double)x;
-}
-
 /* --- memory --- */
 
 /* Buffers whose last byte lies before a page that faults. Reused by number; contents are lost. */
@@ -131,84 +115,77 @@ static size_t count_nan(const float *y, size_t n)
 
 /* --- linear --- */
 
-typedef struct linear_case { kn_linear_fn *fn; kn_type type; const char *shape; } linear_case;
-
-static void make_weights(kn_type type, void *w, size_t n)
+void random_weights(kn_type type, void *w, size_t n)
 {
-	if (type == KN_F32) {
-		for (size_t i = 0; i < n; i++) ((float *)w)[i] = random_float();
-	} else if (type == KN_Q8_0) {
-		kn_q8_0 *block = w;
-		for (size_t i = 0; i < n / KN_Q8_BLOCK; i++) {
-			float d = random_float() * 0.01f;
-			ref.store_f16(&block[i].d, &d, 1);
-			for (int q = 0; q < KN_Q8_BLOCK; q++) block[i].q[q] = (int8_t)((int)random_below(256) - 128);
-		}
-	} else {
-		for (size_t i = 0; i < n; i++) {
-			float x = random_float();
-			(type == KN_F16 ? ref.store_f16 : ref.store_bf16)((uint16_t *)w + i, &x, 1);
+	size_t block = block_size(type), bytes = kn_row_bytes(type, block);
+	for (size_t i = 0; i < n; i += block) {
+		uint8_t *p = (uint8_t *)w + i / block * bytes;
+		float x = random_float();
+		if (type == KN_F32) memcpy(p, &x, 4);
+		else if (type == KN_F16) ref.store_f16(p, &x, 1);
+		else if (type == KN_BF16) ref.store_bf16(p, &x, 1);
+		if (block == 1) continue;
+		/* Any bytes are codes and scales; of the halves that scale a block some are subnormal or 0. */
+		for (size_t q = 0; q < bytes; q++) p[q] = (uint8_t)random_below(256);
+		size_t d = type == KN_Q6_K ? 208 : 0, n_half = type == KN_Q4_1 || type == KN_Q5_1 || type == KN_Q4_K || type == KN_Q5_K ? 2 : 1;
+		for (size_t h = 0; h < n_half; h++) {
+			uint16_t half;
+			float scale = random_float() * (random_below(16) ? 0.01f : random_below(2) ? 1e-6f : 0);
+			ref.store_f16(&half, &scale, 1);
+			memcpy(p + d + 2 * h, &half, 2);
 		}
 	}
 }
 
 static double stored_value(kn_type type, const void *row, size_t i)
 {
-	const kn_q8_0 *block = row;
-	switch (type) {
-	case KN_F32: return (double)((const float *)row)[i];
-	case KN_F16: return value_of_f16(((const uint16_t *)row)[i]);
-	case KN_BF16: return value_of_bf16(((const uint16_t *)row)[i]);
-	case KN_Q8_0: break;
-	}
-	return value_of_f16(block[i / KN_Q8_BLOCK].d) * block[i / KN_Q8_BLOCK].q[i % KN_Q8_BLOCK];
+	stored s = value_in(type, row, i);
+	return s.product + s.added;
 }
 
-static kn_linear_fn *linear_of(const kn_table *table, kn_type type)
-{
-	switch (type) {
-	case KN_F32: return table->linear_f32;
-	case KN_F16: return table->linear_f16;
-	case KN_BF16: return table->linear_bf16;
-	case KN_Q8_0: break;
-	}
-	return table->linear_q8_0;
-}
+static bool is_quantised(kn_type type) { return kn_activation(type) != KN_F32; }
 
 static void check_linear_shape(kn_type type, size_t m, size_t n, size_t k, bool with_bias)
 {
 	char shape[96];
 	snprintf(shape, sizeof shape, "m %zu n %zu k %zu%s", m, n, k, with_bias ? " bias" : "");
-	kn_linear_fn *fn = linear_of(t, type);
+	kn_linear_fn *fn = kn_linear_of(t, type);
+	kn_type x_type = kn_activation(type);
 	/* Rows of x end at ldx > k except the last, which ends at the guard; so do the weights. */
-	size_t unit = type == KN_Q8_0 ? KN_Q8_BLOCK : 1, kx = k / unit, ldx = kx + random_below(3);
+	size_t unit = block_size(x_type), kx = k / unit, ldx = kx + random_below(3);
 	size_t row_bytes = kn_row_bytes(type, k), w_stride = row_bytes + 4 * random_below(3);
-	size_t x_unit = type == KN_Q8_0 ? sizeof(kn_q8_0) : sizeof(float), x_bytes = ((m - 1) * ldx + kx) * x_unit;
+	size_t x_unit = kn_row_bytes(x_type, unit), x_bytes = ((m - 1) * ldx + kx) * x_unit;
 	uint8_t *x = buffer(0, x_bytes), *w = buffer(1, (n - 1) * w_stride + row_bytes);
 	float *bias = with_bias ? random_buffer(2, n) : NULL;
-	if (type == KN_Q8_0) {
-		float *values = random_buffer(3, ((m - 1) * ldx + kx) * KN_Q8_BLOCK);
-		ref.quantize_q8_0((kn_q8_0 *)(void *)x, 0, values, 0, 1, x_bytes / x_unit * KN_Q8_BLOCK);
+	if (is_quantised(type)) {
+		float *values = random_buffer(3, ((m - 1) * ldx + kx) * unit);
+		kn_quantize_of(&ref, x_type)(x, 0, values, 0, 1, x_bytes / x_unit * unit);
 	} else {
 		random_buffer(0, x_bytes / sizeof(float));
 	}
-	for (size_t j = 0; j < n; j++) make_weights(type, w + j * w_stride, k);
+	for (size_t j = 0; j < n; j++) random_weights(type, w + j * w_stride, k);
 
 	output o = new_output(4, m, n, n + random_below(4));
 	fn(o.y, o.ld, x, ldx, w, w_stride, bias, m, n, k);
 	check_canaries(o, shape);
 
-	/* A term passes at most one product (Q8_0: two, and the product of scales) and as many sums as there are terms, in any
-	 * order; then the bias. */
-	double roundings = type == KN_Q8_0 ? (double)kx + 4 : (double)k + 2, worst = 0;
-	for (size_t i = 0; i < m; i++) {
-		for (size_t j = 0; j < n; j++) {
+	/* The bound is kernels.h's. */
+	bool has_min = type == KN_Q4_1 || type == KN_Q5_1 || type == KN_Q4_K || type == KN_Q5_K;
+	double roundings = is_quantised(type) ? (double)kx * (has_min ? 2 : 1) + (unit == KN_K_BLOCK ? 5 : 4) : (double)k + 2, worst = 0;
+	double *xs = buffer(7, m * k * sizeof *xs), *ws = buffer(8, k * sizeof *ws), *sizes = buffer(9, k * sizeof *sizes);
+	for (size_t i = 0; i < m; i++)
+		for (size_t p = 0; p < k; p++) xs[i * k + p] = stored_value(x_type, x + i * ldx * x_unit, p);
+	for (size_t j = 0; j < n; j++) {
+		for (size_t p = 0; p < k; p++) {
+			stored b = value_in(type, w + j * w_stride, p);
+			ws[p] = b.product + b.added;
+			sizes[p] = fabs(b.product) + fabs(b.added);
+		}
+		for (size_t i = 0; i < m; i++) {
 			double sum = bias ? (double)bias[j] : 0, size = fabs(sum);
 			for (size_t p = 0; p < k; p++) {
-				double a = stored_value(type == KN_Q8_0 ? KN_Q8_0 : KN_F32, x + i * ldx * x_unit, p);
-				double product = a * stored_value(type, w + j * w_stride, p);
-				sum += product;
-				size += fabs(product);
+				sum += xs[i * k + p] * ws[p];
+				size += fabs(xs[i * k + p]) * sizes[p];
 			}
 			double excess = fabs((double)o.y[i * o.ld + j] - sum) / (roundings * u * size + 1e-40);
 			if (!(excess <= worst)) worst = excess;
@@ -238,9 +215,9 @@ static void check_linear_shape(kn_type type, size_t m, size_t n, size_t k, bool 
 	for (size_t i = 0; i < m; i++) differ += !same(pieces.y + i * o.ld, o.y + i * o.ld, n);
 	CHECK(differ == 0, "%s: pieces of n change %zu rows", shape, differ);
 
-	if (type == KN_Q8_0) {
+	if (is_quantised(type)) {
 		output r = new_output(6, m, n, o.ld);
-		ref.linear_q8_0(r.y, r.ld, x, ldx, w, w_stride, bias, m, n, k);
+		kn_linear_of(&ref, type)(r.y, r.ld, x, ldx, w, w_stride, bias, m, n, k);
 		differ = 0;
 		for (size_t i = 0; i < m; i++) differ += !same(r.y + i * o.ld, o.y + i * o.ld, n);
 		CHECK(differ == 0, "%s: %zu rows differ from the reference", shape, differ);
@@ -248,7 +225,8 @@ static void check_linear_shape(kn_type type, size_t m, size_t n, size_t k, bool 
 
 	/* One NaN in x reaches every column of its row and no other row. */
 	size_t row = random_below((unsigned)m), at = random_below((unsigned)kx);
-	if (type == KN_Q8_0) ((kn_q8_0 *)(void *)x)[row * ldx + at].d = 0x7e00;
+	if (x_type == KN_Q8_0) ((kn_q8_0 *)(void *)x)[row * ldx + at].d = 0x7e00;
+	else if (x_type == KN_Q8_K) ((kn_q8_k *)(void *)x)[row * ldx + at].d = NAN;
 	else ((float *)(void *)x)[row * ldx + at] = NAN;
 	fn(o.y, o.ld, x, ldx, w, w_stride, bias, m, n, k);
 	size_t inside = count_nan(o.y + row * o.ld, n), all = 0;
@@ -258,34 +236,78 @@ static void check_linear_shape(kn_type type, size_t m, size_t n, size_t k, bool 
 
 static void check_linear(kn_type type)
 {
-	static const size_t ms[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 17, 24, 31, 64 };
+	static const size_t ms[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 17, 24, 31, 64, 67 };
+	const size_t unit = block_size(type);
 	for (size_t i = 0; i < sizeof ms / sizeof *ms; i++) {
-		for (int round = 0; round < 5; round++) {
-			size_t n = 1 + random_below(70), k = type == KN_Q8_0 ? 32 * (1 + random_below(70) / (1 + (unsigned)round))
-			                                                     : 1 + random_below(300);
+		for (unsigned round = 0; round < 5; round++) {
+			size_t n = 1 + random_below(70), k = unit > 1 ? unit * (1 + random_below(2240 / (unsigned)unit) / (1 + round)) : 1 + random_below(300);
 			check_linear_shape(type, ms[i], n, k, round % 2);
 		}
 	}
-	for (size_t k = 1; k <= 40; k++) check_linear_shape(type, 7, 9, type == KN_Q8_0 ? 32 * k : k, true);
-	for (size_t n = 1; n <= 40; n++) check_linear_shape(type, 9, n, 96, false);
+	for (size_t k = 1; k <= (unit == KN_K_BLOCK ? 9 : 40); k++) check_linear_shape(type, 7, 9, k * unit, true);
+	for (size_t n = 1; n <= 40; n++) check_linear_shape(type, 9, n, unit == KN_K_BLOCK ? 256 : 96, false);
 	check_linear_shape(type, 20, 300, 1024, true); /* more than one panel */
+	if (unit > 1)
+		for (size_t m = 1; m <= 3; m++) check_linear_shape(type, m, 17, 33 * 1024, true);
 }
 
 static void check_linear_f32(void) { check_linear(KN_F32); }
 static void check_linear_f16(void) { check_linear(KN_F16); }
 static void check_linear_bf16(void) { check_linear(KN_BF16); }
+static void check_linear_q4_0(void) { check_linear(KN_Q4_0); }
+static void check_linear_q4_1(void) { check_linear(KN_Q4_1); }
+static void check_linear_q5_0(void) { check_linear(KN_Q5_0); }
+static void check_linear_q5_1(void) { check_linear(KN_Q5_1); }
 static void check_linear_q8_0(void) { check_linear(KN_Q8_0); }
+static void check_linear_q4_k(void) { check_linear(KN_Q4_K); }
+static void check_linear_q5_k(void) { check_linear(KN_Q5_K); }
+static void check_linear_q6_k(void) { check_linear(KN_Q6_K); }
 
 /* --- conversions --- */
 
-static void check_quantize_q8_0(void)
+/* One block: d and q within half a step of the truth, the sums exact. */
+static void check_quantised_block(kn_type type, const uint8_t *block, const float *v, size_t n)
 {
+	double largest = 0, true_d, d;
+	const int8_t *q = (const int8_t *)block + (type == KN_Q8_0 ? 2 : 4);
+	float f;
+	bool finite = true;
+	for (size_t i = 0; i < n; i++) {
+		finite = finite && isfinite(v[i]);
+		largest = fmax(largest, fabs((double)v[i]));
+	}
+	memcpy(&f, block, 4);
+	d = type == KN_Q8_0 ? value_of_f16((uint16_t)(block[0] | block[1] << 8)) : (double)f;
+	true_d = largest / 127;
+	for (size_t g = 0; type == KN_Q8_K && g < n / 16; g++) {
+		int sum = 0;
+		int16_t stored_sum;
+		for (size_t i = 0; i < 16; i++) sum += q[16 * g + i];
+		memcpy(&stored_sum, block + 4 + n + 2 * g, 2);
+		CHECK(stored_sum == sum, "sum of group %zu is %d, not %d", g, stored_sum, sum);
+	}
+	if (!finite) {
+		CHECK(!isfinite(d), "a block with no finite size has d %g", d);
+		return;
+	}
+	/* f16: half of 2^-10, or of the subnormal step; q: half a step, with the roundings of 1/d and of x/d */
+	double off = type == KN_Q8_0 ? fmax(true_d * 0x1.01p-11, 0x1.01p-25) : true_d * u;
+	CHECK(fabs(d - true_d) <= off, "d %g for %g", d, true_d);
+	for (size_t i = 0; i < n; i++) {
+		double steps = largest > 0 ? (double)v[i] / true_d : 0;
+		CHECK(fabs(q[i] - steps) <= 0.5 + 127 * 4 * u, "q %d for %g", q[i], steps);
+	}
+}
+
+static void check_quantize(kn_type type)
+{
+	const size_t unit = block_size(type), unit_bytes = kn_row_bytes(type, unit);
 	for (size_t m = 1; m <= 5; m++) {
 		for (size_t blocks = 1; blocks <= 5; blocks++) {
-			size_t k = blocks * KN_Q8_BLOCK, ldx = k + m, ldy = blocks + 1;
+			size_t k = blocks * unit, ldx = k + m, ldy = blocks + 1;
 			float *x = random_buffer(0, (m - 1) * ldx + k);
-			size_t bytes = ((m - 1) * ldy + blocks) * sizeof(kn_q8_0);
-			kn_q8_0 *y = buffer(1, bytes), *r = buffer(2, bytes);
+			size_t bytes = ((m - 1) * ldy + blocks) * unit_bytes;
+			uint8_t *y = buffer(1, bytes), *r = buffer(2, bytes);
 			for (size_t i = 0; i < m; i++) {
 				float scale = ldexpf(1, (int)random_below(60) - 40);
 				for (size_t j = 0; j < k; j++) x[i * ldx + j] *= random_below(8) ? scale : 0;
@@ -296,35 +318,18 @@ static void check_quantize_q8_0(void)
 			if (m == 5) for (size_t j = 0; j < k; j++) x[j] = (float)((int)j % 255 - 127) + (j % KN_Q8_BLOCK ? 0.5f : 127.0f);
 			memset(y, 0x5a, bytes);
 			memset(r, 0x5a, bytes);
-			t->quantize_q8_0(y, ldy, x, ldx, m, k);
-			ref.quantize_q8_0(r, ldy, x, ldx, m, k);
+			kn_quantize_of(t, type)(y, ldy, x, ldx, m, k);
+			kn_quantize_of(&ref, type)(r, ldy, x, ldx, m, k);
 			CHECK(memcmp(y, r, bytes) == 0, "m %zu k %zu: differs from the reference", m, k);
-			for (size_t i = 0; i < m; i++) {
-				for (size_t b = 0; b < blocks; b++) {
-					double largest = 0;
-					const float *v = x + i * ldx + b * KN_Q8_BLOCK;
-					const kn_q8_0 *block = y + i * ldy + b;
-					bool finite = true;
-					for (int q = 0; q < KN_Q8_BLOCK; q++) {
-						finite = finite && isfinite(v[q]);
-						largest = fmax(largest, fabs((double)v[q]));
-					}
-					double d = value_of_f16(block->d), true_d = largest / 127;
-					if (!finite) {
-						CHECK(!isfinite(d), "m %zu: a block with no finite size has d %g", m, d);
-						continue;
-					}
-					/* f16: half of 2^-10, or of the subnormal step; q: half a step, with the roundings of 1/d and of x/d */
-					CHECK(fabs(d - true_d) <= fmax(true_d * 0x1.01p-11, 0x1.01p-25), "d %g for %g", d, true_d);
-					for (int q = 0; q < KN_Q8_BLOCK; q++) {
-						double steps = largest > 0 ? (double)v[q] / true_d : 0;
-						CHECK(fabs(block->q[q] - steps) <= 0.5 + 127 * 4 * u, "q %d for %g", block->q[q], steps);
-					}
-				}
-			}
+			for (size_t i = 0; i < m; i++)
+				for (size_t b = 0; b < blocks; b++)
+					check_quantised_block(type, y + (i * ldy + b) * unit_bytes, x + i * ldx + b * unit, unit);
 		}
 	}
 }
+
+static void check_quantize_q8_0(void) { check_quantize(KN_Q8_0); }
+static void check_quantize_q8_k(void) { check_quantize(KN_Q8_K); }
 
 static void check_load(kn_load_fn *fn, kn_load_fn *ref_fn, double (*value)(uint16_t))
 {
@@ -355,21 +360,34 @@ static void check_load(kn_load_fn *fn, kn_load_fn *ref_fn, double (*value)(uint1
 static void check_load_f16(void) { check_load(t->load_f16, ref.load_f16, value_of_f16); }
 static void check_load_bf16(void) { check_load(t->load_bf16, ref.load_bf16, value_of_bf16); }
 
-static void check_load_q8_0(void)
+/* Products are exact (11 bits of d, at most 7 + 5 of scale and code), so that only the sum with the minimum rounds. */
+static void check_load_blocks(kn_type type)
 {
-	for (size_t n = 1; n < 200; n++) {
-		size_t blocks = (n + KN_Q8_BLOCK - 1) / KN_Q8_BLOCK;
-		kn_q8_0 *x = buffer(0, blocks * sizeof *x);
-		make_weights(KN_Q8_0, x, blocks * KN_Q8_BLOCK);
+	const size_t unit = block_size(type);
+	for (size_t n = 1; n < 7 * unit; n += type == KN_Q8_0 ? 1 : unit) {
+		if (type != KN_Q8_0 && n % unit) n = unit;
+		size_t blocks = (n + unit - 1) / unit;
+		uint8_t *x = buffer(0, kn_row_bytes(type, blocks * unit));
+		random_weights(type, x, blocks * unit);
 		output o = new_output(1, 1, n, n);
-		t->load_q8_0(o.y, x, n);
-		check_canaries(o, "q8_0");
+		kn_load_of(t, type)(o.y, x, n);
+		check_canaries(o, "blocks");
 		for (size_t i = 0; i < n; i++) {
-			double v = stored_value(KN_Q8_0, x, i); /* 11 + 8 bits: exact */
-			CHECK((double)o.y[i] == v, "n %zu i %zu: %g for %g", n, i, (double)o.y[i], v);
+			stored v = value_in(type, x, i);
+			float product = (float)v.product, y = product + (float)v.added;
+			CHECK((double)product == v.product && o.y[i] == y, "n %zu i %zu: %g for %g", n, i, (double)o.y[i], (double)y);
 		}
 	}
 }
+
+static void check_load_q8_0(void) { check_load_blocks(KN_Q8_0); }
+static void check_load_q4_0(void) { check_load_blocks(KN_Q4_0); }
+static void check_load_q4_1(void) { check_load_blocks(KN_Q4_1); }
+static void check_load_q5_0(void) { check_load_blocks(KN_Q5_0); }
+static void check_load_q5_1(void) { check_load_blocks(KN_Q5_1); }
+static void check_load_q4_k(void) { check_load_blocks(KN_Q4_K); }
+static void check_load_q5_k(void) { check_load_blocks(KN_Q5_K); }
+static void check_load_q6_k(void) { check_load_blocks(KN_Q6_K); }
 
 /* Nearest, ties to even: no neighbour is nearer, and at a tie the last bit is 0. NaN stays NaN. */
 static void check_store(kn_store_fn *fn, kn_store_fn *ref_fn, double (*value)(uint16_t), uint16_t infinity)
@@ -651,8 +669,8 @@ static void check_paged_shape(kn_type type, size_t head_dim, size_t block_tokens
 	for (size_t j = 0; j < n_key; j++) {
 		size_t offset = j % block_tokens * token_bytes;
 		uint8_t *at = arena + pages[j / block_tokens] * page_bytes + offset;
-		make_weights(type, at, head_dim);
-		make_weights(type, at + width, head_dim);
+		random_weights(type, at, head_dim);
+		random_weights(type, at + width, head_dim);
 		k[j] = at;
 		v[j] = at + width;
 		memcpy(other + moved[j / block_tokens] * page_bytes + offset, at, 2 * width);
@@ -768,7 +786,15 @@ static const struct { const char *family; void (*check)(void); } checks[] = {
 	{ "linear_f16", check_linear_f16 },
 	{ "linear_bf16", check_linear_bf16 },
 	{ "linear_q8_0", check_linear_q8_0 },
+	{ "linear_q4_0", check_linear_q4_0 },
+	{ "linear_q4_1", check_linear_q4_1 },
+	{ "linear_q5_0", check_linear_q5_0 },
+	{ "linear_q5_1", check_linear_q5_1 },
+	{ "linear_q4_k", check_linear_q4_k },
+	{ "linear_q5_k", check_linear_q5_k },
+	{ "linear_q6_k", check_linear_q6_k },
 	{ "quantize_q8_0", check_quantize_q8_0 },
+	{ "quantize_q8_k", check_quantize_q8_k },
 	{ "rms_norm", check_rms_norm },
 	{ "layer_norm", check_layer_norm },
 	{ "rope", check_rope },
@@ -785,6 +811,13 @@ static const struct { const char *family; void (*check)(void); } checks[] = {
 	{ "load_f16", check_load_f16 },
 	{ "load_bf16", check_load_bf16 },
 	{ "load_q8_0", check_load_q8_0 },
+	{ "load_q4_0", check_load_q4_0 },
+	{ "load_q4_1", check_load_q4_1 },
+	{ "load_q5_0", check_load_q5_0 },
+	{ "load_q5_1", check_load_q5_1 },
+	{ "load_q4_k", check_load_q4_k },
+	{ "load_q5_k", check_load_q5_k },
+	{ "load_q6_k", check_load_q6_k },
 	{ "store_f16", check_store_f16 },
 	{ "store_bf16", check_store_bf16 },
 };
@@ -814,18 +847,18 @@ static void check_table(const kn_row *rows, size_t n)
 		}
 	}
 	CHECK(kn_row_bytes(KN_Q8_0, 64) == 68 && kn_row_bytes(KN_Q8_0, 33) == 0 && kn_row_bytes(KN_F32, SIZE_MAX / 2) == 0 &&
-	      kn_row_bytes((kn_type)7, 32) == 0 && kn_row_bytes(KN_BF16, 3) == 6, "kn_row_bytes");
+	      kn_row_bytes((kn_type)4, 32) == 0 && kn_row_bytes(KN_Q4_K, 512) == 288 && kn_row_bytes(KN_Q6_K, 128) == 0 && kn_row_bytes(KN_BF16, 3) == 6, "kn_row_bytes");
 }
 
 int main(int argc, char **argv)
 {
 	size_t n_row, n_run = 0, n_skipped = 0;
 	const kn_row *rows = kn_rows(&n_row);
+	kn_select(&ref, KN_ISA_REF);
 	if (argc > 1 && !strcmp(argv[1], "--time")) {
 		time_rows(argc > 2 ? argv[2] : NULL);
 		return 0;
 	}
-	kn_select(&ref, KN_ISA_REF);
 	check_table(rows, n_row);
 	for (size_t i = 0; i < n_row; i++) {
 		kn_table under_test = ref;

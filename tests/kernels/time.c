@@ -21,7 +21,7 @@ static struct {
 	size_t m, n, k, group;
 	float *x, *y, *z;
 	void *w;
-	kn_q8_0 *q;
+	void *q;
 	uint32_t *pages, *begin, *end;
 } s;
 
@@ -29,13 +29,9 @@ enum { FLOATS = 16 << 20 };
 
 static void run_linear(const kn_table *t)
 {
-	size_t bytes = kn_row_bytes(s.type, s.k);
-	switch (s.type) {
-	case KN_F32: t->linear_f32(s.y, s.n, s.x, s.k, s.w, bytes, NULL, s.m, s.n, s.k); break;
-	case KN_F16: t->linear_f16(s.y, s.n, s.x, s.k, s.w, bytes, NULL, s.m, s.n, s.k); break;
-	case KN_BF16: t->linear_bf16(s.y, s.n, s.x, s.k, s.w, bytes, NULL, s.m, s.n, s.k); break;
-	case KN_Q8_0: t->linear_q8_0(s.y, s.n, s.q, s.k / KN_Q8_BLOCK, s.w, bytes, NULL, s.m, s.n, s.k); break;
-	}
+	kn_type x_type = kn_activation(s.type);
+	const void *x = x_type == KN_F32 ? (const void *)s.x : s.q;
+	kn_linear_of(t, s.type)(s.y, s.n, x, s.k / block_size(x_type), s.w, kn_row_bytes(s.type, s.k), NULL, s.m, s.n, s.k);
 }
 
 static void run_paged(const kn_table *t)
@@ -55,6 +51,7 @@ static void run_dense(const kn_table *t)
 }
 
 static void run_quantize(const kn_table *t) { t->quantize_q8_0(s.q, s.k / KN_Q8_BLOCK, s.x, s.k, s.m, s.k); }
+static void run_quantize_k(const kn_table *t) { t->quantize_q8_k(s.q, s.k / KN_K_BLOCK, s.x, s.k, s.m, s.k); }
 static void run_rms_norm(const kn_table *t) { t->rms_norm(s.y, s.k, s.x, s.k, s.z, 1e-5f, s.m, s.k); }
 static void run_layer_norm(const kn_table *t) { t->layer_norm(s.y, s.k, s.x, s.k, s.z, s.z, 1e-5f, s.m, s.k); }
 static void run_rope(const kn_table *t) { t->rope(s.x, s.k, s.z, s.m, s.k / 64, 64, 64, 1); }
@@ -94,6 +91,27 @@ static const struct timing {
 	{ "linear_q8_0", run_linear, KN_Q8_0, 4, 2048, 1024, 1, 2, "GOP/s" },
 	{ "linear_q8_0", run_linear, KN_Q8_0, 128, 768, 768, 1, 2, "GOP/s" },
 	{ "linear_q8_0", run_linear, KN_Q8_0, 128, 768, 3072, 1, 2, "GOP/s" },
+	{ "linear_q8_0", run_linear, KN_Q8_0, 1, 32768, 1024, 1, 2, "GOP/s" },
+	{ "linear_q4_0", run_linear, KN_Q4_0, 1, 32768, 1024, 1, 2, "GOP/s" },
+	{ "linear_q4_0", run_linear, KN_Q4_0, 2, 32768, 1024, 1, 2, "GOP/s" },
+	{ "linear_q4_0", run_linear, KN_Q4_0, 4, 32768, 1024, 1, 2, "GOP/s" },
+	{ "linear_q4_0", run_linear, KN_Q4_0, 128, 768, 3072, 1, 2, "GOP/s" },
+	{ "linear_q4_1", run_linear, KN_Q4_1, 1, 32768, 1024, 1, 2, "GOP/s" },
+	{ "linear_q4_1", run_linear, KN_Q4_1, 128, 768, 3072, 1, 2, "GOP/s" },
+	{ "linear_q5_0", run_linear, KN_Q5_0, 1, 32768, 1024, 1, 2, "GOP/s" },
+	{ "linear_q5_0", run_linear, KN_Q5_0, 128, 768, 3072, 1, 2, "GOP/s" },
+	{ "linear_q5_1", run_linear, KN_Q5_1, 1, 32768, 1024, 1, 2, "GOP/s" },
+	{ "linear_q5_1", run_linear, KN_Q5_1, 128, 768, 3072, 1, 2, "GOP/s" },
+	{ "linear_q4_k", run_linear, KN_Q4_K, 1, 2048, 1024, 1, 2, "GOP/s" },
+	{ "linear_q4_k", run_linear, KN_Q4_K, 1, 32768, 1024, 1, 2, "GOP/s" },
+	{ "linear_q4_k", run_linear, KN_Q4_K, 2, 32768, 1024, 1, 2, "GOP/s" },
+	{ "linear_q4_k", run_linear, KN_Q4_K, 4, 32768, 1024, 1, 2, "GOP/s" },
+	{ "linear_q4_k", run_linear, KN_Q4_K, 128, 768, 3072, 1, 2, "GOP/s" },
+	{ "linear_q5_k", run_linear, KN_Q5_K, 1, 32768, 1024, 1, 2, "GOP/s" },
+	{ "linear_q5_k", run_linear, KN_Q5_K, 128, 768, 3072, 1, 2, "GOP/s" },
+	{ "linear_q6_k", run_linear, KN_Q6_K, 1, 32768, 1024, 1, 2, "GOP/s" },
+	{ "linear_q6_k", run_linear, KN_Q6_K, 128, 768, 3072, 1, 2, "GOP/s" },
+	{ "quantize_q8_k", run_quantize_k, KN_F32, 64, 0, 1024, 1, 4, "GB/s" },
 	{ "quantize_q8_0", run_quantize, KN_F32, 64, 0, 1024, 1, 4, "GB/s" },
 	{ "rms_norm", run_rms_norm, KN_F32, 64, 0, 1024, 1, 8, "GB/s" },
 	{ "layer_norm", run_layer_norm, KN_F32, 64, 0, 1024, 1, 8, "GB/s" },
@@ -125,15 +143,12 @@ static void fill(const kn_table *ref)
 {
 	for (size_t i = 0; i < FLOATS / 4; i++) s.x[i] = random_float();
 	memcpy(s.z, s.x, FLOATS / 4 * sizeof *s.z);
-	switch (s.type) {
-	case KN_F32: memcpy(s.w, s.x, FLOATS / 4 * sizeof *s.x); break;
-	case KN_F16: ref->store_f16(s.w, s.x, FLOATS / 4); break;
-	case KN_BF16: ref->store_bf16(s.w, s.x, FLOATS / 4); break;
-	case KN_Q8_0:
-		ref->quantize_q8_0(s.w, 0, s.x, 0, 1, FLOATS / 4);
-		ref->quantize_q8_0(s.q, 0, s.x, 0, 1, FLOATS / 4);
-		break;
-	}
+	kn_type x_type = kn_activation(s.type);
+	if (x_type != KN_F32) kn_quantize_of(ref, x_type)(s.q, 0, s.x, 0, 1, FLOATS / 4);
+	/* codes may be any: a piece of random ones again and again */
+	size_t piece = 1 << 16, bytes = kn_row_bytes(s.type, piece);
+	random_weights(s.type, s.w, piece);
+	for (size_t at = bytes; at + bytes <= FLOATS * sizeof(float); at += bytes) memcpy((uint8_t *)s.w + at, s.w, bytes);
 }
 
 static double seconds(void (*run)(const kn_table *), const kn_table *t)

@@ -1,0 +1,65 @@
+/* values.c - what stored weights and activations mean, in double: written from the layouts, not from the kernels. */
+#include <math.h>
+#include <string.h>
+
+#include "check.h"
+
+double value_of_f16(uint16_t h)
+{
+	int exponent = h >> 10 & 31, mantissa = h & 0x3ff;
+	double x = exponent == 31 ? (mantissa ? (double)NAN : (double)INFINITY)
+	                          : exponent ? ldexp(1024 + mantissa, exponent - 25) : ldexp(mantissa, -24);
+	return h & 0x8000 ? -x : x;
+}
+
+double value_of_bf16(uint16_t h)
+{
+	uint32_t bits = (uint32_t)h << 16;
+	float x;
+	memcpy(&x, &bits, 4);
+	return (double)x;
+}
+
+static double half_at(const uint8_t *p) { return value_of_f16((uint16_t)(p[0] | p[1] << 8)); }
+static int nibble(const uint8_t *p, size_t i) { return p[i % 16] >> (i < 16 ? 0 : 4) & 15; }
+static int bit(const uint8_t *p, size_t i) { return p[i / 8] >> i % 8 & 1; }
+
+/* 6 bits each: scale g and min g of Q4_K and Q5_K */
+static void six_bits(const uint8_t *s, size_t g, int *scale, int *min)
+{
+	*scale = g < 4 ? s[g] & 63 : (s[g + 4] & 15) + (s[g - 4] & 192) / 4;
+	*min = g < 4 ? s[g + 4] & 63 : (s[g + 4] >> 4) + (s[g] & 192) / 4;
+}
+
+size_t block_size(kn_type type) { return kn_row_bytes(type, 1) ? 1 : kn_row_bytes(type, KN_Q8_BLOCK) ? KN_Q8_BLOCK : KN_K_BLOCK; }
+
+stored value_in(kn_type type, const void *row, size_t i)
+{
+	size_t block = block_size(type), g, l;
+	const uint8_t *p = (const uint8_t *)row + i / block * kn_row_bytes(type, block);
+	int scale, min, code;
+	float f;
+	i %= block;
+	switch (type) {
+	case KN_F32: memcpy(&f, p, 4); return (stored){ (double)f, 0 };
+	case KN_F16: return (stored){ half_at(p), 0 };
+	case KN_BF16: return (stored){ value_of_bf16((uint16_t)(p[0] | p[1] << 8)), 0 };
+	case KN_Q4_0: return (stored){ half_at(p) * (nibble(p + 2, i) - 8), 0 };
+	case KN_Q4_1: return (stored){ half_at(p) * nibble(p + 4, i), half_at(p + 2) };
+	case KN_Q5_0: return (stored){ half_at(p) * (nibble(p + 6, i) + 16 * bit(p + 2, i) - 16), 0 };
+	case KN_Q5_1: return (stored){ half_at(p) * (nibble(p + 8, i) + 16 * bit(p + 4, i)), half_at(p + 2) };
+	case KN_Q8_0: return (stored){ half_at(p) * (int8_t)p[2 + i], 0 };
+	case KN_Q4_K: case KN_Q5_K:
+		g = i / 32, l = i % 32;
+		six_bits(p + 4, g, &scale, &min);
+		code = p[(type == KN_Q4_K ? 16 : 48) + g / 2 * 32 + l] >> (g % 2 ? 4 : 0) & 15;
+		if (type == KN_Q5_K) code += 16 * (p[16 + l] >> g & 1);
+		return (stored){ half_at(p) * scale * code, -half_at(p + 2) * min };
+	case KN_Q6_K:
+		g = i % 128 / 32, l = i % 32;
+		code = (p[i / 128 * 64 + g % 2 * 32 + l] >> (g < 2 ? 0 : 4) & 15) + 16 * (p[128 + i / 128 * 32 + l] >> 2 * g & 3) - 32;
+		return (stored){ half_at(p + 208) * (int8_t)p[192 + i / 16] * code, 0 };
+	case KN_Q8_K: memcpy(&f, p, 4); return (stored){ (double)f * (int8_t)p[4 + i], 0 };
+	}
+	return (stored){ (double)NAN, 0 };
+}
