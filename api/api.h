@@ -7,6 +7,7 @@
 #include "auth.h"
 #include "core.h"
 #include "http.h"
+#include "media_url.h"
 #include "options.h"
 #include "stats.h"
 
@@ -15,6 +16,7 @@ typedef struct api {
 	sn_log *log;
 	sn_engine *engine;
 	auth *auth, *admin;
+	media_sources *media;
 	stats stats;
 	atomic_bool loaded;   /* the models are there: only then may they be listed or asked */
 	atomic_bool draining;

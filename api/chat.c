@@ -132,6 +132,8 @@ static const char *served_name(const api *a, const char *asked)
 	return n ? models[0].name : "";
 }
 
+static bool client_gone(void *x) { return http_client_gone(x); }
+
 static int submit(chat_job *j, sn_error *err)
 {
 	request *r = j->r;
@@ -141,7 +143,8 @@ static int submit(chat_job *j, sn_error *err)
 	int rc = http_read_body(r->x, &data, &size, err);
 	if (rc != SN_OK)
 		return rc;
-	const chat_limits limits = {.options = r->api->options, .media_bytes = MAX_MEDIA_BYTES, .engine = r->api->engine};
+	media_reader reader = {.sources = r->api->media, .gone = client_gone, .ctx = r->x};
+	const chat_limits limits = {.options = r->api->options, .media_bytes = MAX_MEDIA_BYTES, .engine = r->api->engine, .reader = &reader};
 	rc = chat_body_parse(&body, data, size, &limits, err);
 	http_release_body(r->x);
 	if (rc != SN_OK)

@@ -1,9 +1,8 @@
-/* chat_messages.c - the `messages` of a chat: roles, texts, and media of any kind as data: URLs.
+/* chat_messages.c - the `messages` of a chat: roles, texts, and media of any kind by their URLs (media_url.h).
  *
  * Counts are checked before anything is allocated, and a medium's size before it is decoded. */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "chat_parse.h"
 #include "fault.h"
@@ -28,13 +27,13 @@ static int check_keys(const json_t *object, const char *const *known, const char
 }
 
 /* Takes a place among the media of that kind. */
-static int add_medium(chat_body *b, sn_part *out, const char *kind, dataurl *d, const char *param, sn_error *err)
+static int add_medium(chat_body *b, sn_part *out, const char *kind, media_bytes *d, const char *param, sn_error *err)
 {
 	uint32_t same = 1, most = options_media_limit(b->limits->options, kind);
 	for (size_t i = 0; i < b->n_media; i++)
 		same += strcmp(b->kinds[i], kind) == 0;
 	if (same > most || b->n_media == SN_MAX_MEDIA) {
-		dataurl_fini(d);
+		media_bytes_fini(d);
 		return fault_set(err, SN_ERR_INVALID, param, "more than %u media of kind %s in one request (--limit-mm-per-prompt)", most, kind);
 	}
 	snprintf(b->kinds[b->n_media], SN_KIND_SIZE, "%s", kind);
@@ -44,16 +43,9 @@ static int add_medium(chat_body *b, sn_part *out, const char *kind, dataurl *d, 
 	return SN_OK;
 }
 
-static int read_url(const chat_body *b, dataurl *d, const json_t *url, const char *param, sn_error *err)
+static int read_url(const chat_body *b, media_bytes *d, const json_t *url, const char *param, sn_error *err)
 {
-	const char *text = json_string_value(url);
-	if (strncasecmp(text, "http:", 5) == 0 || strncasecmp(text, "https:", 6) == 0)
-		return fault_set(err, SN_ERR_UNSUPPORTED, param,
-		                 "http and https URLs are not fetched (--allowed-media-domains will allow it); send a data: URL");
-	if (strncasecmp(text, "file:", 5) == 0)
-		return fault_set(err, SN_ERR_UNSUPPORTED, param,
-		                 "file URLs are not read (--allowed-local-media-path will allow it); send a data: URL");
-	return dataurl_decode(d, text, json_string_length(url), b->limits->media_bytes, param, err);
+	return media_url_read(b->limits->reader, d, json_string_value(url), json_string_length(url), b->limits->media_bytes, param, err);
 }
 
 /* {"type":"K_url","K_url":{"url":...}}, for any kind K: whether the model takes it is the engine's to say. */
@@ -62,7 +54,7 @@ static int add_url(chat_body *b, sn_part *out, const char *kind, const json_t *v
 	static const char *const known[] = {"url", "detail", NULL};
 	const json_t *url = json_is_string(v) ? v : json_object_get(v, "url");
 	const json_t *detail = json_is_object(v) ? json_object_get(v, "detail") : NULL;
-	dataurl d;
+	media_bytes d;
 	int rc = json_is_object(v) ? check_keys(v, known, param, err) : SN_OK;
 	if (rc != SN_OK)
 		return rc;
@@ -82,7 +74,7 @@ static int add_file(chat_body *b, sn_part *out, const json_t *v, const char *par
 {
 	static const char *const known[] = {"file_data", "filename", NULL};
 	const json_t *data = json_object_get(v, "file_data"), *name = json_object_get(v, "filename");
-	dataurl d;
+	media_bytes d;
 	if (!json_is_object(v))
 		return body_wants(err, param, "an object with file_data");
 	int rc = check_keys(v, known, param, err);
@@ -96,7 +88,7 @@ static int add_file(chat_body *b, sn_part *out, const json_t *v, const char *par
 		return rc;
 	const char *kind = sn_engine_kind_of(b->limits->engine, d.data, d.size, d.mime[0] ? d.mime : NULL);
 	if (!kind) {
-		dataurl_fini(&d);
+		media_bytes_fini(&d);
 		return fault_set(err, SN_ERR_MEDIA_TYPE, param, "no codec here knows what this file is");
 	}
 	return add_medium(b, out, kind, &d, param, err);

@@ -368,11 +368,15 @@ int chat_body_parse(chat_body *b, const char *data, size_t size, const chat_limi
 		const field *f = field_find(key);
 		if (!f)
 			rc = unknown_field(key, err);
-		else if (!json_is_null(value)) /* null asks for the default */
+		else if (!json_is_null(value) && f->parse != chat_messages_parse) /* null asks for the default */
 			rc = parse_field(b, f, value, err);
 		if (rc != SN_OK)
 			goto fail;
 	}
+	/* Last, since they may name URLs: nothing is fetched for a body that is wrong elsewhere. */
+	value = json_object_get(b->root, "messages");
+	if (value && !json_is_null(value) && (rc = chat_messages_parse(b, value, err)) != SN_OK)
+		goto fail;
 	rc = check_together(b, err);
 	if (rc == SN_OK)
 		return SN_OK;
@@ -384,7 +388,7 @@ fail:
 void chat_body_fini(chat_body *b)
 {
 	for (size_t i = 0; i < b->n_media; i++)
-		dataurl_fini(&b->media[i]);
+		media_bytes_fini(&b->media[i]);
 	free(b->media);
 	free(b->kinds);
 	free(b->bias);

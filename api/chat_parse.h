@@ -9,13 +9,14 @@
 #include <jansson.h>
 
 #include "core.h"
-#include "dataurl.h"
+#include "media_url.h"
 #include "options.h"
 
 typedef struct chat_limits {
 	const options *options; /* how many media of a kind */
 	size_t media_bytes;     /* per medium */
 	const sn_engine *engine; /* knows the kinds of files */
+	media_reader *reader;   /* of URLs other than data:; NULL: there are none */
 } chat_limits;
 
 typedef struct chat_body {
@@ -26,7 +27,7 @@ typedef struct chat_body {
 	sn_part *parts;       /* all messages' parts, in order */
 	size_t n_parts;
 	sn_logit_bias *bias;
-	dataurl *media;       /* [n_media] */
+	media_bytes *media;   /* [n_media] */
 	char (*kinds)[SN_KIND_SIZE]; /* [n_media] */
 	size_t n_media;
 	const chat_limits *limits;

@@ -154,6 +154,10 @@ int cmd_serve(const options *o, sn_log *log)
 		rc = fail(log, EXIT_USAGE, &err);
 		goto done;
 	}
+	if (media_sources_open(&a.media, o->allowed_local_media_path, o->allowed_media_domains, &err) != SN_OK) {
+		rc = fail(log, EXIT_USAGE, &err);
+		goto done;
+	}
 	if ((why = model_files_find(&files, o->model, o->mmproj, &err)) != SN_OK) {
 		rc = fail(log, EXIT_MODEL, &err);
 		goto done;
@@ -173,6 +177,7 @@ done:
 	if (a.engine)
 		sn_engine_close(&a.engine);
 	model_files_fini(&files);
+	media_sources_close(&a.media);
 	auth_close(&a.auth);
 	auth_close(&a.admin);
 	if (rc == EXIT_FINE)

@@ -35,6 +35,8 @@ static const fault_row rows[] = {
 	{FAULT_EXPECTATION, 417, "invalid_request_error", NULL, 0},
 	{FAULT_HEADERS, 431, "invalid_request_error", "headers_too_large", 0},
 	{FAULT_HTTP_VERSION, 505, "invalid_request_error", NULL, 0},
+	{FAULT_MEDIA_REFUSED, 422, "invalid_request_error", "media_not_fetched", 0},
+	{FAULT_MEDIA_UNAVAILABLE, 503, "server_error", "media_unavailable", 1},
 	{FAULT_CLIENT_GONE, 499, "server_error", NULL, 0},
 };
 

@@ -19,6 +19,8 @@ enum fault {
 	FAULT_EXPECTATION,         /* 417 */
 	FAULT_HEADERS,             /* 431 */
 	FAULT_HTTP_VERSION,        /* 505 */
+	FAULT_MEDIA_REFUSED,       /* 422: a media URL was fetched and leads to nothing usable */
+	FAULT_MEDIA_UNAVAILABLE,   /* 503: a media URL could not be fetched, but may be later */
 	FAULT_CLIENT_GONE          /* 499: nobody to answer, counted only */
 };
 

@@ -15,8 +15,7 @@ typedef enum option_kind {
 	OPT_SIZE,   /* uint64_t, bytes with K, M, G */
 	OPT_REAL,   /* double */
 	OPT_ON,     /* bool, no value */
-	OPT_OFF,    /* bool, no value, clears */
-	OPT_NOT_YET /* known, refused */
+	OPT_OFF     /* bool, no value, clears */
 } option_kind;
 
 typedef struct option_row {
@@ -60,8 +59,10 @@ static const option_row table[] = {
 	{"--no-enable-prefix-caching", OPT_ON, FIELD(no_prefix_caching), ENGINE, NULL, NULL, 0, 0, "do not"},
 	{"--threads", OPT_UINT, FIELD(threads), ENGINE, "N", "0", 0, 1024, "compute threads; 0: the cores this process may use"},
 	{"--limit-mm-per-prompt", OPT_TEXT, FIELD(limit_mm), CMD_SERVE, "KIND=N,...", "image=16", 0, 0, "media of one request, at most 64; 16 of a kind that is not named"},
-	{"--allowed-local-media-path", OPT_NOT_YET, 0, CMD_SERVE, "DIR", NULL, 0, 0, "file: URLs (not available yet)"},
-	{"--allowed-media-domains", OPT_NOT_YET, 0, CMD_SERVE, "LIST", NULL, 0, 0, "http: URLs (not available yet)"},
+	{"--allowed-local-media-path", OPT_TEXT, FIELD(allowed_local_media_path), CMD_SERVE, "DIR", NULL, 0, 0,
+	 "read file: URLs inside this folder; else none are read"},
+	{"--allowed-media-domains", OPT_TEXT, FIELD(allowed_media_domains), CMD_SERVE, "LIST", NULL, 0, 0,
+	 "fetch http: and https: URLs of HOST or HOST:PORT,...; else none are fetched"},
 	{"--request-timeout", OPT_UINT, FIELD(request_timeout_s), CMD_SERVE, "SECONDS", "600", 0, 86400, "one request in all; 0: no limit"},
 	{"--header-timeout", OPT_UINT, FIELD(header_timeout_s), CMD_SERVE, "SECONDS", "15", 1, 3600, "until the headers are complete"},
 	{"--body-timeout", OPT_UINT, FIELD(body_timeout_s), CMD_SERVE, "SECONDS", "60", 1, 3600, "until the body is complete"},
@@ -179,12 +180,10 @@ static int option_set(options *o, const option_row *r, const char *value, sn_err
 		return SN_OK;
 	case OPT_ON:
 	case OPT_OFF:
-		*(bool *)field = r->kind == OPT_ON;
-		return SN_OK;
-	case OPT_NOT_YET:
 		break;
 	}
-	return fault_set(err, SN_ERR_UNSUPPORTED, NULL, "%s is not available yet: media comes as data: URLs", r->name);
+	*(bool *)field = r->kind == OPT_ON;
+	return SN_OK;
 }
 
 static size_t edit_distance(const char *a, size_t na, const char *b)

@@ -178,8 +178,9 @@ static fetch_rc outcome(transfer *t, CURLcode code)
 	case CURLE_SSL_INVALIDCERTSTATUS:
 		return FETCH_UNTRUSTED;
 	case CURLE_URL_MALFORMAT:
-	case CURLE_UNSUPPORTED_PROTOCOL:
 		return FETCH_BAD_URL;
+	case CURLE_UNSUPPORTED_PROTOCOL: /* the answer is no HTTP/1 */
+		return FETCH_REFUSED;
 	default:
 		return FETCH_UNAVAILABLE;
 	}

@@ -31,7 +31,7 @@ typedef enum fetch_rc {
 	FETCH_PRIVATE,     /* the host's address is not public */
 	FETCH_TOO_LARGE,   /* over max_bytes, or endless headers */
 	FETCH_REDIRECT,    /* 3xx */
-	FETCH_REFUSED,     /* the other side answered, and not with 200 */
+	FETCH_REFUSED,     /* the other side answered, and not with 200, or not in HTTP */
 	FETCH_UNTRUSTED,   /* no TLS connection that could be verified */
 	FETCH_UNAVAILABLE, /* no address, no connection, a broken answer, or 5xx: may work later */
 	FETCH_TIMEOUT,

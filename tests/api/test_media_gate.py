@@ -47,6 +47,33 @@ def jpeg(width, height):
     return bytes(data)
 
 
+def large_progressive():
+    """4:4:4: libjpeg would take 250 MB for its coefficients."""
+    data = bytearray(encode("JPEG", progressive=True, subsampling=0))
+    at = data.index(b"\xff\xc2") + 5
+    data[at:at + 4] = struct.pack(">HH", 6400, 6500)
+    return bytes(data)
+
+
+def webp(*chunks):
+    """Kinds and contents in turn."""
+    body = b"WEBP" + b"".join(k + struct.pack("<I", len(d)) + d + b"\0" * (len(d) % 2) for k, d in zip(chunks[::2], chunks[1::2]))
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def vp8l(width, height):
+    data = b"\x2f" + struct.pack("<I", width - 1 | height - 1 << 14) + bytes(9)
+    return b"VP8L" + struct.pack("<I", len(data)) + data
+
+
+def gif_image(width, height):
+    return struct.pack("<cHHHHB", b",", 0, 0, width, height, 0) + b"\2\2\x4c\1\0"
+
+
+def gif(width, height, frames):
+    return b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + bytes(6) + frames + b";"
+
+
 ZEROS = zlib.compress(b"\0" * 50_000_000, 9)
 
 BOMBS = {
@@ -59,12 +86,19 @@ BOMBS = {
     "IDAT of 50 MB": (png(16, 16, idat=ZEROS), "image/png"),
     "10,000 chunks": (png(16, 16, *[chunk(b"tEXt", b"a\0b")] * 10_000, idat=zlib.compress(b"\0" * 49 * 16)), "image/png"),
     "JPEG 65500 x 65500": (jpeg(65_500, 65_500), "image/jpeg"),
-    "WebP 16383 x 16383": (b"RIFF" + struct.pack("<I", 26) + b"WEBPVP8X" + struct.pack("<I", 10) + b"\0\0\0\0" + b"\xfe\x3f\0" * 2, "image/webp"),
+    "WebP 16383 x 16383": (webp(b"VP8X", b"\0\0\0\0" + b"\xfe\x3f\0" * 2), "image/webp"),
+    "lossless WebP 16384 x 16384": (webp(b"VP8L", b"\x2f" + struct.pack("<I", 0x3fff | 0x3fff << 14) + bytes(8)), "image/webp"),
+    "small frame of a WebP 2^24 x 2^24": (webp(b"VP8X", b"\2\0\0\0" + b"\xff" * 6, b"ANMF", bytes(6) + b"\x0f\0\0" * 2 + bytes(4) + vp8l(16, 16)),
+                                          "image/webp"),
+    "GIF 65535 x 65535": (gif(65_535, 65_535, gif_image(1, 1)), "image/gif"),
+    "GIF frame of 65535 x 65535": (gif(1, 1, gif_image(65_535, 65_535)), "image/gif"),
+    "GIF of 100,000 frames": (gif(16, 16, gif_image(1, 1) * 100_000), "image/gif"),
+    "progressive JPEG 6500 x 6400": (large_progressive(), "image/jpeg"),
 }
 
 
 # The picture itself is small: what is too large may also be skipped unread.
-HARMLESS = ("zTXt of 50 MB", "iCCP of 50 MB", "IDAT of 50 MB", "10,000 chunks")
+HARMLESS = ("zTXt of 50 MB", "iCCP of 50 MB", "IDAT of 50 MB", "10,000 chunks", "GIF of 100,000 frames")
 
 
 @pytest.mark.parametrize("name", BOMBS)
@@ -108,6 +142,10 @@ ODD = {
     "WebP": (encode("WEBP"), "image/webp"),
     "lossless WebP": (encode("WEBP", lossless=True), "image/webp"),
     "animated WebP": (encode("WEBP", save_all=True, append_images=[Image.new("RGB", (16, 16), "red")]), "image/webp"),
+    "WebP with alpha": (encode("WEBP", mode="RGBA"), "image/webp"),
+    "GIF": (encode("GIF", mode="P"), "image/gif"),
+    "animated GIF": (encode("GIF", mode="P", save_all=True, append_images=[Image.new("P", (16, 16), 1)]), "image/gif"),
+    "interlaced GIF": (encode("GIF", (40, 30), mode="P", interlace=True), "image/gif"),
     "APNG": (encode("PNG", save_all=True, append_images=[Image.new("RGB", (16, 16), "red")]), "image/png"),
 }
 
@@ -118,7 +156,7 @@ def test_an_odd_picture_is_never_a_500(hostile, name):
     assert status in (200, 400, 413, 415), answer
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
 def test_a_cut_picture_is_never_a_500(hostile, kind):
     rng = random.Random(7)
     file = io.BytesIO()
@@ -129,7 +167,7 @@ def test_a_cut_picture_is_never_a_500(hostile, kind):
         assert status in (200, 400, 415), answer
 
 
-@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
 def test_a_damaged_picture_is_never_a_500(hostile, kind):
     rng = random.Random(11)
     data = encode(kind, (40, 40))
@@ -147,7 +185,8 @@ NOT_PICTURES = {
     "PDF": b"%PDF-1.7\n1 0 obj\n",
     "TIFF": b"II*\0\x08\0\0\0" + b"\0" * 64,
     "JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0" * 64,
-    "GIF": b"GIF89a\x01\0\x01\0\0\0\0;",
+    "GIF without a picture": b"GIF89a\x01\0\x01\0\0\0\0;",
+    "WAVE": b"RIFF\x24\0\0\0WAVEfmt " + bytes(28),
     "BMP": b"BM" + b"\0" * 64,
     "ZIP": b"PK\x03\x04" + b"\0" * 64,
     "playlist": b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n",

@@ -17,6 +17,8 @@ PURE = {"stdint.h", "stddef.h", "stdbool.h"}
 MATHS = PURE | {"string.h", "math.h", "limits.h", "float.h"}
 KERNEL = MATHS | {"stdlib.h", "immintrin.h", "cpuid.h", "arm_neon.h", "sys/auxv.h", "asm/hwcap.h"}
 HTTP_AND_JSON = {"civetweb.h", "jansson.h", "microhttpd.h", "curl/curl.h"}
+FETCH = PURE | {"arpa/inet.h", "curl/curl.h", "netinet/in.h", "stdio.h", "stdlib.h", "string.h", "sys/socket.h", "unistd.h"}
+LOADERS = ("core/plugin/", "api/fetch_load.c")
 MAX_FILE, MAX_FUNCTION = 800, 80
 
 # Mutable globals that are there on purpose: (file, name): why.
@@ -38,6 +40,7 @@ def rooms(root):
             yield (f"plugins/{name}", f"plugins/{name}", ["modalities/image", "modalities/audio", "modalities/video"], None,
                    HTTP_AND_JSON | {"core.h", "kernels.h"}, True)
     yield "api", "api", ["core/core.h"], None, {"kernels.h"}, False
+    yield "api/fetch", "api/fetch", [], FETCH, set(), False
 
 
 def sources(root, folder):
@@ -108,6 +111,10 @@ class Check:
                     self.fail(path, no, f"{room} may not include <{angled}>")
                 elif re.match(r"(cuda|cublas|nccl|curand)", angled) and not cuda:
                     self.fail(path, no, f"{room}: CUDA stays in kernels/cuda: <{angled}>")
+                if angled and angled.startswith("curl/") and not path.startswith("api/fetch/"):
+                    self.fail(path, no, "one room sees libcurl: api/fetch")
+                if quoted and re.search(r"(^|/)fetch/", quoted) and not quoted.endswith("fetch/fetch.h"):
+                    self.fail(path, no, "of api/fetch others see fetch.h alone")
                 if angled == "civetweb.h" and path != "api/http.c":
                     self.fail(path, no, "one file sees civetweb: api/http.c")
 
@@ -149,6 +156,15 @@ class Check:
                 for m in re.finditer(r"(?<![\w.>])(abort|exit|_exit|_Exit|quick_exit|assert)\s*\(", code):
                     self.fail(path, code.count("\n", 0, m.start()) + 1, f"{m.group(1)}() outside main.c")
 
+    def loading(self):
+        """Shared objects are loaded in two places, and never unloaded."""
+        for room in ("modalities", "kernels", "core", "plugins", "api"):
+            for path in sources(self.root, room):
+                code = strip(self.text(path), False)
+                for m in re.finditer(r"\b(dlm?open|dlclose)\s*\(", code):
+                    if m.group(1) == "dlclose" or not path.startswith(LOADERS):
+                        self.fail(path, code.count("\n", 0, m.start()) + 1, f"{m.group(1)}() here")
+
     def globals(self):
         """Everything hangs from an engine, a model or a request. A heuristic: declarations at file scope and static locals."""
         for room in ("modalities", "kernels", "core", "plugins", "api"):
@@ -189,6 +205,7 @@ class Check:
         self.modality_switches()
         self.one_gate()
         self.endings()
+        self.loading()
         self.globals()
         self.sizes()
         if plugins:
@@ -264,6 +281,11 @@ CLEAN = {
     "api/http.c": '#include <civetweb.h>\n#include "core.h"\n#include "api.h"\n',
     "api/api.h": "#include <jansson.h>\n",
     "api/main.c": "int main(void) { exit(1); }\n",
+    "api/fetch/fetch.h": "#include <stdint.h>\n",
+    "api/fetch/fetch.c": '#include <curl/curl.h>\n#include "fetch.h"\n',
+    "api/fetch/allow.h": "",
+    "api/fetch_load.c": '#include "fetch/fetch.h"\nvoid *f(void) { return dlopen("x", 2); }\n',
+    "core/plugin/registry.c": 'void *f(void) { return dlopen("x", 2); }\n',
 }
 
 VIOLATIONS = [
@@ -307,6 +329,15 @@ VIOLATIONS = [
     ("api/api.h", "#include <sensorium/plugin.h>\n", "may not include the contract"),
     ("api/api.h", '#include "base/x.h"\n', "may not include"),
     ("api/api.h", "#include <civetweb.h>\n", "one file sees civetweb"),
+    ("api/api.h", "#include <curl/curl.h>\n", "one room sees libcurl"),
+    ("api/api.h", '#include "fetch/allow.h"\n', "others see fetch.h alone"),
+    ("core/base/log.c", "#include <curl/urlapi.h>\n", "one room sees libcurl"),
+    ("api/fetch/fetch.c", '#include "core.h"\n', "may not include"),
+    ("api/fetch/fetch.c", '#include "../api.h"\n', "may not include"),
+    ("api/fetch/fetch.c", "#include <jansson.h>\n", "may not include <jansson.h>"),
+    ("api/http.c", 'void *f(void) { return dlopen("x", 2); }\n', "dlopen() here"),
+    ("core/base/log.c", 'void *f(void) { return dlopen("x", 2); }\n', "dlopen() here"),
+    ("api/fetch_load.c", "void g(void *p) { dlclose(p); }\n", "dlclose() here"),
 ]
 
 
