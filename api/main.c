@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "json.h"
 
 static int run_command(command cmd, const options *o, sn_log *log)
 {
@@ -20,6 +21,7 @@ static int run_command(command cmd, const options *o, sn_log *log)
 
 int main(int argc, char **argv)
 {
+	body_json_init();
 	command cmd;
 	options o;
 	sn_error err;
