@@ -13,6 +13,8 @@
 #define BODY_MAX_DEPTH 64
 #define BODY_MAX_VALUES 200000
 
+/* Once, before any other thread: from then on a body that finds no memory is SN_ERR_NOMEM, not a syntax error. */
+void body_json_init(void);
 /* *out is an object; release it with json_decref. */
 int body_parse(json_t **out, const char *data, size_t size, sn_error *err);
 /* The string without a NUL inside, or NULL. */

@@ -5,12 +5,14 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "json.h"
 
 static int run_command(command cmd, const options *o, sn_log *log)
 {
 	switch (cmd) {
 	case CMD_SERVE: return cmd_serve(o, log);
 	case CMD_RUN: return cmd_run(o, log);
+	case CMD_BENCH: return cmd_bench(o, log);
 	case CMD_INSPECT: return cmd_inspect(o, log);
 	case CMD_PLUGINS: return cmd_plugins(o, log);
 	case CMD_VERSION: return cmd_version(o, log);
@@ -20,6 +22,7 @@ static int run_command(command cmd, const options *o, sn_log *log)
 
 int main(int argc, char **argv)
 {
+	body_json_init();
 	command cmd;
 	options o;
 	sn_error err;

@@ -16,6 +16,9 @@ typedef struct options {
 	const char *images[OPTIONS_MAX_IMAGES];
 	uint64_t n_images;
 	const char *file;        /* inspect */
+	const char *prompt_lengths, *batch_sizes; /* bench */
+	uint64_t output_len, rounds;
+	bool json;
 
 	const char *host, *admin_api_key, *api_key, *api_key_file, *served_model_name, *chat_template, *mmproj, *plugin_dir;
 	const char *kv_cache_dtype, *log_level, *log_format, *limit_mm, *allowed_local_media_path, *allowed_media_domains;
@@ -28,7 +31,7 @@ typedef struct options {
 	sn_log_level level;  /* from log_level */
 } options;
 
-typedef enum command { CMD_SERVE = 1, CMD_RUN = 2, CMD_INSPECT = 4, CMD_PLUGINS = 8, CMD_VERSION = 16 } command;
+typedef enum command { CMD_SERVE = 1, CMD_RUN = 2, CMD_INSPECT = 4, CMD_PLUGINS = 8, CMD_VERSION = 16, CMD_BENCH = 32 } command;
 
 /* argv[0] is the first word after the command. Strings are borrowed from argv. */
 int options_parse(options *o, command cmd, int argc, char **argv, sn_error *err);

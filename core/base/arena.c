@@ -21,6 +21,7 @@ struct arena {
 	struct block *blocks;
 	struct deferred *deferred;
 	size_t total, limit;
+	bool starved;
 };
 
 /* Blocks are 16-aligned by malloc and their header is padded to 32. */
@@ -51,6 +52,11 @@ void arena_close(arena **a)
 	*a = NULL;
 }
 
+bool arena_starved(const arena *a)
+{
+	return a->starved;
+}
+
 void *arena_alloc(arena *a, size_t n)
 {
 	if (n > SIZE_MAX - 64)
@@ -64,8 +70,10 @@ void *arena_alloc(arena *a, size_t n)
 	if (!b || b->cap - b->used < n) {
 		size_t cap = n > BLOCK_BYTES / 4 ? n : BLOCK_BYTES;
 		struct block *fresh = malloc(32 + cap);
-		if (!fresh)
+		if (!fresh) {
+			a->starved = true;
 			return NULL;
+		}
 		fresh->used = 0;
 		fresh->cap = cap;
 		if (b && n > BLOCK_BYTES / 4) { /* a large block goes behind the one being filled */

@@ -3,6 +3,7 @@
 #ifndef SN_BASE_ARENA_H
 #define SN_BASE_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct arena arena;
@@ -15,6 +16,8 @@ void arena_close(arena **a);
 void *arena_alloc(arena *a, size_t n);
 /* n elements of size bytes, product checked. */
 void *arena_array(arena *a, size_t n, size_t size);
+/* Was it the system that had no memory, and not the limit, when an allocation last failed? */
+bool arena_starved(const arena *a);
 /* A NUL-terminated copy of n bytes. */
 char *arena_strndup(arena *a, const char *s, size_t n);
 /* fn(ctx) runs at arena_close. 0, or -1 if memory is short (fn is then not registered). */
