@@ -45,7 +45,9 @@ sn_status jinja_render(const jinja *t, const value *globals, int64_t now, marked
 	jinja_ctx c = {.a = a, .globals = globals, .now = now, .out = out, .err = err, .line = 1};
 	c.out_limit = out->bytes.n + JINJA_MAX_OUTPUT;
 	const value *ok = ctx_scope_push(&c, NULL) ? ctx_run(&c, t->body) : NULL;
-	if (!ok)
+	if (!ok && (arena_starved(a) || out->bytes.failed)) /* its own limit is far above ours */
+		c.status = error_set(err, SN_ERR_NOMEM, "chat template: out of memory");
+	else if (!ok)
 		ctx_fail(&c, "needs too much memory or output");
 	arena_close(&a);
 	return c.status;

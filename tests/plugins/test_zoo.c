@@ -542,8 +542,9 @@ static void *ask_all_the_time(void *arg)
 		if (mini_submit(b->s->engine, &(question){.text = "hello", .max_tokens = 8}, &r, &err))
 			return "refused";
 		sn_event ev;
-		while (sn_request_next(r, 10000, &ev) == SN_EVENT_TEXT) {
-		}
+		do
+			sn_request_next(r, 10000, &ev);
+		while (ev.kind == SN_EVENT_TEXT || ev.kind == SN_EVENT_CHOICE_DONE);
 		sn_request_close(&r);
 		if (ev.kind != SN_EVENT_DONE)
 			return "failed";
