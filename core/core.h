@@ -192,7 +192,8 @@ typedef struct sn_logit_bias { int32_t token; float bias; } sn_logit_bias;
 
 /* A value outside its range is refused with SN_ERR_INVALID and its name in sn_error.param. */
 typedef struct sn_sampling {
-	uint32_t n;               /* choices, 1..SN_MAX_CHOICES; default 1. They share the prompt's pages */
+	uint32_t n;               /* choices, 1..SN_MAX_CHOICES; default 1. They share the prompt's pages, take one place in the queue together,
+	                           * and count as n sequences where a step is shared out */
 	float temperature;        /* 0..2; 0 is greedy. Default 1 */
 	float top_p;              /* (0,1]; default 1 */
 	float min_p;              /* [0,1]; default 0 */

@@ -10,8 +10,6 @@
 
 /* Blocks of the group that hold rows [0, n_rows). */
 uint32_t kv_blocks_for(const kv_group *g, uint32_t n_rows);
-/* Every group has a block's end at each multiple of these rows. */
-uint32_t kv_common_rows(const kv_layout *layout);
 /* The first block that rows from n on see. One row more is kept than the window asks for, so that row n - 1's block is there. */
 uint32_t kv_first_seen(const kv_group *g, uint32_t n);
 /* The most blocks that a sequence has at a time until n_rows. */

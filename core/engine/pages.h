@@ -53,6 +53,8 @@ typedef struct kv_layout {
 sn_status kv_layout_plan(kv_layout *layout, sn_error *err);
 /* The most pages that a sequence occupies in all groups, at any time until it has n_rows rows. */
 uint32_t kv_layout_pages(const kv_layout *layout, uint32_t n_rows);
+/* Every group has a block's end at each multiple of these rows. */
+uint32_t kv_common_rows(const kv_layout *layout);
 
 /* One row of a sequence: what it is and where. Also what the prefix cache compares. */
 typedef struct seq_row {

@@ -29,8 +29,7 @@ static uint32_t whole_blocks(const kv_layout *kv, const seq_row *rows, uint32_t 
 {
 	for (uint32_t before = n + 1; before != n;) {
 		before = n;
-		for (uint32_t i = 0; i < kv->n_groups; i++)
-			n -= n % kv->groups[i].block_tokens;
+		n -= n % kv_common_rows(kv);
 		while (n && rows[n - 1].span_end > n)
 			n--;
 	}

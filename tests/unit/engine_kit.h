@@ -37,24 +37,43 @@ static inline void *read_golden(const char *name, size_t *n)
 
 /* ---- an engine with the miniature ---- */
 
-static inline sn_engine *open_engine(sn_engine_config c)
+static inline sn_engine *open_empty(sn_engine_config c)
 {
 	sn_engine *e = NULL;
 	sn_error err = {0};
-	char path[4096], mmproj[4096];
-	snprintf(path, sizeof path, "%s/model.gguf", GOLDEN_DIR);
-	snprintf(mmproj, sizeof mmproj, "%s/mmproj.gguf", GOLDEN_DIR);
 	c.log = quiet;
 	c.plugin_dir = PLUGIN_DIR;
 	if (!c.kv_cache_memory)
 		c.kv_cache_memory = 64u << 20;
 	if (sn_engine_open(&e, &c, &err) != SN_OK)
 		fail_msg("open: %s", err.text);
-	sn_model_config m = {.name = "mini", .path = path, .mmproj = mmproj};
+	return e;
+}
+
+/* Files of GOLDEN_DIR; mmproj NULL: none. */
+static inline void load_model(sn_engine *e, const char *name, const char *file, const char *mmproj)
+{
+	sn_error err = {0};
+	char path[4096], tower[4096];
+	snprintf(path, sizeof path, "%s/%s", GOLDEN_DIR, file);
+	snprintf(tower, sizeof tower, "%s/%s", GOLDEN_DIR, mmproj ? mmproj : "");
+	sn_model_config m = {.name = name, .path = path, .mmproj = mmproj ? tower : NULL};
 	if (sn_engine_load(e, &m, &err) != SN_OK)
 		fail_msg("load: %s", err.text);
+}
+
+static inline void start_engine(sn_engine *e)
+{
+	sn_error err = {0};
 	if (sn_engine_start(e, &err) != SN_OK)
 		fail_msg("start: %s", err.text);
+}
+
+static inline sn_engine *open_engine(sn_engine_config c)
+{
+	sn_engine *e = open_empty(c);
+	load_model(e, "mini", "model.gguf", "mmproj.gguf");
+	start_engine(e);
 	return e;
 }
 
@@ -87,6 +106,9 @@ static inline float *poison(sn_engine *e)
 
 struct ask {
 	const char *text;
+	const int32_t *ids;  /* [n_ids] instead of text: a completion */
+	size_t n_ids;
+	const char *model;   /* NULL: the first */
 	const char *picture; /* encoded bytes or NULL */
 	size_t picture_size;
 	float temperature;
@@ -136,11 +158,16 @@ static inline sn_sampling sampling_of(const struct ask *a)
 
 static inline sn_status submit(sn_engine *e, const struct ask *a, sn_request **r, sn_error *err)
 {
+	if (a->ids)
+		return sn_completion_submit(e,
+		                            &(sn_completion){.request_id = "test", .model = a->model, .cache_key = a->key, .cache_salt = a->salt, .ids = a->ids,
+		                                             .n_ids = a->n_ids, .sampling = a->sampling ? *a->sampling : sampling_of(a)},
+		                            r, err);
 	sn_part parts[2] = {{.kind = SN_PART_MEDIA, .kind_name = "image", .data = a->picture, .size = a->picture_size, .mime = "image/png"},
 	                    {.kind = SN_PART_TEXT, .data = a->text, .size = strlen(a->text)}};
 	bool pic = a->picture != NULL;
 	sn_message m = {.role = "user", .parts = pic ? parts : parts + 1, .n_parts = pic ? 2 : 1, .is_string = !pic};
-	sn_chat chat = {.request_id = "test", .messages = &m, .n_messages = 1, .cache_key = a->key, .cache_salt = a->salt,
+	sn_chat chat = {.request_id = "test", .model = a->model, .messages = &m, .n_messages = 1, .cache_key = a->key, .cache_salt = a->salt,
 	                .timeout_ms = a->timeout_ms, .sampling = a->sampling ? *a->sampling : sampling_of(a)};
 	return sn_chat_submit(e, &chat, r, err);
 }
