@@ -27,14 +27,22 @@ static void print_value(const file_key *k, FILE *out)
 static void print_layout(const hparams *h, FILE *out)
 {
 	for (int f32 = 0; f32 < 2; f32++) {
+		const char *type = f32 ? "f32" : "f16";
 		sn_error err;
-		kv_layout kv = {.n_groups = 1, .groups = {{.n_layers = h->n_layers, .n_kv_head = h->n_kv_head, .head_dim = h->head_dim,
-		                                           .type = f32 ? KV_F32 : KV_F16}}};
-		if (kv_layout_plan(&kv, &err) != SN_OK)
-			fprintf(out, "KV %s: %s\n", f32 ? "f32" : "f16", err.text);
-		else
-			fprintf(out, "KV %s: blocks of %u tokens, %u layers a page, %u pages a block, %.1f %% of a page unused\n", f32 ? "f32" : "f16",
-			        kv.groups[0].block_tokens, kv.groups[0].slab_layers, kv.groups[0].n_slabs, (double)kv.groups[0].waste * 100);
+		kv_layout kv;
+		hparams_groups(h, f32 ? KV_F32 : KV_F16, &kv);
+		if (kv_layout_plan(&kv, &err) != SN_OK) {
+			fprintf(out, "KV %s: %s\n", type, err.text);
+			continue;
+		}
+		for (uint32_t i = 0; i < kv.n_groups; i++) {
+			const kv_group *g = &kv.groups[i];
+			fprintf(out, "KV %s: ", type);
+			if (kv.n_groups > 1 || g->window)
+				fprintf(out, g->window ? "group %u, %u layers that see %u rows: " : "group %u, %u layers that see all rows: ", i, g->n_layers, g->window);
+			fprintf(out, "blocks of %u tokens, %u layers a page, %u pages a block, %.1f %% of a page unused\n", g->block_tokens, g->slab_layers,
+			        g->n_slabs, (double)g->waste * 100);
+		}
 	}
 }
 

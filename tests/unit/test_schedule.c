@@ -468,6 +468,7 @@ static void sim_apply(struct sim *s, const step_plan *p)
 		l->n_computed += p->seqs[k].n_rows;
 		if (s->caching)
 			kv_seq_commit(&w->kv[at], w->rows[at], NULL, l->n_computed);
+		kv_seq_slide(&w->kv[at], l->n_computed);
 		if (l->n_computed < l->n_known)
 			continue;
 		sim_row(s, at, l->family, l->n_known++);
@@ -478,7 +479,17 @@ static void sim_apply(struct sim *s, const step_plan *p)
 			sim_remove(s, at);
 }
 
-static void simulate(uint64_t seed, bool caching, bool disturbances)
+/* Rows of a life that fits the pool when alone. With a window far more of them do. */
+static uint32_t sim_rows(struct sim *s, uint32_t n_pages)
+{
+	const kv_layout *l = &s->w->layout;
+	uint32_t rows = rng_between(&s->r, 2, l->n_groups == 1 ? n_pages * BLOCK : MAX_ROWS / 4);
+	while (kv_layout_pages(l, rows) > n_pages)
+		rows--;
+	return rows;
+}
+
+static void simulate(uint64_t seed, bool caching, bool disturbances, bool window)
 {
 	struct sim *s = calloc(1, sizeof *s);
 	s->r.s = seed;
@@ -488,9 +499,17 @@ static void simulate(uint64_t seed, bool caching, bool disturbances)
 	w->st.max_rows = rng_between(&s->r, 8, 64);
 	w->st.max_seqs = rng_between(&s->r, 1, 12);
 	w->st.row_ms = rng_unit(&s->r) * 2;
+	if (window) {
+		w->layout.groups[1] = (kv_group){.n_layers = 2, .n_kv_head = 1, .head_dim = 8, .block_tokens = 6, .slab_layers = 1, .n_slabs = 2,
+		                                 .window = rng_between(&s->r, 1, 12)};
+		w->layout.groups[0].block_tokens = 12;
+		w->layout.n_groups = 2;
+		w->layout.max_chunk = w->st.max_rows;
+		n_pages = page_pool_total(w->pool);
+	}
 	s->n_lives = rng_between(&s->r, 2, 40);
 	for (uint32_t i = 0; i < s->n_lives; i++) { /* each fits the pool when alone */
-		uint32_t rows = rng_between(&s->r, 2, n_pages * BLOCK), prompt = rng_between(&s->r, 1, rows - 1);
+		uint32_t rows = sim_rows(s, n_pages), prompt = rng_between(&s->r, 1, rows - 1);
 		s->life[i] = (struct life){.prompt = prompt, .output = rows - prompt, .arrives = rng_below(&s->r, 60), .family = rng_below(&s->r, 3)};
 		work += rows;
 	}
@@ -531,21 +550,51 @@ static void every_request_that_fits_alone_finishes(void **state)
 {
 	(void)state;
 	for (uint64_t seed = 1; seed <= 150; seed++)
-		simulate(seed, false, false);
+		simulate(seed, false, false, false);
 }
 
 static void so_it_is_when_prefixes_are_shared(void **state)
 {
 	(void)state;
 	for (uint64_t seed = 1; seed <= 150; seed++)
-		simulate(seed, true, false);
+		simulate(seed, true, false, false);
 }
 
 static void so_it_is_when_readers_stall_and_leave(void **state)
 {
 	(void)state;
 	for (uint64_t seed = 1; seed <= 150; seed++)
-		simulate(seed, seed % 2, true);
+		simulate(seed, seed % 2, true, false);
+}
+
+static void so_it_is_with_windows(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 300; seed++)
+		simulate(seed, seed % 2, seed % 3 == 0, true);
+}
+
+static void a_start_counts_what_its_windows_give_back_on_the_way(void **state)
+{
+	(void)state;
+	struct world *w = world_open(64);
+	w->layout.groups[1] = (kv_group){.n_layers = 1, .n_kv_head = 1, .head_dim = 8, .block_tokens = BLOCK, .slab_layers = 1, .n_slabs = 1, .window = 8};
+	w->layout.n_groups = 2;
+	w->layout.max_chunk = w->st.max_rows = 20;
+	uint32_t window_blocks = (BLOCK + 8 + 20 + 2 * BLOCK - 3) / BLOCK, rows = (64 - window_blocks) * BLOCK;
+	assert_int_equal(kv_layout_pages(&w->layout, rows), 64);
+	add(w, rows + 1, 0); /* one row more than there is room for */
+	assert_int_equal(plan(w)->n_seqs, 0);
+	w->seqs[0].n_known--;
+	w->seqs[0].n_ready--;
+	w->seqs[0].max_chunk = 20;
+	while (w->seqs[0].n_computed < rows) {
+		uint32_t n = rows_of(plan(w), 0);
+		assert_true(n > 0);
+		assert_true(kv_seq_extend(&w->kv[0], w->seqs[0].n_computed += n));
+		kv_seq_slide(&w->kv[0], w->seqs[0].n_computed);
+	}
+	world_close(w);
 }
 
 /* ---- jobs ---- */
@@ -650,6 +699,8 @@ int main(void)
 	    cmocka_unit_test(every_request_that_fits_alone_finishes),
 	    cmocka_unit_test(so_it_is_when_prefixes_are_shared),
 	    cmocka_unit_test(so_it_is_when_readers_stall_and_leave),
+	    cmocka_unit_test(so_it_is_with_windows),
+	    cmocka_unit_test(a_start_counts_what_its_windows_give_back_on_the_way),
 	    cmocka_unit_test(a_slice_is_as_many_units_as_fit_its_time),
 	    cmocka_unit_test(slices_are_longer_when_no_tokens_flow),
 	    cmocka_unit_test(jobs_take_turns),
