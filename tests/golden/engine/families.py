@@ -12,11 +12,12 @@ of all greedy steps lie more than 1e-2 apart, so that rounding cannot change an 
 """
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from gguf import GGUFWriter, RopeScalingType, TokenType
+from gguf import GGMLQuantizationType, GGUFWriter, RopeScalingType, TokenType
+from gguf.quants import dequantize, quantize
 from transformers import Gemma3Config, Gemma3ForConditionalGeneration, Qwen2Config, Qwen2ForCausalLM
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -48,7 +49,7 @@ class Shape:
     pattern: int = 6           # as llama.cpp's files have it, which do not say so
     local_theta: float = 1e4
     scalar: float = 0          # query_pre_attn_scalar; 0: the head size, as llama.cpp's files have it
-    extra: dict = field(default_factory=dict)
+    weights: str = "F32"       # of the matrices
 
     @property
     def windowed(self):
@@ -94,6 +95,12 @@ def build(shape, seed):
                 p.normal_(0, 0.25 if "embed" in name else 1.3 * p[0].numel() ** -0.5)
             if shape.family == "gemma3" and "embed_tokens" in name:
                 p.mul_(0.5)  # it is scaled up again
+            if shape.weights != "F32" and p.ndim == 2:  # both sides hold the same numbers
+                kind = GGMLQuantizationType[shape.weights]
+                p.copy_(torch.from_numpy(np.array(dequantize(quantize(p.numpy(), kind), kind))))
+        if shape.family == "gemma3" and shape.weights in ("BF16", "F16"):  # the scale has the weights' type
+            scale = model.get_input_embeddings().embed_scale
+            scale.copy_(scale.to(torch.bfloat16 if shape.weights == "BF16" else torch.float16).float())
     return model
 
 
@@ -140,11 +147,13 @@ def tensors(shape, tied):
     if not tied:
         found.append(("lm_head.weight", "output.weight"))
     gemma = shape.family == "gemma3"
-    parts = [("input_layernorm", "attn_norm"), ("self_attn.q_proj", "attn_q"), ("self_attn.k_proj", "attn_k"), ("self_attn.v_proj", "attn_v"),
-             ("self_attn.o_proj", "attn_output"), ("mlp.gate_proj", "ffn_gate"), ("mlp.up_proj", "ffn_up"), ("mlp.down_proj", "ffn_down")]
+    parts = [("input_layernorm", "attn_norm"), ("self_attn.q_proj", "attn_q"), ("self_attn.k_proj", "attn_k"),
+             ("self_attn.v_proj", "attn_v"), ("self_attn.o_proj", "attn_output"), ("mlp.gate_proj", "ffn_gate"),
+             ("mlp.up_proj", "ffn_up"), ("mlp.down_proj", "ffn_down")]
     if gemma:
-        parts += [("self_attn.q_norm", "attn_q_norm"), ("self_attn.k_norm", "attn_k_norm"), ("post_attention_layernorm", "post_attention_norm"),
-                  ("pre_feedforward_layernorm", "ffn_norm"), ("post_feedforward_layernorm", "post_ffw_norm")]
+        parts += [("self_attn.q_norm", "attn_q_norm"), ("self_attn.k_norm", "attn_k_norm"),
+                  ("post_attention_layernorm", "post_attention_norm"), ("pre_feedforward_layernorm", "ffn_norm"),
+                  ("post_feedforward_layernorm", "post_ffw_norm")]
     else:
         parts += [("post_attention_layernorm", "ffn_norm")]
     for n in range(shape.layers):
@@ -180,7 +189,8 @@ def write(model, shape, path):
     w.add_tokenizer_model("gpt2")
     w.add_tokenizer_pre("smollm")
     w.add_token_list(export.TOKENS)
-    w.add_token_types([TokenType.NORMAL] * m.BYTES + [TokenType.CONTROL] * len(m.SPECIAL) + [TokenType.NORMAL] + [TokenType.UNUSED] * (m.RESERVED - 1))
+    w.add_token_types([TokenType.NORMAL] * m.BYTES + [TokenType.CONTROL] * len(m.SPECIAL) + [TokenType.NORMAL]
+                      + [TokenType.UNUSED] * (m.RESERVED - 1))
     w.add_token_merges(export.MERGES)
     w.add_bos_token_id(m.BOS)
     w.add_eos_token_id(m.END)
@@ -191,7 +201,9 @@ def write(model, shape, path):
         a = state[source].float().numpy()
         if shape.family == "gemma3" and target.endswith("norm.weight"):
             a = a + np.float32(1)
-        w.add_tensor(target, np.ascontiguousarray(a))
+        kind = GGMLQuantizationType[shape.weights if a.ndim == 2 else "F32"]
+        a = np.ascontiguousarray(a)
+        w.add_tensor(target, a if kind == GGMLQuantizationType.F32 else quantize(a, kind), raw_dtype=kind)
     export.finish(w, path)
 
 
