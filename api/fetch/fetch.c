@@ -28,7 +28,8 @@ typedef struct transfer {
 	char *data;
 	size_t size, room;
 	size_t header_bytes;
-	fetch_rc why; /* FETCH_OK until something of ours ended it */
+	bool refused_address; /* one of the host's; another may have been dialled */
+	fetch_rc why;         /* FETCH_OK until something of ours ended it */
 } transfer;
 
 /* The address that is about to be dialled: here, and not before, is it judged. */
@@ -36,10 +37,9 @@ static curl_socket_t on_socket(void *ctx, curlsocktype purpose, struct curl_sock
 {
 	transfer *t = ctx;
 	if (purpose != CURLSOCKTYPE_IPCXN || a->socktype != SOCK_STREAM || !allow_address(t->entry, &a->addr)) {
-		t->why = FETCH_PRIVATE;
+		t->refused_address = true;
 		return CURL_SOCKET_BAD;
 	}
-	t->why = FETCH_OK; /* an earlier address of the same host may have been refused */
 	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 }
 
@@ -165,6 +165,8 @@ static fetch_rc outcome(transfer *t, CURLcode code)
 	switch (code) {
 	case CURLE_OK:
 		return status_of(t);
+	case CURLE_COULDNT_CONNECT:
+		return t->refused_address ? FETCH_PRIVATE : FETCH_UNAVAILABLE;
 	case CURLE_OPERATION_TIMEDOUT:
 		return FETCH_TIMEOUT;
 	case CURLE_FILESIZE_EXCEEDED:
