@@ -243,13 +243,12 @@ static sn_status check_spans(const sn_request *r, const struct row_list *l, sn_e
 	return SN_OK;
 }
 
-/* Kinds that the template does not know: it gets their markers as text of ours. */
-static size_t foreign_kinds(const served_model *s, chat_marker out[MAX_ENCODERS])
+/* What stands for the media that the model takes. */
+static size_t markers_of(const served_model *s, chat_marker out[MAX_ENCODERS])
 {
 	size_t n = 0;
 	for (uint32_t i = 0, all = atomic_load_explicit(&s->n_encoders, memory_order_acquire); i < all; i++)
-		if (!s->encoders[i]->in_template)
-			out[n++] = (chat_marker){s->encoders[i]->p->plan->kind_name, s->encoders[i]->marker};
+		out[n++] = (chat_marker){s->encoders[i]->p->plan->kind_name, s->encoders[i]->marker, s->encoders[i]->in_template};
 	return n;
 }
 
@@ -258,7 +257,8 @@ sn_status prompt_of_chat(sn_request *r, const sn_chat *chat, sn_error *err)
 	struct row_list l = {.max = r->model->max_len, .blame = r->blame};
 	marked_text prompt;
 	marked_init(&prompt, MAX_PROMPT_BYTES);
-	chat_marker foreign[MAX_ENCODERS];
+	chat_marker markers[MAX_ENCODERS];
+	const chat_options options = {.markers = markers, .n_markers = markers_of(r->model, markers), .add_generation_prompt = !chat->no_generation_prompt};
 	struct placed *placed = arena_array(r->mem, MAX_MEDIA, sizeof *placed);
 	sn_status st = SN_OK;
 	if (!placed)
@@ -266,8 +266,7 @@ sn_status prompt_of_chat(sn_request *r, const sn_chat *chat, sn_error *err)
 	else if (!r->model->m->chat)
 		st = error_set(err, SN_ERR_UNSUPPORTED, "model %s has no chat template", r->model->name);
 	if (!st)
-		st = chat_render_foreign(r->model->m->chat, r->model->m->vocab, chat->messages, chat->n_messages, foreign,
-		                         foreign_kinds(r->model, foreign), !chat->no_generation_prompt, &prompt, err);
+		st = chat_render(r->model->m->chat, r->model->m->vocab, chat->messages, chat->n_messages, &options, &prompt, err);
 	if (!st)
 		st = place_all_media(r, chat, placed, err);
 	if (!st)

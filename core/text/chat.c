@@ -16,103 +16,133 @@ static const char *const roles[] = {"system", "user", "assistant", "tool", "deve
 
 /* ---- values ---- */
 
-typedef struct markers {
-	const chat_marker *list;
-	size_t n;
-} markers;
+/* What a conversation is rendered with. */
+typedef struct rendering {
+	arena *a;
+	chat_caps caps; /* the form in which contents are passed */
+	const vocab *v; /* may be NULL */
+	const chat_options *options;
+} rendering;
 
-static const value *part_value(arena *a, const markers *foreign, const sn_part *part)
+static const chat_marker *marker_of(const chat_options *o, const char *kind_name)
 {
-	value *v = value_dict(a);
-	bool is_text = part->kind == SN_PART_TEXT;
-	for (size_t i = 0; !is_text && part->kind_name && i < foreign->n; i++)
-		if (strcmp(foreign->list[i].kind_name, part->kind_name) == 0)
-			return value_set(a, v, "type", value_string(a, STR("text"), true)) &&
-			               value_set(a, v, "text", value_string(a, foreign->list[i].marker, true)) ? v : NULL;
+	for (size_t i = 0; kind_name && i < o->n_markers; i++)
+		if (!strcmp(o->markers[i].kind_name, kind_name))
+			return &o->markers[i];
+	return NULL;
+}
+
+/* The marker that has to be put in for the part, as the template does not write it; empty for the others. */
+static str marker_to_put(const rendering *r, const sn_part *part)
+{
+	const chat_marker *m = part->kind == SN_PART_MEDIA ? marker_of(r->options, part->kind_name) : NULL;
+	return m && !m->in_template ? m->marker : (str){0};
+}
+
+static const value *part_value(const rendering *r, const sn_part *part)
+{
+	value *v = value_dict(r->a);
+	str marker = marker_to_put(r, part);
+	bool is_text = part->kind == SN_PART_TEXT || marker.n;
 	const char *kind = is_text ? "text" : part->kind_name ? part->kind_name : "";
-	bool ok = value_set(a, v, "type", value_string(a, str_of(kind), true));
+	bool ok = value_set(r->a, v, "type", value_string(r->a, str_of(kind), true));
 	if (is_text)
-		ok = ok && value_set(a, v, "text", value_string(a, (str){part->data, part->size}, false));
+		ok = ok && value_set(r->a, v, "text",
+		                     marker.n ? value_string(r->a, marker, true) : value_string(r->a, (str){part->data, part->size}, false));
 	return ok ? v : NULL;
 }
 
-static const value *parts_value(arena *a, const markers *foreign, const sn_part *parts, size_t n)
+static const value *parts_value(const rendering *r, const sn_part *parts, size_t n)
 {
-	value *list = value_list(a);
+	value *list = value_list(r->a);
 	for (size_t i = 0; i < n; i++)
-		if (!value_push(a, list, part_value(a, foreign, &parts[i])))
+		if (!value_push(r->a, list, part_value(r, &parts[i])))
 			return NULL;
 	return list;
 }
 
-/* All text parts in one string, a line each. */
-static const value *joined_value(arena *a, const sn_part *parts, size_t n)
+/* All parts in one string: a line for each text, the markers of media right before the text that follows them. */
+static const value *joined_value(const rendering *r, const sn_part *parts, size_t n)
 {
 	size_t total = 0, at = 0;
 	for (size_t i = 0; i < n; i++)
-		total += parts[i].size + 1;
-	char *p = arena_alloc(a, total + 1);
-	if (!p)
+		total += (parts[i].kind == SN_PART_TEXT ? parts[i].size : marker_to_put(r, &parts[i]).n) + 1;
+	char *p = arena_alloc(r->a, total + 1);
+	uint8_t *marks = arena_alloc(r->a, total + 1); /* zeroed: nothing is trusted but the markers */
+	if (!p || !marks)
 		return NULL;
 	for (size_t i = 0; i < n; i++) {
-		if (i)
+		bool is_text = parts[i].kind == SN_PART_TEXT;
+		str s = is_text ? (str){parts[i].data, parts[i].size} : marker_to_put(r, &parts[i]);
+		if (i && parts[i - 1].kind == SN_PART_TEXT)
 			p[at++] = '\n';
-		if (parts[i].size)
-			memcpy(p + at, parts[i].data, parts[i].size);
-		at += parts[i].size;
+		if (s.n) {
+			memcpy(p + at, s.p, s.n);
+			memset(marks + at, !is_text, s.n);
+		}
+		at += s.n;
 	}
-	return value_string(a, (str){p, at}, false);
+	return value_text(r->a, (text){.p = p, .marks = marks, .n = at});
 }
 
-static const value *content_value(arena *a, chat_caps caps, const markers *foreign, const sn_message *m)
+static const value *content_value(const rendering *r, const sn_message *m)
 {
 	static const sn_part empty = {.kind = SN_PART_TEXT, .data = ""};
 	const sn_part *parts = m->n_parts ? m->parts : &empty;
 	size_t n = m->n_parts ? m->n_parts : 1;
-	bool as_string = caps.strings && (m->is_string || !caps.lists);
-	return as_string ? joined_value(a, parts, n) : parts_value(a, foreign, parts, n);
+	bool as_string = r->caps.strings && (m->is_string || !r->caps.lists);
+	return as_string ? joined_value(r, parts, n) : parts_value(r, parts, n);
 }
 
-static const value *messages_value(arena *a, chat_caps caps, const markers *foreign, const sn_message *messages, size_t n)
+static const value *messages_value(const rendering *r, const sn_message *messages, size_t n)
 {
-	value *list = value_list(a);
+	value *list = value_list(r->a);
 	for (size_t i = 0; i < n; i++) {
-		value *m = value_dict(a);
-		bool ok = value_set(a, m, "role", value_string(a, str_of(messages[i].role), false)) &&
-		          value_set(a, m, "content", content_value(a, caps, foreign, &messages[i])) && value_push(a, list, m);
+		value *m = value_dict(r->a);
+		bool ok = value_set(r->a, m, "role", value_string(r->a, str_of(messages[i].role), false)) &&
+		          value_set(r->a, m, "content", content_value(r, &messages[i])) && value_push(r->a, list, m);
 		if (!ok)
 			return NULL;
 	}
 	return list;
 }
 
-static bool set_token(arena *a, value *globals, const char *name, const vocab *v, int32_t id)
+static bool set_token(const rendering *r, value *globals, const char *name, int32_t id)
 {
-	return id < 0 || value_set(a, globals, name, value_string(a, vocab_token(v, id), true));
+	return id < 0 || value_set(r->a, globals, name, value_string(r->a, vocab_token(r->v, id), true));
 }
 
-static const value *globals_value(arena *a, chat_caps caps, const markers *foreign, const vocab *v, const sn_message *messages, size_t n,
-                                  bool add_generation_prompt)
+static const value *var_value(arena *a, const chat_var *var)
 {
-	value *g = value_dict(a);
-	bool ok = value_set(a, g, "messages", messages_value(a, caps, foreign, messages, n)) &&
-	          value_set(a, g, "add_generation_prompt", value_bool(add_generation_prompt)) &&
-	          value_set(a, g, "tools", value_none()) && value_set(a, g, "documents", value_none());
-	if (v)
-		ok = ok && set_token(a, g, "bos_token", v, vocab_bos(v)) && set_token(a, g, "eos_token", v, vocab_eos(v)) &&
-		     set_token(a, g, "unk_token", v, vocab_unk(v));
+	bool whole = var->number == (double)(int64_t)var->number;
+	if (var->kind == CHAT_BOOL)
+		return value_bool(var->b);
+	if (var->kind == CHAT_STRING)
+		return value_string(a, str_of(var->string), true);
+	return whole ? value_int(a, (int64_t)var->number) : value_float(a, var->number);
+}
+
+static const value *globals_value(const rendering *r, const sn_message *messages, size_t n)
+{
+	value *g = value_dict(r->a);
+	bool ok = value_set(r->a, g, "messages", messages_value(r, messages, n)) &&
+	          value_set(r->a, g, "add_generation_prompt", value_bool(r->options->add_generation_prompt)) &&
+	          value_set(r->a, g, "tools", value_none()) && value_set(r->a, g, "documents", value_none());
+	if (r->v)
+		ok = ok && set_token(r, g, "bos_token", vocab_bos(r->v)) && set_token(r, g, "eos_token", vocab_eos(r->v)) &&
+		     set_token(r, g, "unk_token", vocab_unk(r->v));
+	for (size_t i = 0; i < r->options->n_vars; i++)
+		ok = ok && value_set(r->a, g, r->options->vars[i].name, var_value(r->a, &r->options->vars[i]));
 	return ok ? g : NULL;
 }
 
-/* caps here: the form in which contents are passed. */
-static sn_status render(const jinja *t, chat_caps caps, const markers *foreign, const vocab *v, const sn_message *messages, size_t n,
-                        bool add_generation_prompt, marked_text *out, sn_error *err)
+static sn_status render(const jinja *t, rendering r, const sn_message *messages, size_t n, marked_text *out, sn_error *err)
 {
-	arena *a = arena_open(0);
-	const value *globals = a ? globals_value(a, caps, foreign, v, messages, n, add_generation_prompt) : NULL;
+	r.a = arena_open(0);
+	const value *globals = r.a ? globals_value(&r, messages, n) : NULL;
 	sn_status s = globals ? jinja_render(t, globals, (int64_t)time(NULL), out, err)
 	                      : error_set(err, SN_ERR_NOMEM, "out of memory while rendering the chat template");
-	arena_close(&a);
+	arena_close(&r.a);
 	return s;
 }
 
@@ -133,9 +163,10 @@ static bool probe(const jinja *t, chat_caps form, bool with_system, str want, sn
 	const sn_part user = {.kind = SN_PART_TEXT, .data = PROBE_USER, .size = sizeof PROBE_USER - 1};
 	const sn_part system = {.kind = SN_PART_TEXT, .data = PROBE_SYSTEM, .size = sizeof PROBE_SYSTEM - 1};
 	const sn_message messages[] = {{"system", &system, 1, form.strings}, {"user", &user, 1, form.strings}};
+	const chat_options options = {.add_generation_prompt = true};
 	marked_text out;
 	marked_init(&out, 0);
-	bool ok = !render(t, form, &(markers){0}, NULL, messages + !with_system, with_system ? 2 : 1, true, &out, err) && has(&out, want) &&
+	bool ok = !render(t, (rendering){.caps = form, .options = &options}, messages + !with_system, with_system ? 2 : 1, &out, err) && has(&out, want) &&
 	          !has(&out, STR("'type'")) && !has(&out, STR("\"type\""));
 	marked_fini(&out);
 	return ok;
@@ -178,12 +209,14 @@ void chat_template_close(chat_template **t)
 
 bool chat_template_places(const chat_template *t, const char *kind_name, str marker)
 {
-	const chat_caps lists = {.lists = true};
 	const sn_part parts[] = {{.kind = SN_PART_MEDIA, .kind_name = kind_name}, {.kind = SN_PART_TEXT, .data = PROBE_USER, .size = sizeof PROBE_USER - 1}};
-	const sn_message message = {"user", parts, 2, false};
+	const sn_message user = {"user", parts, 2, false};
+	const chat_options options = {.add_generation_prompt = true};
 	marked_text out;
 	marked_init(&out, 0);
-	bool ok = t->caps.lists && !render(t->t, lists, &(markers){0}, NULL, &message, 1, true, &out, NULL) && marked_find(&out, 0, marker) != SIZE_MAX;
+	bool ok = t->caps.lists && marker.n && !render(t->t, (rendering){.caps = {.lists = true}, .options = &options}, &user, 1, &out, NULL);
+	size_t at = ok ? marked_find(&out, 0, marker) : SIZE_MAX;
+	ok = ok && at != SIZE_MAX && marked_find(&out, at + marker.n, marker) == SIZE_MAX && has(&out, STR(PROBE_USER));
 	marked_fini(&out);
 	return ok;
 }
@@ -203,36 +236,48 @@ static bool known_role(const char *role)
 	return false;
 }
 
-static sn_status check_message(const chat_template *t, const sn_message *m, size_t i, sn_error *err)
+static sn_status check_vars(const chat_options *o, sn_error *err)
+{
+	static const char *const reserved[] = {"messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token", "unk_token",
+	                                       "pad_token"};
+	for (size_t i = 0; i < o->n_vars; i++) {
+		const char *name = o->vars[i].name;
+		bool bad = jinja_has_function(str_of(name));
+		for (size_t k = 0; k < sizeof reserved / sizeof *reserved; k++)
+			bad = bad || !strcmp(name, reserved[k]);
+		if (bad)
+			return error_param(err, SN_ERR_INVALID, "chat_template_kwargs", "chat_template_kwargs: '%.64s' is a reserved name", name);
+		if (o->vars[i].kind == CHAT_NUMBER && !(o->vars[i].number >= -9e15 && o->vars[i].number <= 9e15))
+			return error_param(err, SN_ERR_INVALID, "chat_template_kwargs", "chat_template_kwargs: '%.64s' is too large", name);
+	}
+	return SN_OK;
+}
+
+static sn_status check_message(const chat_template *t, const sn_message *m, size_t i, const chat_options *o, sn_error *err)
 {
 	if (!known_role(m->role))
 		return error_param(err, SN_ERR_INVALID, "messages",
 		                   "messages[%zu]: the role must be system, user, assistant, tool or developer", i);
 	if (!t->caps.system && (!strcmp(m->role, "system") || !strcmp(m->role, "developer")))
 		return error_param(err, SN_ERR_UNSUPPORTED, "messages", "messages[%zu]: this model's chat template has no system messages", i);
-	for (size_t k = 0; !t->caps.lists && k < m->n_parts; k++)
-		if (m->parts[k].kind != SN_PART_TEXT)
-			return error_param(err, SN_ERR_UNSUPPORTED, "messages", "messages[%zu]: this model's chat template takes text only", i);
+	for (size_t k = 0; k < m->n_parts; k++)
+		if (m->parts[k].kind == SN_PART_MEDIA && !marker_of(o, m->parts[k].kind_name))
+			return error_param(err, SN_ERR_UNSUPPORTED, "messages", "messages[%zu]: this model does not take %s input", i,
+			                   m->parts[k].kind_name ? m->parts[k].kind_name : "such");
 	return SN_OK;
 }
 
-sn_status chat_render(const chat_template *t, const vocab *v, const sn_message *messages, size_t n,
-                      bool add_generation_prompt, marked_text *out, sn_error *err)
-{
-	return chat_render_foreign(t, v, messages, n, NULL, 0, add_generation_prompt, out, err);
-}
-
-sn_status chat_render_foreign(const chat_template *t, const vocab *v, const sn_message *messages, size_t n, const chat_marker *foreign,
-                              size_t n_foreign, bool add_generation_prompt, marked_text *out, sn_error *err)
+sn_status chat_render(const chat_template *t, const vocab *v, const sn_message *messages, size_t n, const chat_options *options,
+                      marked_text *out, sn_error *err)
 {
 	sn_error why = {0};
 	if (n == 0)
 		return error_param(err, SN_ERR_INVALID, "messages", "messages: there must be at least one");
-	for (size_t i = 0; i < n; i++) {
-		sn_status s = check_message(t, &messages[i], i, err);
-		if (s)
-			return s;
-	}
-	sn_status s = render(t->t, t->caps, &(markers){foreign, n_foreign}, v, messages, n, add_generation_prompt, out, &why);
+	sn_status s = check_vars(options, err);
+	for (size_t i = 0; i < n && !s; i++)
+		s = check_message(t, &messages[i], i, options, err);
+	if (s)
+		return s;
+	s = render(t->t, (rendering){.caps = t->caps, .v = v, .options = options}, messages, n, out, &why);
 	return s ? error_param(err, s, "messages", "%s", why.text) : SN_OK;
 }

@@ -2,7 +2,9 @@
  * in the result, what the template wrote is trusted.
  *
  * Templates differ in what they can take: `content` as a string, as a list of parts, or both. chat_template_open finds
- * out by rendering small conversations; chat_render then wraps strings or joins text parts as needed. */
+ * out by rendering small conversations; chat_render then wraps strings or joins text parts as needed. A medium shows up in
+ * the prompt as the marker of the encoder that takes it: written by the template, where it knows that kind of part and
+ * writes that marker, and else put in as trusted text in the part's place, so that a template need not know of media. */
 #ifndef SN_TEXT_CHAT_H
 #define SN_TEXT_CHAT_H
 
@@ -23,21 +25,37 @@ sn_status chat_template_open(chat_template **out, str source, sn_error *err);
 void chat_template_close(chat_template **t);
 chat_caps chat_template_caps(const chat_template *t);
 
-/* A kind of media that the template does not know, and the text that stands for it: passed as a trusted text part. */
+/* What stands for a medium in the prompt, by the kind that its part names. Borrowed. */
 typedef struct chat_marker {
-	const char *kind_name;
-	str marker;
+	const char *kind_name; /* "image" */
+	str marker;            /* "<image>" */
+	bool in_template;      /* as chat_template_places says; else chat_render puts it in */
 } chat_marker;
 
-/* Does the template write this marker where a part of that kind stands? */
+/* A variable for the template beside those that chat_render sets, such as enable_thinking. Borrowed; trusted. */
+typedef struct chat_var {
+	const char *name;
+	enum { CHAT_BOOL, CHAT_NUMBER, CHAT_STRING } kind;
+	bool b;
+	double number; /* an int if it is whole */
+	const char *string;
+} chat_var;
+
+typedef struct chat_options {
+	const chat_marker *markers; /* [n_markers], one for each kind that the model takes */
+	size_t n_markers;
+	const chat_var *vars; /* [n_vars] */
+	size_t n_vars;
+	bool add_generation_prompt;
+} chat_options;
+
+/* Does the template itself write this marker, once, where a part of that kind stands? */
 bool chat_template_places(const chat_template *t, const char *kind_name, str marker);
 
 /* messages: roles system, user, assistant, tool, developer; parts as they came. Appends to out. Errors blame the
- * parameter "messages". A system (or developer) message that the template would drop is refused. [any thread] */
-sn_status chat_render(const chat_template *t, const vocab *v, const sn_message *messages, size_t n,
-                      bool add_generation_prompt, marked_text *out, sn_error *err);
-/* The same, with parts of foreign kinds replaced by their markers. */
-sn_status chat_render_foreign(const chat_template *t, const vocab *v, const sn_message *messages, size_t n, const chat_marker *foreign,
-                              size_t n_foreign, bool add_generation_prompt, marked_text *out, sn_error *err);
+ * parameter "messages", or a variable's: "chat_template_kwargs". A system (or developer) message that the template would
+ * drop is refused, so is a medium without a marker. [any thread] */
+sn_status chat_render(const chat_template *t, const vocab *v, const sn_message *messages, size_t n, const chat_options *options,
+                      marked_text *out, sn_error *err);
 
 #endif

@@ -28,6 +28,11 @@ sn_status jinja_open(jinja **out, str source, sn_error *err)
 	return s;
 }
 
+bool jinja_has_function(str name)
+{
+	return jinja_function_find(name) != NULL;
+}
+
 void jinja_close(jinja **t)
 {
 	if (!*t)

@@ -41,4 +41,7 @@ void jinja_close(jinja **t);
  * holds a part of the text after an error. */
 sn_status jinja_render(const jinja *t, const value *globals, int64_t now, marked_text *out, sn_error *err);
 
+/* A global function of this name exists, so that no variable should take its place. */
+bool jinja_has_function(str name);
+
 #endif

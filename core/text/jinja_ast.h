@@ -10,11 +10,12 @@ typedef enum node_kind {
 	N_TEXT,         /* literal */
 	N_PRINT,        /* a: expression */
 	N_IF,           /* a: condition, b: body, c: else body (an elif is an N_IF alone in there) */
-	N_FOR,          /* a: target, b: what to iterate, c: body, d: else body, args: filter condition */
+	N_FOR,          /* a: target, b: what to iterate, c: body, d: else body, args: filter condition, op: recursive */
 	N_SET,          /* a: target, b: expression */
 	N_SET_BLOCK,    /* a: target, b: body, c: filters over N_HOLE, or NULL */
-	N_MACRO,        /* name, id, args: parameters (N_NAME, a: default or NULL), b: body */
-	N_CALL_BLOCK,   /* a: the N_CALL, args: parameters of caller, b: body */
+	N_MACRO,        /* name, id, args: parameters (N_NAME, a: default or NULL), b: body, op: USES_... */
+	N_CALL_BLOCK,   /* a: the N_CALL, args: parameters of caller, b: body, op: USES_... */
+	N_WITH,         /* args: N_SET, in turn, b: body */
 	N_FILTER_BLOCK, /* b: body, c: filters over N_HOLE */
 	N_BREAK,
 	N_CONTINUE,
@@ -26,6 +27,7 @@ typedef enum node_kind {
 	N_DICT,    /* args: N_PAIR */
 	N_PAIR,    /* a: key, b: value */
 	N_KEYWORD, /* name, a: an argument's value */
+	N_SPREAD,  /* a: arguments to unpack; op '*': positional, '^': named */
 	N_UNARY,   /* op, a */
 	N_BINARY,  /* op, a, b */
 	N_AND,     /* a, b */
@@ -47,7 +49,10 @@ typedef enum node_kind {
 enum { OP_IN = 'i', OP_NOT_IN = 'n' };
 
 /* The ids of the names that the interpreter itself sets. */
-enum { NAME_LOOP, NAME_CALLER };
+enum { NAME_LOOP, NAME_CALLER, NAME_VARARGS, NAME_KWARGS };
+
+/* Which of them a macro's body mentions: only then does it take more than its parameters. */
+enum { USES_CALLER = 1, USES_VARARGS = 2, USES_KWARGS = 4 };
 
 typedef struct node node;
 struct node {

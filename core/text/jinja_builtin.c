@@ -21,7 +21,7 @@ static bool bind_params(jinja_ctx *c, const builtin *fn, const jinja_args *args,
 		argv[i] = i < args->n ? args->at[i] : NULL;
 		used += i < args->n;
 		for (size_t k = 0; k < args->n_named; k++) {
-			if (str_eq(args->names[k], name) && !argv[i]) {
+			if (str_eq(text_str(args->names[k]), name) && !argv[i]) {
 				argv[i] = args->named[k];
 				used++;
 			}

@@ -14,7 +14,7 @@ typedef struct jinja_ctx jinja_ctx;
 typedef struct jinja_args {
 	const value **at; /* [n] positional */
 	size_t n;
-	const str *names; /* [n_named] */
+	const text *names; /* [n_named]; with their marks, since **unpacking takes them from a dict */
 	const value **named;
 	size_t n_named;
 } jinja_args;
@@ -23,9 +23,10 @@ typedef struct jinja_args {
 typedef const value *builtin_fn(jinja_ctx *c, const value *self, const value *const *argv, const jinja_args *all);
 
 /* Head of such a function; few look at all four arguments. */
-#define BUILTIN(name)                                                                                          \
-	static const value *name(__attribute__((unused)) jinja_ctx *c, __attribute__((unused)) const value *self, \
-	                         __attribute__((unused)) const value *const *argv, __attribute__((unused)) const jinja_args *all)
+#define BUILTIN_ARGS                                                                                   \
+	__attribute__((unused)) jinja_ctx *c, __attribute__((unused)) const value *self,               \
+		__attribute__((unused)) const value *const *argv, __attribute__((unused)) const jinja_args *all
+#define BUILTIN(name) static const value *name(BUILTIN_ARGS)
 
 typedef struct builtin {
 	const char *name;
@@ -34,6 +35,7 @@ typedef struct builtin {
 } builtin;
 
 const builtin *jinja_filter_find(str name);
+const builtin *jinja_list_filter_find(str name); /* for jinja_filter_find */
 const builtin *jinja_test_find(str name);
 const builtin *jinja_function_find(str name);
 /* Some type has a method of this name. */

@@ -13,6 +13,7 @@ const value *ctx_fail(jinja_ctx *c, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(why, sizeof why, fmt, ap);
 	va_end(ap);
+	c->why = arena_strndup(c->a, why, strlen(why));
 	c->status = error_set(c->err, SN_ERR_INVALID, "chat template, line %d: %s", c->line, why);
 	return NULL;
 }
@@ -74,7 +75,15 @@ text_builder ctx_builder(jinja_ctx *c)
 
 const value *ctx_text(jinja_ctx *c, const text_builder *b)
 {
-	return b->failed || c->status ? NULL : value_text(c->a, (text){b->n ? b->p : "", b->marks, b->n, true});
+	return b->failed || c->status ? NULL : value_text(c->a, (text){.p = b->n ? b->p : "", .marks = b->marks, .n = b->n, .trusted = true});
+}
+
+const value *ctx_text_like(jinja_ctx *c, const text_builder *b, text like)
+{
+	const value *v = ctx_text(c, b);
+	text t = v ? v->s : (text){0};
+	t.markup = true;
+	return v && like.markup ? value_text(c->a, t) : v;
 }
 
 bool ctx_emit(jinja_ctx *c, text t)
@@ -100,6 +109,7 @@ bool ctx_emit(jinja_ctx *c, text t)
 static const value *characters(jinja_ctx *c, text t)
 {
 	value *list = value_list(c->a);
+	t.markup = false;
 	for (size_t i = 0, len; list && i < t.n; i += len) {
 		len = utf8_step(t.p + i, t.n - i);
 		if (!value_push(c->a, list, value_text(c->a, text_slice(t, i, i + len))))
@@ -117,13 +127,53 @@ static const value *keys(jinja_ctx *c, const value *dict)
 	return list;
 }
 
+const value *ctx_deferred(jinja_ctx *c)
+{
+	value *v = value_generator(c->a);
+	if (c->status != SN_ERR_INVALID || c->steps > JINJA_MAX_STEPS || !v)
+		return NULL;
+	v->t->error = c->why;
+	c->status = SN_OK;
+	c->why = NULL;
+	return v;
+}
+
+const value *generator_next(jinja_ctx *c, const value *v)
+{
+	value_table *t = v->t;
+	if (t->error)
+		ctx_fail(c, "%s", t->error);
+	if (t->n == 0 || t->error)
+		return NULL;
+	t->n--;
+	t->cap--;
+	return t->at++->val;
+}
+
+static const value_table *take_all(jinja_ctx *c, value_table *t)
+{
+	value_table *all = arena_alloc(c->a, sizeof *all);
+	if (all) {
+		*all = *t;
+		t->n = 0;
+	}
+	return all;
+}
+
 const value_table *ctx_items(jinja_ctx *c, const value *v)
 {
 	const value *list;
 	switch (v->kind) {
 	case VALUE_LIST:
 	case VALUE_TUPLE:
+	case VALUE_RANGE:
+	case VALUE_VIEW:
 		return v->t;
+	case VALUE_GENERATOR:
+		if (!v->t->error)
+			return take_all(c, v->t);
+		ctx_fail(c, "%s", v->t->error);
+		return NULL;
 	case VALUE_UNDEFINED:
 		list = value_list(c->a);
 		break;

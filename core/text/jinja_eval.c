@@ -70,6 +70,8 @@ static bool set_attribute(jinja_ctx *c, const node *to, const value *v)
 			return true;
 		}
 	}
+	if (to->name.n && to->name.p[0] == '_')
+		return ctx_fail(c, "a namespace's names cannot begin with an underscore");
 	value table = *ns;
 	return value_put(c->a, &table, value_string(c->a, to->name, true), v);
 }
@@ -96,54 +98,116 @@ static bool assign(jinja_ctx *c, const node *to, const value *v)
 
 /* ---- calls ---- */
 
-static bool eval_args(jinja_ctx *c, const node *list, jinja_args *out)
-{
-	size_t n = 0, n_named = 0;
-	for (const node *a = list; a; a = a->next)
-		*(a->kind == N_KEYWORD ? &n_named : &n) += 1;
-	*out = (jinja_args){0};
-	out->at = arena_array(c->a, n, sizeof *out->at);
-	str *names = arena_array(c->a, n_named, sizeof *names);
-	out->named = arena_array(c->a, n_named, sizeof *out->named);
-	out->names = names;
-	if (!out->at || !names || !out->named)
-		return false;
-	for (const node *a = list; a; a = a->next) {
-		const value *v = eval(c, a->kind == N_KEYWORD ? a->a : a);
-		if (!v)
-			return false;
-		if (a->kind == N_KEYWORD) {
-			names[out->n_named] = a->name;
-			out->named[out->n_named++] = v;
-		} else {
-			out->at[out->n++] = v;
-		}
-	}
-	return true;
-}
-
 static const value *keyword(const jinja_args *args, str name)
 {
 	for (size_t i = 0; i < args->n_named; i++)
-		if (str_eq(args->names[i], name))
+		if (str_eq(text_str(args->names[i]), name))
 			return args->named[i];
 	return NULL;
 }
 
+/* The values of a *list, the entries of a **dict. */
+static bool unpack(jinja_ctx *c, const node *spread, const value *v, value *positional, value *named)
+{
+	if (spread->op == '^' && v->kind != VALUE_DICT)
+		return ctx_fail(c, "'%s' cannot be unpacked into named arguments", value_type_name(v));
+	const value_table *items = spread->op == '^' ? v->t : ctx_items(c, v);
+	for (size_t i = 0; items && i < items->n; i++) {
+		const value *key = items->at[i].key;
+		if (spread->op == '^' && key->kind != VALUE_STRING)
+			return ctx_fail(c, "names of arguments must be strings");
+		if (spread->op == '^' && value_get(named, text_str(key->s)))
+			return ctx_fail(c, "an argument is given twice");
+		if (!ctx_charge(c, 1 + named->t->n / 16) ||
+		    !(spread->op == '^' ? value_put(c->a, named, key, items->at[i].val) : value_push(c->a, positional, items->at[i].val)))
+			return false;
+	}
+	return items != NULL;
+}
+
+static bool eval_args(jinja_ctx *c, const node *list, jinja_args *out)
+{
+	value *positional = value_list(c->a), *named = value_dict(c->a);
+	*out = (jinja_args){0};
+	if (!list)
+		return true;
+	for (const node *a = list; a; a = a->next) {
+		bool plain = a->kind != N_KEYWORD && a->kind != N_SPREAD;
+		const value *v = eval(c, plain ? a : a->a);
+		bool ok = v && positional && named;
+		if (ok && plain)
+			ok = value_push(c->a, positional, v);
+		else if (ok)
+			ok = a->kind == N_SPREAD ? unpack(c, a, v, positional, named) : value_put(c->a, named, value_string(c->a, a->name, true), v);
+		if (!ok)
+			return false;
+	}
+	out->n = positional->t->n;
+	out->n_named = named->t->n;
+	out->at = arena_array(c->a, out->n, sizeof *out->at);
+	text *names = arena_array(c->a, out->n_named, sizeof *names);
+	out->named = arena_array(c->a, out->n_named, sizeof *out->named);
+	if (!out->at || !names || !out->named)
+		return false;
+	for (size_t i = 0; i < out->n; i++)
+		out->at[i] = positional->t->at[i].val;
+	for (size_t i = 0; i < out->n_named; i++) {
+		names[i] = named->t->at[i].key->s;
+		out->named[i] = named->t->at[i].val;
+	}
+	out->names = names;
+	return true;
+}
+
+static bool has_parameter(const node *macro, str name)
+{
+	for (const node *p = macro->args; p; p = p->next)
+		if (str_eq(p->name, name))
+			return true;
+	return false;
+}
+
+/* What no parameter took, as varargs and kwargs. */
+static bool bind_rest(jinja_ctx *c, const node *macro, const jinja_args *args, size_t n_params)
+{
+	value *rest = value_tuple(c->a), *named = value_dict(c->a);
+	for (size_t i = n_params; i < args->n; i++)
+		if (!value_push(c->a, rest, args->at[i]))
+			return false;
+	for (size_t i = 0; i < args->n_named; i++) {
+		str name = text_str(args->names[i]);
+		bool taken = str_eq(name, STR("caller")) && macro->op & USES_CALLER;
+		for (const node *p = macro->args; p && !taken; p = p->next)
+			taken = str_eq(p->name, name);
+		if (!taken && !value_put(c->a, named, value_text(c->a, args->names[i]), args->named[i]))
+			return false;
+	}
+	return (!(macro->op & USES_VARARGS) || scope_set(c, NAME_VARARGS, rest)) && (!(macro->op & USES_KWARGS) || scope_set(c, NAME_KWARGS, named));
+}
+
 static bool bind_macro(jinja_ctx *c, const node *macro, const jinja_args *args)
 {
-	size_t i = 0, used = 0;
+	size_t i = 0, named = 0;
+	const value *caller = keyword(args, STR("caller"));
 	for (const node *p = macro->args; p; p = p->next, i++) {
-		const value *v = i < args->n ? args->at[i] : keyword(args, p->name);
-		used += v != NULL;
+		const value *given = keyword(args, p->name);
+		const value *v = i < args->n ? args->at[i] : given;
+		if (i < args->n && given)
+			return ctx_fail(c, "an argument is given twice");
+		named += given != NULL;
 		if (!v)
 			v = p->a ? eval(c, p->a) : value_undefined();
 		if (!scope_set(c, p->id, v))
 			return false;
 	}
-	if (used + (keyword(args, STR("caller")) != NULL) != args->n + args->n_named)
+	if (macro->op & USES_CALLER && !has_parameter(macro, STR("caller"))) {
+		named += caller != NULL;
+		if (!scope_set(c, NAME_CALLER, caller ? caller : value_undefined()))
+			return false;
+	}
+	if ((args->n > i && !(macro->op & USES_VARARGS)) || (named < args->n_named && !(macro->op & USES_KWARGS)))
 		return ctx_fail(c, "macro '%.*s' does not take these arguments", (int)(macro->name.n < 64 ? macro->name.n : 64), macro->name.p);
-	return true;
+	return !(macro->op & (USES_VARARGS | USES_KWARGS)) || bind_rest(c, macro, args, i);
 }
 
 /* Runs a body with its text kept; NULL on failure. */
@@ -159,15 +223,19 @@ static const value *capture(jinja_ctx *c, const node *body)
 static const value *call_macro(jinja_ctx *c, const jinja_callable *m, const jinja_args *args)
 {
 	scope *outer = c->scope;
-	const value *out = NULL, *caller = keyword(args, STR("caller"));
-	if (ctx_scope_push(c, m->scope) && bind_macro(c, m->macro, args) && (!caller || scope_set(c, NAME_CALLER, caller)))
+	const value *out = NULL;
+	if (ctx_scope_push(c, m->scope) && bind_macro(c, m->macro, args))
 		out = capture(c, m->macro->b);
 	c->scope = outer;
 	return out;
 }
 
+static const value *call_loop(jinja_ctx *c, const jinja_loop *l, const jinja_args *args);
+
 const value *ctx_call(jinja_ctx *c, const value *callee, const jinja_args *args)
 {
+	if (callee->kind == VALUE_LOOP)
+		return call_loop(c, callee->loop, args);
 	if (callee->kind != VALUE_CALLABLE)
 		return ctx_fail(c, "'%s' cannot be called", value_type_name(callee));
 	if (c->depth >= JINJA_MAX_EVAL_DEPTH)
@@ -198,7 +266,7 @@ static const value *run_call_block(jinja_ctx *c, const node *n)
 	const value *callee = eval(c, n->a->a), *caller = ctx_callable(c, (jinja_callable){.macro = n, .scope = c->scope});
 	if (!callee || !caller || !eval_args(c, n->a->args, &args))
 		return NULL;
-	str *names = arena_array(c->a, args.n_named + 1, sizeof *names);
+	text *names = arena_array(c->a, args.n_named + 1, sizeof *names);
 	const value **named = arena_array(c->a, args.n_named + 1, sizeof *named);
 	if (!names || !named)
 		return NULL;
@@ -206,7 +274,7 @@ static const value *run_call_block(jinja_ctx *c, const node *n)
 		names[i] = args.names[i];
 		named[i] = args.named[i];
 	}
-	names[args.n_named] = STR("caller");
+	names[args.n_named] = (text){.p = "caller", .n = 6, .trusted = true};
 	named[args.n_named++] = caller;
 	args.names = names;
 	args.named = named;
@@ -233,7 +301,7 @@ static const value *eval_dict(jinja_ctx *c, const node *n)
 		const value *k = eval(c, pair->a), *v = k ? eval(c, pair->b) : NULL;
 		if (!v)
 			return NULL;
-		if (k->kind == VALUE_LIST || k->kind == VALUE_DICT)
+		if (!value_hashable(k))
 			return ctx_fail(c, "a %s cannot be a key", value_type_name(k));
 		size_t i = 0;
 		while (i < dict->t->n && !ctx_equal(c, dict->t->at[i].key, k))
@@ -405,9 +473,8 @@ static const value *run_if(jinja_ctx *c, const node *n)
 }
 
 /* The items that pass the loop's own `if`, so that loop.length and loop.last know about it. */
-static const value_table *loop_items(jinja_ctx *c, const node *n)
+static const value_table *loop_items(jinja_ctx *c, const node *n, const value *over)
 {
-	const value *over = eval(c, n->b);
 	c->line = n->line;
 	const value_table *all = over ? ctx_items(c, over) : NULL;
 	if (!all || !n->args)
@@ -423,7 +490,8 @@ static const value_table *loop_items(jinja_ctx *c, const node *n)
 	return kept ? kept->t : NULL;
 }
 
-static const value *run_loop(jinja_ctx *c, const node *n, const value_table *items)
+/* *whole: some round ran to its end, without break or continue. */
+static const value *run_loop(jinja_ctx *c, const node *n, const value_table *items, int depth, bool *whole)
 {
 	scope *outer = c->scope;
 	const value *ok = value_none();
@@ -431,7 +499,7 @@ static const value *run_loop(jinja_ctx *c, const node *n, const value_table *ite
 	value *loop = arena_alloc(c->a, sizeof *loop);
 	if (!state || !loop)
 		return NULL;
-	*state = (jinja_loop){items, 0};
+	*state = (jinja_loop){.items = items, .depth = depth, .node = n, .scope = outer};
 	loop->kind = VALUE_LOOP;
 	loop->loop = state;
 	for (size_t i = 0; ok && i < items->n && c->flow != FLOW_BREAK; i++) {
@@ -439,6 +507,7 @@ static const value *run_loop(jinja_ctx *c, const node *n, const value_table *ite
 		bool ready = ctx_charge(c, 1) && ctx_scope_push(c, outer) && scope_set(c, NAME_LOOP, loop) &&
 		             assign(c, n->a, items->at[i].val);
 		ok = ready ? ctx_run(c, n->c) : NULL;
+		*whole = *whole || c->flow == FLOW_ON;
 		if (c->flow == FLOW_CONTINUE)
 			c->flow = FLOW_ON;
 	}
@@ -447,12 +516,60 @@ static const value *run_loop(jinja_ctx *c, const node *n, const value_table *ite
 	return ok;
 }
 
-static const value *run_for(jinja_ctx *c, const node *n)
+static const value *run_for(jinja_ctx *c, const node *n, const value *over, int depth)
 {
-	const value_table *items = loop_items(c, n);
+	const value_table *items = loop_items(c, n, over);
 	if (!items)
 		return NULL;
-	return items->n ? run_loop(c, n, items) : ctx_run(c, n->d);
+	bool whole = false;
+	const value *ok = run_loop(c, n, items, depth, &whole);
+	if (!ok || whole)
+		return ok;
+	scope *outer = c->scope;
+	ok = ctx_scope_push(c, outer) ? ctx_run(c, n->d) : NULL; /* Jinja's else is for loops without a whole round */
+	c->scope = outer;
+	return ok;
+}
+
+/* loop(items) in a recursive loop: the text of that loop over other items. */
+static const value *call_loop(jinja_ctx *c, const jinja_loop *l, const jinja_args *args)
+{
+	if (!l->node->op || args->n != 1 || args->n_named)
+		return ctx_fail(c, l->node->op ? "loop() takes what to go through" : "the loop is not recursive");
+	if (c->depth >= JINJA_MAX_EVAL_DEPTH)
+		return ctx_fail(c, "calls nested more than %d deep", JINJA_MAX_EVAL_DEPTH);
+	scope *scope_here = c->scope;
+	text_builder b = ctx_builder(c), *outer = c->capture;
+	c->capture = &b;
+	c->scope = l->scope;
+	c->depth++;
+	const value *ok = run_for(c, l->node, args->at[0], l->depth + 1);
+	c->depth--;
+	c->scope = scope_here;
+	c->capture = outer;
+	return ok ? ctx_text(c, &b) : NULL;
+}
+
+/* The values see what is outside, not one another. */
+static const value *run_with(jinja_ctx *c, const node *n)
+{
+	scope *outer = c->scope;
+	const value *ok = value_none();
+	size_t count = 0, i = 0;
+	for (const node *set = n->args; set; set = set->next)
+		count++;
+	const value **values = arena_array(c->a, count, sizeof *values);
+	for (const node *set = n->args; set && values; set = set->next)
+		if (!(values[i++] = eval(c, set->b)))
+			return NULL;
+	if (!values || !ctx_scope_push(c, outer))
+		return NULL;
+	i = 0;
+	for (const node *set = n->args; set && ok; set = set->next)
+		ok = assign(c, set->a, values[i++]) ? ok : NULL;
+	ok = ok ? ctx_run(c, n->b) : NULL;
+	c->scope = outer;
+	return ok;
 }
 
 static const value *run_statement(jinja_ctx *c, const node *n)
@@ -466,7 +583,7 @@ static const value *run_statement(jinja_ctx *c, const node *n)
 	case N_IF:
 		return run_if(c, n);
 	case N_FOR:
-		return run_for(c, n);
+		return run_for(c, n, eval(c, n->b), 0);
 	case N_SET:
 		v = eval(c, n->b);
 		return v && assign(c, n->a, v) ? v : NULL;
@@ -480,6 +597,8 @@ static const value *run_statement(jinja_ctx *c, const node *n)
 		return run_call_block(c, n);
 	case N_FILTER_BLOCK:
 		return emit_value(c, capture_scoped(c, n));
+	case N_WITH:
+		return run_with(c, n);
 	case N_BREAK:
 		c->flow = FLOW_BREAK;
 		return value_none();

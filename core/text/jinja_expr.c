@@ -114,15 +114,25 @@ static node *primary(parser *p)
 static node *arguments(parser *p)
 {
 	node *first = NULL, **tail = &first;
-	bool keyword_seen = false;
+	bool keyword_seen = false, spread_seen = false, named_seen = false;
 	parser_next(p);
 	while (!p->status && !token_is_op(&p->now, ')')) {
 		token t = p->now;
-		if (token_is_op(&t, '*') || token_is_op(&t, OP2('*', '*')))
-			return parser_unsupported(p, t.line, "argument unpacking", STR("*"));
+		bool spread = token_is_op(&t, '*'), spread_named = token_is_op(&t, OP2('*', '*'));
 		bool keyword = t.kind == T_NAME && token_is_op(parser_peek(p), '=');
 		node *n;
-		if (keyword) {
+		if (spread || spread_named) {
+			if (named_seen || (spread && spread_seen))
+				return parser_expected(p, "the end of the arguments");
+			parser_next(p);
+			n = node_of(p, N_SPREAD, t.line, parse_expression(p), NULL);
+			if (n)
+				n->op = spread ? '*' : '^';
+			spread_seen = spread_seen || spread;
+			named_seen = named_seen || spread_named;
+		} else if (named_seen || (spread_seen && !keyword)) {
+			n = parser_expected(p, "the end of the arguments");
+		} else if (keyword) {
 			parser_next(p);
 			parser_next(p);
 			n = node_of(p, N_KEYWORD, t.line, parse_expression(p), NULL);
@@ -209,6 +219,19 @@ static node *postfix(parser *p, node *n)
 	return p->status ? NULL : n;
 }
 
+/* map('upper'), select('odd'): what is applied is looked up now where it is written out. */
+static void check_applied(parser *p, const node *n)
+{
+	bool test = str_eq(n->name, STR("select")) || str_eq(n->name, STR("reject"));
+	bool test_after = str_eq(n->name, STR("selectattr")) || str_eq(n->name, STR("rejectattr"));
+	const node *applied = test_after && n->args ? n->args->next : test || str_eq(n->name, STR("map")) ? n->args : NULL;
+	if (p->status || !applied || applied->kind != N_LITERAL || applied->literal->kind != VALUE_STRING)
+		return;
+	str name = text_str(applied->literal->s);
+	if (!(test || test_after ? jinja_test_find(name) : jinja_filter_find(name)))
+		parser_unsupported(p, applied->line, test || test_after ? "test" : "filter", name);
+}
+
 node *parse_filter(parser *p, node *base)
 {
 	token t = p->now;
@@ -222,12 +245,13 @@ node *parse_filter(parser *p, node *base)
 		return parser_unsupported(p, t.line, "filter", t.s);
 	if (token_is_op(&p->now, '('))
 		n->args = arguments(p);
+	check_applied(p, n);
 	return p->status ? NULL : n;
 }
 
 static bool starts_test_argument(const token *t)
 {
-	static const char *const words[] = {"else", "or", "and", "if", "in", "not", "is"};
+	static const char *const words[] = {"else", "or", "and"}; /* as Jinja has it: not "if" and "in" */
 	if (t->kind == T_NAME) {
 		for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 			if (token_is_word(t, words[i]))
@@ -252,6 +276,8 @@ static node *test(parser *p, node *base)
 		return parser_unsupported(p, t.line, "test", t.s);
 	if (token_is_op(&p->now, '('))
 		n->args = arguments(p);
+	else if (token_is_word(&p->now, "is"))
+		return parser_expected(p, "one test, not a chain of them");
 	else if (starts_test_argument(&p->now))
 		n->args = postfix(p, primary(p));
 	return negated ? node_of(p, N_NOT, t.line, n, NULL) : p->status ? NULL : n;

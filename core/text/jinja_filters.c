@@ -1,11 +1,11 @@
-/* jinja_filters.c - what may stand after "|". Filters on lists that have an attribute parameter take it as Jinja does:
- * a dotted path, its numbers being list indices. */
+/* jinja_filters.c - what may stand after "|": filters on strings, numbers and any value. Those on lists are
+ * jinja_list_filters.c's. */
 #include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 
 #include "text/jinja_ctx.h"
-#include "text/jinja_lex.h" /* OP2 */
 #include "text/jinja_strings.h"
 #include "text/unicode.h"
 
@@ -20,22 +20,37 @@ STRING_FILTER(f_lower, string_case(c, t, UNICODE_LOWER))
 STRING_FILTER(f_capitalize, string_capitalize(c, t))
 STRING_FILTER(f_trim, string_strip(c, t, argv[0], STRIP_BOTH))
 STRING_FILTER(f_string, value_text(c->a, t))
-STRING_FILTER(f_safe, value_text(c->a, t))
 
-/* The letter after a blank or an opening bracket is a capital, the rest is small. */
+static const value *as_markup(jinja_ctx *c, text t)
+{
+	t.markup = true;
+	return value_text(c->a, t);
+}
+
+STRING_FILTER(f_safe, as_markup(c, t))
+
+/* The first letter of a word and of what separates words (blanks, hyphens, opening brackets) is a capital, the rest is
+ * small. */
 BUILTIN(f_title)
 {
 	text t;
 	text_builder b = ctx_builder(c);
 	if (!ctx_str(c, self, &t))
 		return NULL;
-	bool starts = true;
-	for (size_t i = 0, n; i < t.n; i += n) {
-		uint32_t cp = 0;
-		n = utf8_step(t.p + i, t.n - i);
-		utf8_decode(t.p + i, t.n - i, &cp);
-		put_case(&b, text_slice(t, i, i + n), starts ? UNICODE_UPPER : UNICODE_LOWER);
-		starts = unicode_is_py_space(cp) || (cp && cp < 0x80 && strchr("-({[<", (int)cp));
+	for (size_t i = 0, end; i < t.n; i = end) {
+		bool between = false;
+		size_t first = utf8_step(t.p + i, t.n - i);
+		for (end = i; end < t.n; end += utf8_step(t.p + end, t.n - end)) {
+			uint32_t cp = 0;
+			utf8_decode(t.p + end, t.n - end, &cp);
+			bool separates = unicode_is_py_space(cp) || (cp && cp < 0x80 && strchr("-({[<", (int)cp));
+			if (end == i)
+				between = separates;
+			else if (separates != between)
+				break;
+		}
+		put_case(&b, text_slice(t, i, i + first), UNICODE_UPPER);
+		put_case(&b, text_slice(t, i + first, end), UNICODE_LOWER);
 	}
 	return ctx_text(c, &b);
 }
@@ -48,6 +63,7 @@ BUILTIN(f_replace)
 		return ctx_fail(c, "replace: the count must be an int");
 	if (!ctx_str(c, self, &t) || !ctx_str(c, argv[0], &old) || !ctx_str(c, argv[1], &with))
 		return NULL;
+	t.markup = false;
 	return string_replace(c, t, old, with, count);
 }
 
@@ -58,6 +74,8 @@ BUILTIN(f_escape)
 	text_builder b = ctx_builder(c);
 	if (!ctx_str(c, self, &t))
 		return NULL;
+	if (t.markup)
+		return self;
 	for (size_t i = 0; i < t.n; i++) {
 		size_t k = 0;
 		while (k < sizeof table / sizeof *table && table[k].c != t.p[i])
@@ -67,70 +85,42 @@ BUILTIN(f_escape)
 		else
 			put_text(&b, text_slice(t, i, i + 1));
 	}
-	return ctx_text(c, &b);
+	return ctx_text_like(c, &b, (text){.markup = true});
 }
 
-/* indent(width=4, first=false, blank=false) */
+/* indent(width=4, first=false, blank=false): a line without text is indented if `blank` is set. */
 BUILTIN(f_indent)
 {
 	int64_t width = 4;
 	bool first = argv[1] && value_truth(argv[1]), blank = argv[2] && value_truth(argv[2]);
-	text t, pad = {.p = "                                                                ", .trusted = true};
-	if (argv[0] && argv[0]->kind == VALUE_STRING)
+	text pad = {.p = " ", .n = 1, .trusted = true};
+	text_builder b = ctx_builder(c), whole = ctx_builder(c);
+	if (self->kind != VALUE_STRING && self->kind != VALUE_UNDEFINED)
+		return ctx_fail(c, "indent needs a string, not '%s'", value_type_name(self));
+	if (argv[0] && argv[0]->kind == VALUE_STRING) {
 		pad = argv[0]->s;
-	else if (argv[0] && (!integer_of(argv[0], &width) || width < 0 || width > 64))
-		return ctx_fail(c, "indent: the width must be an int of at most 64");
-	else
-		pad.n = (size_t)width;
-	const value_table *lines = NULL;
-	const value *list = ctx_str(c, self, &t) ? string_splitlines(c, t, false) : NULL;
-	text_builder b = ctx_builder(c);
-	lines = list ? list->t : NULL;
-	for (size_t i = 0; lines && i < lines->n; i++) {
-		text line = lines->at[i].val->s;
+		width = 1;
+	} else if (argv[0] && !integer_of(argv[0], &width)) {
+		return ctx_fail(c, "indent: the width must be an int or a string");
+	}
+	if (self->kind == VALUE_UNDEFINED)
+		return ctx_fail(c, "indent: the string is undefined");
+	put_text(&whole, self->s);
+	put_str(&whole, STR("\n"), true);
+	const value *t = ctx_text(c, &whole), *lines = t ? string_splitlines(c, t->s, false) : NULL;
+	for (size_t i = 0; lines && i < lines->t->n; i++) {
+		text line = lines->t->at[i].val->s;
+		bool padded = i ? blank || line.n : first;
 		if (i)
 			put_str(&b, STR("\n"), true);
-		if (i ? blank || line.n : first)
-			put_text(&b, pad);
+		for (int64_t k = 0; padded && k < width; k++)
+			if (b.failed || (k % 64 == 0 && !ctx_charge(c, 1)))
+				return NULL;
+			else
+				put_text(&b, pad);
 		put_text(&b, line);
 	}
-	if (t.n && lines && t.p[t.n - 1] == '\n') {
-		put_str(&b, STR("\n"), true);
-		if (blank)
-			put_text(&b, pad);
-	}
-	return lines ? ctx_text(c, &b) : NULL;
-}
-
-BUILTIN(f_tojson)
-{
-	int64_t indent = -1;
-	str comma = STR(", "), colon = STR(": ");
-	text_builder b = ctx_builder(c);
-	if (argv[1] && argv[1]->kind != VALUE_NONE && (!integer_of(argv[1], &indent) || indent < 0 || indent > 64))
-		return ctx_fail(c, "tojson: the indent must be an int of at most 64");
-	if (argv[0] && value_truth(argv[0]))
-		return ctx_fail(c, "tojson: ensure_ascii is not supported");
-	if (indent >= 0)
-		comma = STR(",");
-	if (argv[2] && argv[2]->kind != VALUE_NONE) {
-		const value_table *s = ctx_items(c, argv[2]);
-		if (!s || s->n != 2 || s->at[0].val->kind != VALUE_STRING || s->at[1].val->kind != VALUE_STRING)
-			return ctx_fail(c, "tojson: separators must be two strings");
-		comma = text_str(s->at[0].val->s);
-		colon = text_str(s->at[1].val->s);
-	}
-	if (!put_json(c, &b, self, (int)indent, argv[3] && value_truth(argv[3]), comma, colon))
-		return NULL;
-	return ctx_text(c, &b);
-}
-
-/* ---- any value ---- */
-
-BUILTIN(f_default)
-{
-	bool replace = self->kind == VALUE_UNDEFINED || (argv[1] && value_truth(argv[1]) && !value_truth(self));
-	return !replace ? self : argv[0] ? argv[0] : value_string(c->a, STR(""), true);
+	return lines ? ctx_text_like(c, &b, self->s) : NULL;
 }
 
 BUILTIN(f_length)
@@ -143,21 +133,165 @@ BUILTIN(f_length)
 	case VALUE_LIST:
 	case VALUE_TUPLE:
 	case VALUE_DICT:
+	case VALUE_RANGE:
+	case VALUE_VIEW:
 		return value_int(c->a, (int64_t)self->t->n);
 	default:
-		return ctx_fail(c, "'%s' has no length", value_type_name(self));
+		return ctx_fail(c, "a %s has no length", value_type_name(self));
 	}
 }
 
-/* The text of a short string, NUL-terminated, without white space and underscores around it. */
-static bool short_text(const value *v, char out[64])
+/* The byte where `count` characters end. */
+static size_t end_of(text t, int64_t count)
+{
+	size_t i = 0;
+	for (; count > 0 && i < t.n; count--)
+		i += utf8_step(t.p + i, t.n - i);
+	return i;
+}
+
+/* truncate(length=255, killwords=false, end='...', leeway=5) */
+BUILTIN(f_truncate)
+{
+	int64_t length = 255, leeway = 5;
+	text end = {.p = "...", .n = 3, .trusted = true};
+	if ((argv[0] && !integer_of(argv[0], &length)) || (argv[2] && argv[2]->kind != VALUE_STRING) ||
+	    (argv[3] && argv[3]->kind != VALUE_NONE && !integer_of(argv[3], &leeway)))
+		return ctx_fail(c, "truncate needs a length, and a string for the end");
+	if (argv[2])
+		end = argv[2]->s;
+	int64_t n_end = (int64_t)utf8_count(end.p, end.n);
+	if (length < n_end || leeway < 0)
+		return ctx_fail(c, "truncate: the length is less than the end's, or the leeway is negative");
+	const value *n = f_length(c, self, NULL, NULL);
+	if (!n || n->i <= length || n->i - length <= leeway)
+		return n ? self : NULL;
+	if (self->kind != VALUE_STRING)
+		return ctx_fail(c, "truncate cannot shorten a %s", value_type_name(self));
+	text t = self->s;
+	text kept = text_slice(t, 0, end_of(t, length - n_end));
+	const char *space = argv[1] && value_truth(argv[1]) ? NULL : memrchr(kept.p, ' ', kept.n);
+	if (space)
+		kept.n = (size_t)(space - kept.p);
+	return ctx_binary(c, '+', value_text(c->a, kept), value_text(c->a, end));
+}
+
+BUILTIN(f_wordcount)
+{
+	text t;
+	int64_t words = 0;
+	bool inside = false;
+	if (!ctx_str(c, self, &t) || !ctx_charge(c, t.n / 16))
+		return NULL;
+	for (size_t i = 0, n; i < t.n; i += n) {
+		uint32_t cp = 0;
+		n = utf8_step(t.p + i, t.n - i);
+		bool letter = utf8_decode(t.p + i, t.n - i, &cp) > 0 && (unicode_is_letter(cp) || unicode_is_number(cp) || cp == '_');
+		words += letter && !inside;
+		inside = letter;
+	}
+	return value_int(c->a, words);
+}
+
+BUILTIN(f_center)
+{
+	text t;
+	int64_t width = 80;
+	if (argv[0] && !integer_of(argv[0], &width))
+		return ctx_fail(c, "center: the width must be an int");
+	return ctx_str(c, self, &t) ? string_center(c, t, width, (text){.p = " ", .n = 1}) : NULL;
+}
+
+/* 'pattern' | format(values...) is 'pattern' % (values...) */
+BUILTIN(f_format)
+{
+	text t;
+	value *given = all->n_named ? value_dict(c->a) : value_tuple(c->a);
+	if (all->n && all->n_named)
+		return ctx_fail(c, "format takes positional or named values, not both");
+	for (size_t i = 0; given && i < all->n; i++)
+		if (!value_push(c->a, given, all->at[i]))
+			return NULL;
+	for (size_t i = 0; given && i < all->n_named; i++)
+		if (!value_put(c->a, given, value_text(c->a, all->names[i]), all->named[i]))
+			return NULL;
+	return given && ctx_str(c, self, &t) ? ctx_printf(c, t, given) : NULL;
+}
+
+/* tojson(ensure_ascii=false, indent=none, separators=none, sort_keys=false), transformers' own: json.dumps() */
+BUILTIN(f_tojson)
+{
+	int64_t width;
+	text pad;
+	text_builder b = ctx_builder(c), blanks = ctx_builder(c);
+	json_style style = {.ascii = argv[0] && value_truth(argv[0]), .sort_keys = argv[3] && value_truth(argv[3]),
+	                    .comma = {.p = ", ", .n = 2}, .colon = {.p = ": ", .n = 2}};
+	if (argv[1] && argv[1]->kind == VALUE_STRING) {
+		pad = argv[1]->s;
+		style.indent = &pad;
+	} else if (argv[1] && argv[1]->kind != VALUE_NONE) {
+		if (!integer_of(argv[1], &width) || width > 64)
+			return ctx_fail(c, "tojson: the indent must be a string or an int of at most 64");
+		for (; width > 0; width--)
+			put_str(&blanks, STR(" "), false);
+		pad = (text){.p = blanks.n ? blanks.p : "", .n = blanks.n};
+		style.indent = &pad;
+	}
+	if (style.indent)
+		style.comma.n = 1;
+	if (argv[2] && argv[2]->kind != VALUE_NONE) {
+		const value_table *s = ctx_items(c, argv[2]);
+		if (!s || s->n != 2 || s->at[0].val->kind != VALUE_STRING || s->at[1].val->kind != VALUE_STRING)
+			return ctx_fail(c, "tojson: separators must be two strings");
+		style.comma = s->at[0].val->s;
+		style.colon = s->at[1].val->s;
+	}
+	return put_json(c, &b, self, &style) ? ctx_text(c, &b) : NULL;
+}
+
+/* ---- any value ---- */
+
+BUILTIN(f_default)
+{
+	bool replace = self->kind == VALUE_UNDEFINED || (argv[1] && value_truth(argv[1]) && !value_truth(self));
+	return !replace ? self : argv[0] ? argv[0] : value_string(c->a, STR(""), true);
+}
+
+/* An attribute only, never a dict's entry. */
+BUILTIN(f_attr)
+{
+	if (argv[0]->kind != VALUE_STRING)
+		return ctx_fail(c, "attr: the name must be a string");
+	if (self->kind == VALUE_UNDEFINED)
+		return value_undefined();
+	bool entry = self->kind == VALUE_DICT && !jinja_method_find(self, text_str(argv[0]->s));
+	return entry ? value_undefined() : ctx_attr(c, self, text_str(argv[0]->s));
+}
+
+/* ---- numbers ---- */
+
+/* The text of a number as strtod and strtoll take it: without white space around it and underscores between digits. -1
+ * if it is none, or (the context then fails) too long for one that we can read. */
+static int number_text(jinja_ctx *c, const value *v, char out[64])
 {
 	text t = text_strip(v->s, NULL, STRIP_BOTH);
-	if (t.n == 0 || t.n >= 64 || memchr(t.p, 0, t.n))
-		return false;
-	memcpy(out, t.p, t.n);
-	out[t.n] = 0;
-	return true;
+	size_t n = 0;
+	if (t.n >= 64) {
+		for (size_t i = 0; i < t.n; i++)
+			if (!t.p[i] || !strchr("0123456789_+-.eE", t.p[i]))
+				return -1;
+		ctx_fail(c, "a number of more than 63 characters");
+		return -1;
+	}
+	for (size_t i = 0; i < t.n; i++) {
+		bool between = i && i + 1 < t.n && isxdigit((unsigned char)t.p[i - 1]) && isxdigit((unsigned char)t.p[i + 1]);
+		if (!t.p[i] || (t.p[i] == '_' && !between))
+			return -1;
+		if (t.p[i] != '_')
+			out[n++] = t.p[i];
+	}
+	out[n] = 0;
+	return n ? 0 : -1;
 }
 
 BUILTIN(f_float)
@@ -167,28 +301,53 @@ BUILTIN(f_float)
 	const value *otherwise = argv[0] ? argv[0] : value_float(c->a, 0);
 	if (number_of(self, &f))
 		return value_float(c->a, f);
-	if (self->kind != VALUE_STRING || !short_text(self, s) || strpbrk(s, "xXpP("))
-		return otherwise;
+	if (self->kind == VALUE_UNDEFINED)
+		return ctx_fail(c, "float: the value is undefined");
+	if (self->kind != VALUE_STRING || number_text(c, self, s) || strpbrk(s, "xXpP("))
+		return c->status ? NULL : otherwise;
 	f = strtod(s, &end);
 	return *end ? otherwise : value_float(c->a, f);
 }
 
+/* Python's int(s, base). */
+static bool parse_int(jinja_ctx *c, const char *s, int base, int64_t *out)
+{
+	const char *p = s + (*s == '-' || *s == '+');
+	char mark = base == 16 ? 'x' : base == 8 ? 'o' : base == 2 ? 'b' : 0, *end;
+	if (mark && p[0] == '0' && (p[1] | 0x20) == mark)
+		p += 2;
+	if (!isalnum((unsigned char)*p) || (base == 16 && p[0] == '0' && (p[1] | 0x20) == 'x'))
+		return false;
+	errno = 0;
+	*out = strtoll(p, &end, base);
+	if (*end)
+		return false;
+	if (errno)
+		return ctx_fail(c, "a number is too large");
+	*out = *s == '-' ? -*out : *out;
+	return true;
+}
+
+/* int(default=0, base=10) */
 BUILTIN(f_int)
 {
-	int64_t i;
-	char s[64], *end;
+	int64_t i, base = 10;
+	char s[64];
 	const value *otherwise = argv[0] ? argv[0] : value_int(c->a, 0);
 	if (integer_of(self, &i))
 		return value_int(c->a, i);
-	if (self->kind == VALUE_STRING && short_text(self, s)) {
-		i = strtoll(s, &end, 10);
-		if (!*end && strlen(s) < 19)
-			return value_int(c->a, i);
-	}
+	if (self->kind == VALUE_UNDEFINED || (argv[1] && (!integer_of(argv[1], &base) || base < 2 || base > 36)))
+		return ctx_fail(c, self->kind == VALUE_UNDEFINED ? "int: the value is undefined" : "int: the base must be 2 to 36");
+	if (self->kind == VALUE_STRING && number_text(c, self, s) == 0 && parse_int(c, s, (int)base, &i))
+		return value_int(c->a, i);
+	if (c->status)
+		return NULL;
 	const value *f = f_float(c, self, (const value *[]){value_float(c->a, NAN)}, all);
-	if (!f || f->kind != VALUE_FLOAT || !(fabs(f->f) < 9e18) || self->kind == VALUE_NONE)
+	if (!f || isnan(f->f))
 		return f ? otherwise : NULL;
-	return value_int(c->a, (int64_t)f->f);
+	if (isinf(f->f) && self->kind == VALUE_STRING)
+		return otherwise;
+	return fabs(f->f) < 9e18 ? value_int(c->a, (int64_t)f->f) : ctx_fail(c, "a number is too large");
 }
 
 BUILTIN(f_abs)
@@ -201,298 +360,50 @@ BUILTIN(f_abs)
 	return value_int(c->a, i < 0 ? -i : i);
 }
 
+/* To a multiple of 10^places, a half to the even one. */
+static const value *round_int(jinja_ctx *c, int64_t i, int64_t places)
+{
+	int64_t unit = 1;
+	if (places > 17)
+		return value_int(c->a, 0);
+	while (places-- > 0)
+		unit *= 10;
+	int64_t rest = i % unit, q = i / unit;
+	if (rest < 0) {
+		rest += unit;
+		q--;
+	}
+	q += rest > unit - rest || (rest == unit - rest && unit > 1 && q % 2 != 0);
+	return __builtin_mul_overflow(q, unit, &i) ? ctx_fail(c, "a number is too large") : value_int(c->a, i);
+}
+
+/* round(precision=0, method='common') */
 BUILTIN(f_round)
 {
 	double f, scale;
-	int64_t precision = 0;
-	if (!number_of(self, &f) || (argv[0] && !integer_of(argv[0], &precision)) || precision > 15 || precision < -15)
+	int64_t precision = 0, i;
+	if (!number_of(self, &f) || (argv[0] && !integer_of(argv[0], &precision)) || (argv[1] && argv[1]->kind != VALUE_STRING))
 		return ctx_fail(c, "round does not work on '%s'", value_type_name(self));
+	str method = argv[1] ? text_str(argv[1]->s) : STR("common");
+	bool up = str_eq(method, STR("ceil")), down = str_eq(method, STR("floor"));
 	scale = pow(10, (double)precision);
-	str method = argv[1] && argv[1]->kind == VALUE_STRING ? text_str(argv[1]->s) : STR("common");
-	if (str_eq(method, STR("ceil")))
-		return value_float(c->a, ceil(f * scale) / scale);
-	if (str_eq(method, STR("floor")))
-		return value_float(c->a, floor(f * scale) / scale);
-	if (self->kind != VALUE_FLOAT)
+	if (up || down) {
+		f = (up ? ceil(f * scale) : floor(f * scale)) + 0.0; /* an int in Python: no -0 */
+		return isfinite(f) && isfinite(scale) && scale > 0 ? value_float(c->a, f / scale) : ctx_fail(c, "round: a number is too large");
+	}
+	if (!str_eq(method, STR("common")))
+		return ctx_fail(c, "round: the method must be common, ceil or floor");
+	if (integer_of(self, &i))
+		return precision < 0 ? round_int(c, i, -precision) : value_int(c->a, i);
+	if (!isfinite(f) || precision > 300)
 		return self;
+	if (precision < -300)
+		return value_float(c->a, f * 0);
 	if (precision <= 0)
-		return value_float(c->a, rint(f * scale) / scale);
-	char digits[400]; /* decimal rounding, as Python's: never through a product */
+		return value_float(c->a, precision ? rint(f / pow(10, (double)-precision)) * pow(10, (double)-precision) : rint(f));
+	char digits[640]; /* decimal rounding, as Python's: never through a product */
 	snprintf(digits, sizeof digits, "%.*f", (int)precision, f);
 	return value_float(c->a, strtod(digits, NULL));
-}
-
-/* ---- lists ---- */
-
-static value *list_of(jinja_ctx *c, const value_table *items)
-{
-	value *list = items ? value_list(c->a) : NULL;
-	for (size_t i = 0; list && i < items->n; i++)
-		if (!value_push(c->a, list, items->at[i].val))
-			return NULL;
-	return list;
-}
-
-BUILTIN(f_list) { return list_of(c, ctx_items(c, self)); }
-
-BUILTIN(f_first)
-{
-	const value_table *t = ctx_items(c, self);
-	return !t ? NULL : t->n ? t->at[0].val : value_undefined();
-}
-
-BUILTIN(f_last)
-{
-	const value_table *t = ctx_items(c, self);
-	return !t ? NULL : t->n ? t->at[t->n - 1].val : value_undefined();
-}
-
-BUILTIN(f_reverse)
-{
-	const value_table *t = ctx_items(c, self);
-	value *list = t ? value_list(c->a) : NULL;
-	for (size_t i = t ? t->n : 0; list && i--;)
-		if (!value_push(c->a, list, t->at[i].val))
-			return NULL;
-	return list && self->kind == VALUE_STRING ? string_join(c, (text){.p = ""}, list->t) : list;
-}
-
-/* The value at a path such as "function.name" or "0"; the item itself without one. */
-static const value *at_path(jinja_ctx *c, const value *item, const value *path)
-{
-	if (!path || path->kind == VALUE_NONE)
-		return item;
-	if (path->kind != VALUE_STRING)
-		return item->kind == VALUE_UNDEFINED ? item : ctx_item(c, item, path);
-	text rest = path->s;
-	while (item && item->kind != VALUE_UNDEFINED) {
-		const char *dot = memchr(rest.p, '.', rest.n);
-		text part = text_slice(rest, 0, dot ? (size_t)(dot - rest.p) : rest.n);
-		bool number = part.n > 0 && part.n < 10;
-		for (size_t i = 0; number && i < part.n; i++)
-			number = isdigit((unsigned char)part.p[i]);
-		value *key = number ? value_int(c->a, strtoll(part.p, NULL, 10)) : value_text(c->a, part);
-		item = key ? ctx_item(c, item, key) : NULL;
-		if (!dot)
-			break;
-		rest = text_slice(rest, part.n + 1, rest.n);
-	}
-	return item;
-}
-
-/* Replaces each item by what is at the path. */
-static const value_table *project(jinja_ctx *c, const value_table *items, const value *path)
-{
-	value *list = items && path ? value_list(c->a) : NULL;
-	if (!items || !path)
-		return items;
-	for (size_t i = 0; list && i < items->n; i++)
-		if (!ctx_charge(c, 1) || !value_push(c->a, list, at_path(c, items->at[i].val, path)))
-			return NULL;
-	return list ? list->t : NULL;
-}
-
-BUILTIN(f_join)
-{
-	text sep = {.p = "", .trusted = true};
-	if (argv[0] && !ctx_str(c, argv[0], &sep))
-		return NULL;
-	const value_table *items = project(c, ctx_items(c, self), argv[1]);
-	return items ? string_join(c, sep, items) : NULL;
-}
-
-BUILTIN(f_sum)
-{
-	const value *total = argv[1] ? argv[1] : value_int(c->a, 0);
-	const value_table *items = project(c, ctx_items(c, self), argv[0]);
-	for (size_t i = 0; total && items && i < items->n; i++)
-		total = ctx_charge(c, 1) ? ctx_binary(c, '+', total, items->at[i].val) : NULL;
-	return items ? total : NULL;
-}
-
-static const value *folded(jinja_ctx *c, const value *v, const value *case_sensitive)
-{
-	bool keep = v->kind != VALUE_STRING || (case_sensitive && value_truth(case_sensitive));
-	return keep ? v : string_case(c, v->s, UNICODE_LOWER);
-}
-
-/* A stable merge sort of entries by key; `way` -1 reverses the order of unequal ones. */
-static bool sort_entries(jinja_ctx *c, value_entry *at, value_entry *spare, size_t n, int way)
-{
-	size_t half = n / 2, i = 0, k = half, out = 0;
-	if (n < 2)
-		return true;
-	if (!sort_entries(c, at, spare, half, way) || !sort_entries(c, at + half, spare, n - half, way) || !ctx_charge(c, n))
-		return false;
-	while (i < half && k < n)
-		spare[out++] = ctx_order(c, at[k].key, at[i].key) * way < 0 ? at[k++] : at[i++];
-	while (i < half)
-		spare[out++] = at[i++];
-	memcpy(at, spare, out * sizeof *at);
-	return !c->status;
-}
-
-/* Items with the key that each is to be sorted by. */
-static value_entry *keyed(jinja_ctx *c, const value_table *items, const value *path, const value *case_sensitive)
-{
-	value_entry *at = items ? arena_array(c->a, items->n, sizeof *at) : NULL;
-	for (size_t i = 0; at && i < items->n; i++) {
-		const value *v = at_path(c, items->at[i].val, path);
-		at[i] = (value_entry){v ? folded(c, v, case_sensitive) : NULL, items->at[i].val};
-		if (!at[i].key || !ctx_charge(c, 1))
-			return NULL;
-	}
-	return at;
-}
-
-static const value *sorted(jinja_ctx *c, value_entry *at, size_t n, bool reverse)
-{
-	value_entry *spare = at ? arena_array(c->a, n, sizeof *spare) : NULL;
-	value *list = value_list(c->a);
-	if (!spare || !sort_entries(c, at, spare, n, reverse ? -1 : 1))
-		return NULL;
-	for (size_t i = 0; list && i < n; i++)
-		if (!value_push(c->a, list, at[i].val))
-			return NULL;
-	return list;
-}
-
-/* sort(reverse=false, case_sensitive=false, attribute=none) */
-BUILTIN(f_sort)
-{
-	const value_table *items = ctx_items(c, self);
-	return items ? sorted(c, keyed(c, items, argv[2], argv[1]), items->n, argv[0] && value_truth(argv[0])) : NULL;
-}
-
-static const value *pairs(jinja_ctx *c, const value *dict)
-{
-	const builtin *items = jinja_method_find(dict, STR("items"));
-	if (dict->kind == VALUE_UNDEFINED)
-		return value_list(c->a);
-	return items ? items->fn(c, dict, NULL, NULL) : ctx_fail(c, "expected a dict, not '%s'", value_type_name(dict));
-}
-
-BUILTIN(f_items) { return pairs(c, self); }
-
-/* dictsort(case_sensitive=false, by='key', reverse=false) */
-BUILTIN(f_dictsort)
-{
-	bool by_value = argv[1] && argv[1]->kind == VALUE_STRING && str_eq(text_str(argv[1]->s), STR("value"));
-	const value *list = pairs(c, self);
-	value_entry *at = list ? keyed(c, list->t, value_int(c->a, by_value), argv[0]) : NULL;
-	return at ? sorted(c, at, list->t->n, argv[2] && value_truth(argv[2])) : NULL;
-}
-
-static const value *extreme(jinja_ctx *c, const value *self, const value *const *argv, int way)
-{
-	const value_table *items = ctx_items(c, self);
-	value_entry *at = items ? keyed(c, items, argv[1], argv[0]) : NULL;
-	size_t best = 0;
-	if (!at)
-		return NULL;
-	for (size_t i = 1; i < items->n; i++)
-		if (ctx_order(c, at[i].key, at[best].key) * way < 0)
-			best = i;
-	return c->status ? NULL : items->n ? at[best].val : value_undefined();
-}
-
-BUILTIN(f_min) { return extreme(c, self, argv, 1); }
-BUILTIN(f_max) { return extreme(c, self, argv, -1); }
-
-BUILTIN(f_unique)
-{
-	const value_table *items = ctx_items(c, self);
-	value_entry *at = items ? keyed(c, items, argv[1], argv[0]) : NULL;
-	value *seen = at ? value_list(c->a) : NULL, *list = seen ? value_list(c->a) : NULL;
-	for (size_t i = 0; list && i < items->n; i++) {
-		bool found = ctx_compare(c, OP_IN, at[i].key, seen);
-		if (c->status || (!found && (!value_push(c->a, seen, at[i].key) || !value_push(c->a, list, at[i].val))))
-			return NULL;
-	}
-	return list;
-}
-
-/* ---- filters that apply a filter or a test ---- */
-
-/* The arguments after the first `skip` positional ones. */
-static jinja_args tail(const jinja_args *all, size_t skip)
-{
-	return (jinja_args){.at = all->at + skip, .n = all->n - skip};
-}
-
-/* select(test, args...), selectattr(path, test, args...): keeps the items for which the test says `want`. */
-static const value *select_items(jinja_ctx *c, const value *self, const jinja_args *all, bool by_path, bool want)
-{
-	const value *path = by_path && all->n ? all->at[0] : NULL, *name = all->n > by_path ? all->at[by_path] : NULL;
-	if (all->n_named || (by_path && !path) || (name && name->kind != VALUE_STRING))
-		return ctx_fail(c, "select and reject take a test's name and its arguments");
-	const builtin *test = name ? jinja_test_find(text_str(name->s)) : NULL;
-	if (name && !test)
-		return ctx_fail(c, "select or reject: this test is not supported");
-	jinja_args rest = name ? tail(all, (size_t)by_path + 1) : (jinja_args){0};
-	const value_table *items = ctx_items(c, self);
-	value *list = items ? value_list(c->a) : NULL;
-	for (size_t i = 0; list && i < items->n; i++) {
-		const value *v = at_path(c, items->at[i].val, path);
-		const value *yes = v && test && ctx_charge(c, 1) ? builtin_call(c, test, v, &rest) : v;
-		if (!yes || c->status || (value_truth(yes) == want && !value_push(c->a, list, items->at[i].val)))
-			return NULL;
-	}
-	return list;
-}
-
-BUILTIN(f_select) { return select_items(c, self, all, false, true); }
-BUILTIN(f_reject) { return select_items(c, self, all, false, false); }
-BUILTIN(f_selectattr) { return select_items(c, self, all, true, true); }
-BUILTIN(f_rejectattr) { return select_items(c, self, all, true, false); }
-
-static const value *map_attribute(jinja_ctx *c, const value_table *items, const jinja_args *all)
-{
-	const value *path = NULL, *otherwise = NULL;
-	for (size_t i = 0; i < all->n_named; i++) {
-		if (str_eq(all->names[i], STR("attribute")))
-			path = all->named[i];
-		else if (str_eq(all->names[i], STR("default")))
-			otherwise = all->named[i];
-		else
-			return ctx_fail(c, "map takes attribute and default, or a filter's name and its arguments");
-	}
-	value *list = path ? value_list(c->a) : NULL;
-	if (!path)
-		return ctx_fail(c, "map needs a filter or an attribute");
-	for (size_t i = 0; list && i < items->n; i++) {
-		const value *v = at_path(c, items->at[i].val, path);
-		if (v && v->kind == VALUE_UNDEFINED && otherwise)
-			v = otherwise;
-		if (!ctx_charge(c, 1) || !value_push(c->a, list, v))
-			return NULL;
-	}
-	return list;
-}
-
-BUILTIN(f_map)
-{
-	const value_table *items = ctx_items(c, self);
-	if (!items)
-		return NULL;
-	if (all->n == 0)
-		return map_attribute(c, items, all);
-	const builtin *filter = all->at[0]->kind == VALUE_STRING ? jinja_filter_find(text_str(all->at[0]->s)) : NULL;
-	if (!filter)
-		return ctx_fail(c, "map: this filter is not supported");
-	jinja_args rest = tail(all, 1);
-	rest.names = all->names;
-	rest.named = all->named;
-	rest.n_named = all->n_named;
-	value *list = value_list(c->a);
-	if (c->depth > 100)
-		return ctx_fail(c, "map nested too deep");
-	c->depth++;
-	for (size_t i = 0; list && i < items->n; i++)
-		if (!ctx_charge(c, 1) || !value_push(c->a, list, builtin_call(c, filter, items->at[i].val, &rest)))
-			list = NULL;
-	c->depth--;
-	return list;
 }
 
 static const builtin filters[] = {
@@ -507,35 +418,24 @@ static const builtin filters[] = {
 	{"escape", f_escape, ""},
 	{"e", f_escape, ""},
 	{"indent", f_indent, "width first blank"},
+	{"truncate", f_truncate, "length killwords end leeway"},
+	{"wordcount", f_wordcount, ""},
+	{"center", f_center, "width"},
+	{"format", f_format, "*"},
 	{"tojson", f_tojson, "ensure_ascii indent separators sort_keys"},
 	{"default", f_default, "default_value boolean"},
 	{"d", f_default, "default_value boolean"},
 	{"length", f_length, ""},
 	{"count", f_length, ""},
-	{"int", f_int, "default"},
+	{"attr", f_attr, "name!"},
+	{"int", f_int, "default base"},
 	{"float", f_float, "default"},
 	{"abs", f_abs, ""},
 	{"round", f_round, "precision method"},
-	{"list", f_list, ""},
-	{"first", f_first, ""},
-	{"last", f_last, ""},
-	{"reverse", f_reverse, ""},
-	{"join", f_join, "d attribute"},
-	{"sum", f_sum, "attribute start"},
-	{"sort", f_sort, "reverse case_sensitive attribute"},
-	{"items", f_items, ""},
-	{"dictsort", f_dictsort, "case_sensitive by reverse"},
-	{"min", f_min, "case_sensitive attribute"},
-	{"max", f_max, "case_sensitive attribute"},
-	{"unique", f_unique, "case_sensitive attribute"},
-	{"select", f_select, "*"},
-	{"reject", f_reject, "*"},
-	{"selectattr", f_selectattr, "*"},
-	{"rejectattr", f_rejectattr, "*"},
-	{"map", f_map, "*"},
 };
 
 const builtin *jinja_filter_find(str name)
 {
-	return BUILTIN_FIND(filters, name);
+	const builtin *f = BUILTIN_FIND(filters, name);
+	return f ? f : jinja_list_filter_find(name);
 }

@@ -1,5 +1,6 @@
 #include "text/jinja_lex.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -206,8 +207,30 @@ static bool is_digit(char c)
 	return (unsigned)c - '0' < 10;
 }
 
+/* 0x1F, 0o17, 0b11 */
+static token number_in_base(lexer *l, int base)
+{
+	char digits[64];
+	size_t n = 0, i = l->at + 2;
+	for (; i < l->n && is_name_char(l->p[i]) && n < sizeof digits - 1; i++)
+		if (l->p[i] != '_')
+			digits[n++] = l->p[i];
+	digits[n] = 0;
+	char *end;
+	errno = 0;
+	token t = make(l, T_INT, (str){0});
+	t.i = strtoll(digits, &end, base);
+	if (n == 0 || *end || errno || n == sizeof digits - 1)
+		return error_token(l, "a number that is not supported");
+	advance(l, i);
+	return t;
+}
+
 static token number(lexer *l)
 {
+	char second = (char)(char_at(l, l->at + 1) | 0x20);
+	if (l->p[l->at] == '0' && (second == 'x' || second == 'o' || second == 'b'))
+		return number_in_base(l, second == 'x' ? 16 : second == 'o' ? 8 : 2);
 	char digits[64];
 	size_t n = 0, i = l->at;
 	bool real = false;

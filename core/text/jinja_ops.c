@@ -48,9 +48,25 @@ static bool int_power(int64_t base, int64_t exponent, int64_t *out)
 	return true;
 }
 
+/* Has the sign of b, also where it is 0. */
+static double float_mod(double a, double b)
+{
+	double r = fmod(a, b);
+	if (r == 0)
+		return copysign(0, b);
+	return (r < 0) != (b < 0) ? r + b : r;
+}
+
+/* floor, for a quotient that is an int but for rounding. */
+static double nearest_floor(double q)
+{
+	double f = floor(q);
+	return q - f > 0.5 ? f + 1 : f;
+}
+
 static const value *float_binary(jinja_ctx *c, int op, double a, double b)
 {
-	if ((op == '/' || op == OP2('/', '/') || op == '%') && b == 0)
+	if (op == OP2('*', '*') ? a == 0 && b < 0 : (op == '/' || op == OP2('/', '/') || op == '%') && b == 0)
 		return ctx_fail(c, "division by zero");
 	switch (op) {
 	case '+':
@@ -62,9 +78,9 @@ static const value *float_binary(jinja_ctx *c, int op, double a, double b)
 	case '/':
 		return value_float(c->a, a / b);
 	case OP2('/', '/'):
-		return value_float(c->a, floor(a / b));
+		return value_float(c->a, nearest_floor((a - float_mod(a, b)) / b));
 	case '%':
-		return value_float(c->a, a - b * floor(a / b));
+		return value_float(c->a, float_mod(a, b));
 	default:
 		return value_float(c->a, pow(a, b));
 	}
@@ -141,35 +157,22 @@ static const value *repeat(jinja_ctx *c, const value *v, int64_t times)
 			if (!value_push(c->a, list, v->t->at[k].val))
 				return NULL;
 	}
-	return v->kind == VALUE_STRING ? ctx_text(c, &out) : list;
+	return v->kind == VALUE_STRING ? ctx_text_like(c, &out, v->s) : list;
 }
 
-/* '%s and %d' % (a, b) */
-static const value *format(jinja_ctx *c, text f, const value *arg)
+/* Text beside escaped text is escaped, too. */
+static const value *add_strings(jinja_ctx *c, const value *a, const value *b)
 {
+	bool markup = a->s.markup || b->s.markup;
 	text_builder out = ctx_builder(c);
-	size_t used = 0, given = arg->kind == VALUE_TUPLE ? arg->t->n : 1;
-	for (size_t i = 0; i < f.n; i++) {
-		if (f.p[i] != '%') {
-			put_text(&out, text_slice(f, i, i + 1));
-			continue;
-		}
-		char kind = ++i < f.n ? f.p[i] : 0;
-		if (kind == '%') {
-			put_text(&out, text_slice(f, i, i + 1));
-			continue;
-		}
-		if ((kind != 's' && kind != 'd' && kind != 'i') || used == given)
-			return ctx_fail(c, "this %% format is not supported");
-		const value *v = arg->kind == VALUE_TUPLE ? arg->t->at[used].val : arg;
-		int64_t n;
-		used++;
-		if (kind != 's' && !integer_of(v, &n))
-			return ctx_fail(c, "%%d needs an int");
-		if (!put_value(c, &out, kind == 's' ? v : value_int(c->a, n)))
+	const value *parts[] = {a, b};
+	for (int i = 0; i < 2; i++) {
+		const value *part = markup && !parts[i]->s.markup ? jinja_filter_find(STR("escape"))->fn(c, parts[i], NULL, NULL) : parts[i];
+		if (!part)
 			return NULL;
+		put_text(&out, part->s);
 	}
-	return used == given ? ctx_text(c, &out) : ctx_fail(c, "%% format: too many values");
+	return ctx_text_like(c, &out, (text){.markup = markup});
 }
 
 static const value *tilde(jinja_ctx *c, const value *a, const value *b)
@@ -198,11 +201,11 @@ const value *ctx_binary(jinja_ctx *c, int op, const value *a, const value *b)
 	if (number_of(a, &fa) && number_of(b, &fb))
 		return float_binary(c, op, fa, fb);
 	if (op == '+' && a->kind == b->kind && a->kind == VALUE_STRING)
-		return join_strings(c, a->s, b->s);
+		return add_strings(c, a, b);
 	if (op == '+' && a->kind == b->kind && is_sequence(a))
 		return concat(c, a, b);
 	if (op == '%' && a->kind == VALUE_STRING)
-		return format(c, a->s, b);
+		return ctx_printf(c, a->s, b);
 	if (op == '*' && integer_of(b, &ib) && (is_sequence(a) || a->kind == VALUE_STRING))
 		return repeat(c, a, ib);
 	if (op == '*' && integer_of(a, &ia) && (is_sequence(b) || b->kind == VALUE_STRING))
@@ -224,6 +227,8 @@ const value *ctx_unary(jinja_ctx *c, int op, const value *a)
 
 /* ---- comparison ---- */
 
+static bool contains(jinja_ctx *c, const value *item, const value *in);
+
 static bool tables_equal(jinja_ctx *c, const value *a, const value *b)
 {
 	if (a->t->n != b->t->n)
@@ -233,6 +238,19 @@ static bool tables_equal(jinja_ctx *c, const value *a, const value *b)
 		if (!other || !ctx_equal(c, a->t->at[i].val, other))
 			return false;
 	}
+	return true;
+}
+
+/* keys() and items() are sets, values() equals nothing else. */
+static bool views_equal(jinja_ctx *c, const value *a, const value *b)
+{
+	if (a->t == b->t)
+		return true;
+	if (a->t->n != b->t->n || !strcmp(a->t->view, "values") || strcmp(a->t->view, b->t->view) != 0)
+		return false;
+	for (size_t i = 0; i < a->t->n; i++)
+		if (!contains(c, a->t->at[i].val, b))
+			return false;
 	return true;
 }
 
@@ -257,7 +275,12 @@ bool ctx_equal(jinja_ctx *c, const value *a, const value *b)
 	case VALUE_LIST:
 	case VALUE_TUPLE:
 	case VALUE_DICT:
+	case VALUE_RANGE:
 		return tables_equal(c, a, b);
+	case VALUE_VIEW:
+		return views_equal(c, a, b);
+	case VALUE_GENERATOR:
+		return a->t == b->t;
 	case VALUE_NAMESPACE:
 		return a->t == b->t;
 	default:
@@ -292,6 +315,14 @@ int ctx_order(jinja_ctx *c, const value *a, const value *b)
 	return 0;
 }
 
+bool value_hashable(const value *v)
+{
+	for (size_t i = 0; v->kind == VALUE_TUPLE && i < v->t->n; i++)
+		if (!value_hashable(v->t->at[i].val))
+			return false;
+	return v->kind != VALUE_LIST && v->kind != VALUE_DICT && v->kind != VALUE_VIEW;
+}
+
 const value *dict_find(jinja_ctx *c, const value *dict, const value *key)
 {
 	if (!ctx_charge(c, dict->t->n / 16))
@@ -315,11 +346,20 @@ static bool contains(jinja_ctx *c, const value *item, const value *in)
 		return item->s.n == 0 || memmem(in->s.p, in->s.n, item->s.p, item->s.n) != NULL;
 	case VALUE_LIST:
 	case VALUE_TUPLE:
+	case VALUE_RANGE:
+	case VALUE_VIEW:
 		for (size_t i = 0; i < in->t->n && ctx_charge(c, i % 16 == 0); i++)
 			if (ctx_equal(c, item, in->t->at[i].val))
 				return true;
 		return false;
+	case VALUE_GENERATOR: /* is used up to where it was found */
+		for (const value *v; (v = generator_next(c, in)) && ctx_charge(c, 1);)
+			if (ctx_equal(c, item, v))
+				return true;
+		return false;
 	case VALUE_DICT:
+		if (!value_hashable(item))
+			return ctx_fail(c, "a %s cannot be a key", value_type_name(item));
 		return dict_find(c, in, item) != NULL;
 	default:
 		break;
@@ -358,7 +398,8 @@ static const value *loop_attr(jinja_ctx *c, const jinja_loop *l, str name)
 	const struct {
 		const char *name;
 		size_t count;
-	} counts[] = {{"index", i + 1}, {"index0", i}, {"revindex", n - i}, {"revindex0", n - i - 1}, {"length", n}};
+	} counts[] = {{"index", i + 1}, {"index0", i}, {"revindex", n - i}, {"revindex0", n - i - 1}, {"length", n},
+	            {"depth", (size_t)l->depth + 1}, {"depth0", (size_t)l->depth}};
 	for (size_t k = 0; k < sizeof counts / sizeof *counts; k++)
 		if (str_eq(name, str_of(counts[k].name)))
 			return value_int(c->a, (int64_t)counts[k].count);
@@ -381,10 +422,16 @@ static const value *method_of(jinja_ctx *c, const value *v, str name)
 
 const value *ctx_attr(jinja_ctx *c, const value *v, str name)
 {
-	if (v->kind == VALUE_LOOP)
-		return loop_attr(c, v->loop, name);
 	if (jinja_method_find(v, name))
 		return method_of(c, v, name);
+	if (v->kind == VALUE_LOOP)
+		return loop_attr(c, v->loop, name);
+	if (v->kind == VALUE_CYCLER && str_eq(name, STR("current")))
+		return v->t->at[0].val->t->at[v->t->at[1].val->i].val;
+	if (v->kind == VALUE_TUPLE && v->t->group && (str_eq(name, STR("grouper")) || str_eq(name, STR("list"))))
+		return v->t->at[str_eq(name, STR("list"))].val;
+	if (v->kind == VALUE_CALLABLE)
+		return ctx_fail(c, "a function's attributes are not supported");
 	bool table = v->kind == VALUE_DICT || v->kind == VALUE_NAMESPACE;
 	const value *entry = table && ctx_charge(c, v->t->n / 16) ? value_get(v, name) : NULL;
 	return entry ? entry : c->status ? NULL : value_undefined();
@@ -413,7 +460,7 @@ const value *ctx_item(jinja_ctx *c, const value *v, const value *index)
 		const value *entry = dict_find(c, v, index);
 		if (entry || c->status)
 			return entry;
-	} else if (is_sequence(v) && integer_of(index, &i)) {
+	} else if ((is_sequence(v) || v->kind == VALUE_RANGE) && integer_of(index, &i)) {
 		int64_t n = (int64_t)v->t->n;
 		i = i < 0 ? i + n : i;
 		return i >= 0 && i < n ? v->t->at[i].val : value_undefined();
@@ -422,8 +469,7 @@ const value *ctx_item(jinja_ctx *c, const value *v, const value *index)
 	}
 	if (index->kind != VALUE_STRING)
 		return value_undefined();
-	const value *attr = ctx_attr(c, v, text_str(index->s));
-	return attr;
+	return ctx_attr(c, v, text_str(index->s));
 }
 
 /* Python's slice.indices(). */
@@ -447,8 +493,8 @@ const value *ctx_slice(jinja_ctx *c, const value *v, const value *start, const v
 	int64_t by = 1, i, end;
 	if (v->kind == VALUE_UNDEFINED)
 		return ctx_fail(c, "what is undefined cannot be sliced");
-	if (v->kind != VALUE_STRING && !is_sequence(v))
-		return value_undefined();
+	if (v->kind != VALUE_STRING && !is_sequence(v) && v->kind != VALUE_RANGE)
+		return ctx_fail(c, "'%s' cannot be sliced", value_type_name(v));
 	if ((step->kind != VALUE_NONE && !integer_of(step, &by)) || by == 0 || by == INT64_MIN)
 		return ctx_fail(c, "a slice's step must be an int, not 0");
 	const value_table *items = ctx_items(c, v);
@@ -457,6 +503,8 @@ const value *ctx_slice(jinja_ctx *c, const value *v, const value *start, const v
 	int64_t n = (int64_t)items->n;
 	if (!slice_bound(c, start, n, by, by < 0 ? n - 1 : 0, &i) || !slice_bound(c, stop, n, by, by < 0 ? -1 : n, &end))
 		return NULL;
+	if (v->kind == VALUE_RANGE)
+		return ctx_range(c, v->t->start + i * v->t->step, v->t->start + end * v->t->step, v->t->step * by);
 	value *list = v->kind == VALUE_TUPLE ? value_tuple(c->a) : value_list(c->a);
 	text_builder out = ctx_builder(c);
 	while (list && (by > 0 ? i < end : i > end)) {
@@ -468,5 +516,5 @@ const value *ctx_slice(jinja_ctx *c, const value *v, const value *start, const v
 		if (__builtin_add_overflow(i, by, &i))
 			break;
 	}
-	return v->kind == VALUE_STRING ? ctx_text(c, &out) : list;
+	return v->kind == VALUE_STRING ? ctx_text_like(c, &out, v->s) : list;
 }

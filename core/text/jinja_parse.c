@@ -30,14 +30,24 @@ static node *target_name(parser *p)
 	return n;
 }
 
-/* name, or (a, b) with or without brackets. */
+/* name, or names in brackets. */
+static node *target_item(parser *p)
+{
+	if (!token_is_op(&p->now, '('))
+		return target_name(p);
+	if (!parser_enter(p))
+		return NULL;
+	parser_next(p);
+	node *n = parse_tuple(p, target_item, ')');
+	parser_expect_op(p, ')');
+	parser_leave(p);
+	return p->status ? NULL : n;
+}
+
+/* a, or a, (b, c) with or without brackets around it. */
 static node *target(parser *p)
 {
-	if (!parser_accept_op(p, '('))
-		return parse_tuple(p, target_name, 0);
-	node *n = parse_tuple(p, target_name, ')');
-	parser_expect_op(p, ')');
-	return n;
+	return parse_tuple(p, target_item, 0);
 }
 
 /* ---- statements ---- */
@@ -82,14 +92,16 @@ static node *for_statement(parser *p)
 		parser_expect_word(p, "in");
 	node *over = p->status ? NULL : parse_tuple(p, parse_or_expression, 0);
 	node *condition = !p->status && parser_accept_word(p, "if") ? parse_expression(p) : NULL;
-	if (token_is_word(&p->now, "recursive"))
-		return parser_unsupported(p, p->now.line, "loop modifier", p->now.s);
+	bool recursive = parser_accept_word(p, "recursive");
 	block_end(p);
 	if (p->status)
 		return NULL;
 	n->a = to;
 	n->b = over;
 	n->args = condition;
+	n->op = recursive;
+	if (recursive)
+		p->names[NAME_LOOP].assigned = true; /* loop(...) is a call then */
 	p->loops++;
 	n->c = body(p, ends);
 	p->loops--;
@@ -163,13 +175,15 @@ static node *parameters(parser *p)
 }
 
 /* A macro's body is outside the loops around it. */
-static node *closed_body(parser *p, const char *const *ends)
+static void closed_body(parser *p, node *macro, const char *const *ends)
 {
-	int loops = p->loops;
+	int loops = p->loops, uses = p->uses;
 	p->loops = 0;
-	node *n = body(p, ends);
+	p->uses = 0;
+	macro->b = body(p, ends);
+	macro->op = p->uses;
+	p->uses |= uses;
 	p->loops = loops;
-	return n;
 }
 
 static node *macro_statement(parser *p)
@@ -184,7 +198,7 @@ static node *macro_statement(parser *p)
 	n->line = line;
 	n->args = parameters(p);
 	block_end(p);
-	n->b = closed_body(p, ends);
+	closed_body(p, n, ends);
 	parser_expect_word(p, "endmacro");
 	block_end(p);
 	return n;
@@ -204,7 +218,7 @@ static node *call_statement(parser *p)
 	n->a = callee;
 	n->args = params;
 	block_end(p);
-	n->b = closed_body(p, ends);
+	closed_body(p, n, ends);
 	parser_expect_word(p, "endcall");
 	block_end(p);
 	return n;
@@ -222,6 +236,32 @@ static node *filter_statement(parser *p)
 	n->c = over;
 	n->b = body(p, ends);
 	parser_expect_word(p, "endfilter");
+	block_end(p);
+	return n;
+}
+
+static node *with_statement(parser *p)
+{
+	static const char *const ends[] = {"endwith", NULL};
+	node *n = node_new(p, N_WITH, p->now.line), **tail = n ? &n->args : NULL;
+	parser_next(p);
+	while (!p->status && p->now.kind != T_BLOCK_END) {
+		node *set = node_new(p, N_SET, p->now.line);
+		node *to = target(p);
+		parser_expect_op(p, '=');
+		if (p->status)
+			return NULL;
+		set->a = to;
+		set->b = parse_expression(p);
+		node_link(&tail, set);
+		if (p->now.kind != T_BLOCK_END)
+			parser_expect_op(p, ',');
+	}
+	block_end(p);
+	if (p->status)
+		return NULL;
+	n->b = body(p, ends);
+	parser_expect_word(p, "endwith");
 	block_end(p);
 	return n;
 }
@@ -260,7 +300,7 @@ static node *statement(parser *p)
 	} table[] = {
 		{"if", if_statement},       {"for", for_statement},       {"set", set_statement},     {"macro", macro_statement},
 		{"call", call_statement},   {"filter", filter_statement}, {"break", jump_statement},  {"continue", jump_statement},
-		{"generation", generation_statement},
+		{"generation", generation_statement}, {"with", with_statement},
 	};
 	if (p->now.kind != T_NAME)
 		return parser_expected(p, "a statement");

@@ -192,6 +192,7 @@ node *node_name(parser *p, token t)
 	}
 	n->name = t.s;
 	n->id = *slot;
+	p->uses |= n->id == NAME_CALLER ? USES_CALLER : n->id == NAME_VARARGS ? USES_VARARGS : n->id == NAME_KWARGS ? USES_KWARGS : 0;
 	return n;
 }
 
@@ -214,9 +215,12 @@ bool parser_init(parser *p, arena *a, str source, sn_error *err)
 	*p = (parser){.a = a, .err = err};
 	if (!lexer_init(&p->lex, a, source))
 		return false;
-	/* in the order of NAME_LOOP, NAME_CALLER */
+	/* in the order of NAME_LOOP and so on */
 	node_name(p, (token){.s = STR("loop")});
 	node_name(p, (token){.s = STR("caller")});
+	node_name(p, (token){.s = STR("varargs")});
+	node_name(p, (token){.s = STR("kwargs")});
+	p->uses = 0;
 	parser_next(p);
 	return true;
 }

@@ -23,6 +23,7 @@ typedef struct parser {
 	token now, ahead; /* ahead is valid if has_ahead */
 	bool has_ahead;
 	int depth, loops;
+	int uses; /* USES_... of the macro being read */
 	name_entry *names; /* malloc'd [n_names] */
 	size_t n_names, cap_names;
 	int32_t *name_slots; /* malloc'd [name_mask + 1] */

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <utf8proc.h>
 
 #include "text/jinja_ctx.h"
 #include "text/unicode.h"
@@ -47,14 +46,6 @@ static void put_mark(text_builder *b, const char *s)
 
 /* ---- repr ---- */
 
-static bool is_printable(uint32_t cp)
-{
-	if (cp < 0x7F)
-		return cp >= 0x20;
-	utf8proc_category_t k = utf8proc_category((utf8proc_int32_t)cp);
-	return !(k == UTF8PROC_CATEGORY_CN || (k >= UTF8PROC_CATEGORY_ZS && k <= UTF8PROC_CATEGORY_CO));
-}
-
 static void put_escape(text_builder *b, uint32_t cp, bool trusted)
 {
 	char out[12];
@@ -64,6 +55,8 @@ static void put_escape(text_builder *b, uint32_t cp, bool trusted)
 
 static void put_repr_string(text_builder *b, text t)
 {
+	if (t.markup)
+		put_mark(b, "Markup(");
 	bool single = t.n && memchr(t.p, '\'', t.n), both = single && memchr(t.p, '"', t.n);
 	char quote[2] = {single && !both ? '"' : '\'', 0};
 	put_mark(b, quote);
@@ -79,15 +72,15 @@ static void put_repr_string(text_builder *b, text t)
 		}
 		if (cp == '\\' || cp == (unsigned char)quote[0])
 			put_str(b, STR("\\"), trusted);
-		if (is_printable(cp))
+		if (unicode_is_printable(cp))
 			put_text(b, text_slice(t, i, i + n));
 		else
 			put_escape(b, cp, trusted);
 	}
 	put_mark(b, quote);
+	if (t.markup)
+		put_mark(b, ")");
 }
-
-static bool put_repr(jinja_ctx *c, text_builder *b, const value *v);
 
 static bool put_items(jinja_ctx *c, text_builder *b, const value *v)
 {
@@ -105,7 +98,33 @@ static bool put_items(jinja_ctx *c, text_builder *b, const value *v)
 	return true;
 }
 
-static bool put_repr(jinja_ctx *c, text_builder *b, const value *v)
+static bool put_range(text_builder *b, const value_table *t)
+{
+	put_mark(b, "range(");
+	put_int(b, t->start);
+	put_mark(b, ", ");
+	put_int(b, t->stop);
+	if (t->step != 1) {
+		put_mark(b, ", ");
+		put_int(b, t->step);
+	}
+	put_mark(b, ")");
+	return true;
+}
+
+static bool put_view(jinja_ctx *c, text_builder *b, const value *v)
+{
+	value list = *v;
+	list.kind = VALUE_LIST;
+	put_mark(b, "dict_");
+	put_mark(b, v->t->view);
+	put_mark(b, "(");
+	bool ok = put_items(c, b, &list);
+	put_mark(b, ")");
+	return ok;
+}
+
+bool put_repr(jinja_ctx *c, text_builder *b, const value *v)
 {
 	if (!ctx_charge(c, 1) || b->failed)
 		return false;
@@ -120,6 +139,10 @@ static bool put_repr(jinja_ctx *c, text_builder *b, const value *v)
 	case VALUE_TUPLE:
 	case VALUE_DICT:
 		return put_items(c, b, v);
+	case VALUE_RANGE:
+		return put_range(b, v->t);
+	case VALUE_VIEW:
+		return put_view(c, b, v);
 	default:
 		return put_value(c, b, v);
 	}
@@ -152,8 +175,17 @@ bool put_value(jinja_ctx *c, text_builder *b, const value *v)
 	case VALUE_LIST:
 	case VALUE_TUPLE:
 	case VALUE_DICT:
+	case VALUE_RANGE:
+	case VALUE_VIEW:
 		return put_repr(c, b, v);
-	default:
+	case VALUE_LOOP:
+		put_mark(b, "<LoopContext ");
+		put_int(b, (int64_t)v->loop->i + 1);
+		put_mark(b, "/");
+		put_int(b, (int64_t)v->loop->items->n);
+		put_mark(b, ">");
+		return true;
+	default: /* Python prints an address */
 		return ctx_fail(c, "a %s cannot be printed", value_type_name(v));
 	}
 }
@@ -176,30 +208,42 @@ bool ctx_str(jinja_ctx *c, const value *v, text *out)
 typedef struct json {
 	jinja_ctx *c;
 	text_builder *b;
-	int indent; /* -1: one line */
-	bool sort_keys;
-	str comma, colon;
+	const json_style *style;
 } json;
 
-static void put_json_string(text_builder *b, text t)
+/* \u escapes of one character, a surrogate pair where it takes two. */
+static void put_json_escape(text_builder *b, uint32_t cp, bool trusted)
+{
+	char out[16];
+	if (cp < 0x10000)
+		snprintf(out, sizeof out, "\\u%04x", (unsigned)cp);
+	else
+		snprintf(out, sizeof out, "\\u%04x\\u%04x", (unsigned)(0xD800 + ((cp - 0x10000) >> 10)), (unsigned)(0xDC00 + (cp & 0x3FF)));
+	put_str(b, str_of(out), trusted);
+}
+
+static void put_json_string(text_builder *b, text t, bool ascii)
 {
 	static const char special[] = "\"\\\n\r\t\b\f", letter[] = "\"\\nrtbf";
 	put_mark(b, "\"");
 	for (size_t i = 0, from = 0; i <= t.n; i++) {
 		unsigned char ch = i < t.n ? (unsigned char)t.p[i] : 0;
 		const char *at = ch ? strchr(special, ch) : NULL;
-		if (i < t.n && !at && ch >= 0x20)
+		if (i < t.n && !at && ch >= 0x20 && (ch < 0x7F || !ascii || ch == 0x7F))
 			continue;
 		put_text(b, text_slice(t, from, i));
 		from = i + 1;
 		if (i == t.n)
 			break;
-		char out[8];
-		if (at)
-			snprintf(out, sizeof out, "\\%c", letter[at - special]);
-		else
-			snprintf(out, sizeof out, "\\u%04x", ch);
-		put_str(b, str_of(out), text_trusted(t, i));
+		uint32_t cp = 0xFFFD;
+		if (at) {
+			put_str(b, (str){(const char[]){'\\', letter[at - special]}, 2}, text_trusted(t, i));
+			continue;
+		}
+		utf8_decode(t.p + i, t.n - i, &cp);
+		put_json_escape(b, cp, text_trusted(t, i));
+		i += utf8_step(t.p + i, t.n - i) - 1;
+		from = i + 1;
 	}
 	put_mark(b, "\"");
 }
@@ -208,11 +252,11 @@ static bool put_json_value(const json *j, const value *v, int level);
 
 static void put_line(const json *j, int level)
 {
-	if (j->indent < 0)
+	if (!j->style->indent)
 		return;
 	put_mark(j->b, "\n");
-	for (int64_t i = 0; i < (int64_t)level * j->indent && !j->b->failed; i++)
-		put_mark(j->b, " ");
+	for (int i = 0; i < level && !j->b->failed; i++)
+		put_text(j->b, *j->style->indent);
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -224,15 +268,18 @@ static int compare_keys(const void *a, const void *b)
 
 static const value_entry *json_entries(const json *j, const value *v)
 {
-	if (v->kind != VALUE_DICT || !j->sort_keys || v->t->n < 2)
+	if (v->kind != VALUE_DICT || !j->style->sort_keys || v->t->n < 2)
 		return v->t->at;
 	value_entry *sorted = arena_array(j->c->a, v->t->n, sizeof *sorted);
-	if (!sorted)
+	if (!sorted || !ctx_charge(j->c, v->t->n))
 		return NULL;
 	memcpy(sorted, v->t->at, v->t->n * sizeof *sorted);
-	for (size_t i = 0; i < v->t->n; i++)
-		if (sorted[i].key->kind != VALUE_STRING)
-			return sorted;
+	for (size_t i = 0; i < v->t->n; i++) {
+		if (sorted[i].key->kind != VALUE_STRING) {
+			ctx_fail(j->c, "tojson: only string keys can be sorted");
+			return NULL;
+		}
+	}
 	qsort(sorted, v->t->n, sizeof *sorted, compare_keys);
 	return sorted;
 }
@@ -240,7 +287,7 @@ static const value_entry *json_entries(const json *j, const value *v)
 static bool put_json_key(const json *j, const value *key)
 {
 	if (key->kind == VALUE_STRING) {
-		put_json_string(j->b, key->s);
+		put_json_string(j->b, key->s, j->style->ascii);
 		return true;
 	}
 	if (key->kind > VALUE_FLOAT || key->kind == VALUE_UNDEFINED)
@@ -260,12 +307,12 @@ static bool put_json_items(const json *j, const value *v, int level)
 		if (!at)
 			return false;
 		if (i)
-			put_str(j->b, j->comma, false);
+			put_text(j->b, j->style->comma);
 		put_line(j, level + 1);
 		if (dict) {
 			if (!put_json_key(j, at[i].key))
 				return false;
-			put_str(j->b, j->colon, false);
+			put_text(j->b, j->style->colon);
 		}
 		if (!put_json_value(j, at[i].val, level + 1))
 			return false;
@@ -287,11 +334,16 @@ static bool put_json_value(const json *j, const value *v, int level)
 	case VALUE_BOOL:
 		put_str(j->b, v->b ? STR("true") : STR("false"), true);
 		return true;
-	case VALUE_INT:
 	case VALUE_FLOAT:
+		if (isnan(v->f) || isinf(v->f)) {
+			put_str(j->b, isnan(v->f) ? STR("NaN") : v->f < 0 ? STR("-Infinity") : STR("Infinity"), true);
+			return true;
+		}
+		/* fall through */
+	case VALUE_INT:
 		return put_value(j->c, j->b, v);
 	case VALUE_STRING:
-		put_json_string(j->b, v->s);
+		put_json_string(j->b, v->s, j->style->ascii);
 		return true;
 	case VALUE_LIST:
 	case VALUE_TUPLE:
@@ -302,8 +354,8 @@ static bool put_json_value(const json *j, const value *v, int level)
 	}
 }
 
-bool put_json(jinja_ctx *c, text_builder *b, const value *v, int indent, bool sort_keys, str comma, str colon)
+bool put_json(jinja_ctx *c, text_builder *b, const value *v, const json_style *style)
 {
-	json j = {c, b, indent, sort_keys, comma, colon};
+	json j = {c, b, style};
 	return put_json_value(&j, v, 0);
 }

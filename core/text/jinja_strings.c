@@ -49,6 +49,28 @@ const value *string_strip(jinja_ctx *c, text t, const value *chars, strip_side s
 
 /* ---- case ---- */
 
+/* Sigma at a word's end has a small letter of its own: after a letter with case and before none, what is in between
+ * not counting (Unicode's Final_Sigma). */
+static bool is_final_sigma(text t, size_t i)
+{
+	uint32_t cp;
+	size_t at = i;
+	bool before = false;
+	while (at && !before) {
+		at = utf8_back(t.p, at);
+		if (utf8_decode(t.p + at, t.n - at, &cp) <= 0 || !unicode_is_case_ignorable(cp)) {
+			before = unicode_is_cased(cp);
+			break;
+		}
+	}
+	if (!before)
+		return false;
+	for (at = i + utf8_step(t.p + i, t.n - i); at < t.n; at += utf8_step(t.p + at, t.n - at))
+		if (utf8_decode(t.p + at, t.n - at, &cp) <= 0 || !unicode_is_case_ignorable(cp))
+			return !unicode_is_cased(cp);
+	return true;
+}
+
 static size_t put_mapped(text_builder *b, text t, size_t i, unsigned to)
 {
 	uint32_t cp, mapped[3];
@@ -58,6 +80,8 @@ static size_t put_mapped(text_builder *b, text t, size_t i, unsigned to)
 		return n;
 	}
 	size_t count = unicode_map((unicode_case)to, cp, mapped);
+	if (cp == 0x3A3 && to == UNICODE_LOWER && is_final_sigma(t, i))
+		mapped[0] = 0x3C2;
 	for (size_t k = 0; k < count; k++) {
 		char utf8[4];
 		put_str(b, (str){utf8, utf8_encode(mapped[k], utf8)}, text_trusted(t, i));
@@ -75,15 +99,15 @@ const value *string_case(jinja_ctx *c, text t, unsigned to)
 {
 	text_builder b = ctx_builder(c);
 	put_case(&b, t, to);
-	return ctx_text(c, &b);
+	return ctx_text_like(c, &b, t);
 }
 
 const value *string_capitalize(jinja_ctx *c, text t)
 {
 	text_builder b = ctx_builder(c);
-	size_t first = t.n ? put_mapped(&b, t, 0, UNICODE_TITLE) : 0;
-	put_case(&b, text_slice(t, first, t.n), UNICODE_LOWER);
-	return ctx_text(c, &b);
+	for (size_t i = 0; i < t.n;)
+		i += put_mapped(&b, t, i, i ? UNICODE_LOWER : UNICODE_TITLE);
+	return ctx_text_like(c, &b, t);
 }
 
 const value *string_title(jinja_ctx *c, text t)
@@ -94,9 +118,9 @@ const value *string_title(jinja_ctx *c, text t)
 		uint32_t cp = 0;
 		utf8_decode(t.p + i, t.n - i, &cp);
 		i += put_mapped(&b, t, i, inside ? UNICODE_LOWER : UNICODE_TITLE);
-		inside = unicode_is_lower(cp) || unicode_is_upper(cp);
+		inside = unicode_is_cased(cp);
 	}
-	return ctx_text(c, &b);
+	return ctx_text_like(c, &b, t);
 }
 
 /* ---- replace, split, join ---- */
@@ -128,7 +152,7 @@ const value *string_replace(jinja_ctx *c, text t, text old, text with, int64_t c
 		i += step;
 	}
 	put_text(&b, text_slice(t, i, t.n));
-	return ctx_text(c, &b);
+	return ctx_text_like(c, &b, t);
 }
 
 static bool push_text(jinja_ctx *c, value *list, text t)
@@ -154,7 +178,7 @@ static const value *split_space(jinja_ctx *c, text t, int64_t max)
 			break;
 		size_t begin = i;
 		if (max-- == 0)
-			return push_text(c, list, text_strip(text_slice(t, begin, t.n), NULL, STRIP_RIGHT)) ? list : NULL;
+			return push_text(c, list, text_slice(t, begin, t.n)) ? list : NULL;
 		while (i < t.n && !space_at(t, i, &len))
 			i += len;
 		if (!push_text(c, list, text_slice(t, begin, i)))
@@ -181,22 +205,55 @@ static size_t rfind(text t, size_t end, text what)
 	return SIZE_MAX;
 }
 
+static const value *reversed(jinja_ctx *c, const value *pieces)
+{
+	value *list = value_list(c->a);
+	for (size_t i = pieces->t->n; list && i--;)
+		if (!value_push(c->a, list, pieces->t->at[i].val))
+			return NULL;
+	return list;
+}
+
+static bool space_before(text t, size_t end, size_t *at)
+{
+	*at = utf8_back(t.p, end);
+	return in_set(NULL, t.p + *at, end - *at);
+}
+
+static const value *rsplit_space(jinja_ctx *c, text t, int64_t max)
+{
+	value *pieces = value_list(c->a);
+	size_t end = t.n, at;
+	while (pieces) {
+		while (end && space_before(t, end, &at))
+			end = at;
+		if (end == 0)
+			break;
+		size_t last = end;
+		if (max-- == 0) {
+			if (!push_text(c, pieces, text_slice(t, 0, last)))
+				return NULL;
+			break;
+		}
+		while (end && !space_before(t, end, &at))
+			end = at;
+		if (!push_text(c, pieces, text_slice(t, end, last)))
+			return NULL;
+	}
+	return pieces ? reversed(c, pieces) : NULL;
+}
+
 /* From the right, at most max cuts: the pieces come out last first. */
 static const value *rsplit_on(jinja_ctx *c, text t, text sep, int64_t max)
 {
-	value *pieces = value_list(c->a), *list = value_list(c->a);
+	value *pieces = value_list(c->a);
 	size_t end = t.n;
 	if (!ctx_charge(c, t.n / 64 * (sep.n / 64 + 1)))
 		return NULL;
 	for (size_t at; pieces && max != 0 && (at = rfind(t, end, sep)) != SIZE_MAX; end = at, max--)
 		if (!push_text(c, pieces, text_slice(t, at + sep.n, end)))
 			return NULL;
-	if (!list || !pieces || !push_text(c, pieces, text_slice(t, 0, end)))
-		return NULL;
-	for (size_t i = pieces->t->n; i--;)
-		if (!value_push(c->a, list, pieces->t->at[i].val))
-			return NULL;
-	return list;
+	return pieces && push_text(c, pieces, text_slice(t, 0, end)) ? reversed(c, pieces) : NULL;
 }
 
 const value *string_split(jinja_ctx *c, text t, const value *sep, int64_t max, bool from_right)
@@ -204,7 +261,7 @@ const value *string_split(jinja_ctx *c, text t, const value *sep, int64_t max, b
 	if (!ctx_charge(c, t.n / 64))
 		return NULL;
 	if (!sep || sep->kind == VALUE_NONE)
-		return from_right && max >= 0 ? ctx_fail(c, "rsplit with a count needs a separator") : split_space(c, t, max);
+		return from_right && max >= 0 ? rsplit_space(c, t, max) : split_space(c, t, max);
 	if (sep->kind != VALUE_STRING || sep->s.n == 0)
 		return ctx_fail(c, "split needs a separator that is not empty");
 	return from_right ? rsplit_on(c, t, sep->s, max) : split_on(c, t, sep->s, max);
@@ -245,4 +302,42 @@ const value *string_join(jinja_ctx *c, text sep, const value_table *items)
 			return NULL;
 	}
 	return ctx_text(c, &b);
+}
+
+const value *string_pad(jinja_ctx *c, text t, int64_t left, int64_t right, text fill)
+{
+	text_builder b = ctx_builder(c);
+	int64_t n[] = {left, right};
+	for (int side = 0; side < 2; side++) {
+		for (int64_t i = 0; i < n[side]; i++) {
+			if (b.failed || (i % 64 == 0 && !ctx_charge(c, 1)))
+				return NULL;
+			put_text(&b, fill);
+		}
+		if (side == 0)
+			put_text(&b, t);
+	}
+	return ctx_text_like(c, &b, t);
+}
+
+const value *string_center(jinja_ctx *c, text t, int64_t width, text fill)
+{
+	int64_t n = width - (int64_t)utf8_count(t.p, t.n), left = n > 0 ? n / 2 + (n & width & 1) : 0;
+	return string_pad(c, t, left, n - left, fill);
+}
+
+const value *string_has_case(jinja_ctx *c, text t, bool lower)
+{
+	bool found = false;
+	if (!ctx_charge(c, t.n / 16))
+		return NULL;
+	for (size_t i = 0, n; i < t.n; i += n) {
+		uint32_t cp = 0;
+		n = utf8_step(t.p + i, t.n - i);
+		utf8_decode(t.p + i, t.n - i, &cp);
+		if (unicode_is_title(cp) || (lower ? unicode_is_upper(cp) : unicode_is_lower(cp)))
+			return value_bool(false);
+		found = found || (lower ? unicode_is_lower(cp) : unicode_is_upper(cp));
+	}
+	return value_bool(found);
 }

@@ -17,7 +17,13 @@ const value *string_title(jinja_ctx *c, text t); /* Python's str.title() */
 const value *string_replace(jinja_ctx *c, text t, text old, text with, int64_t count);
 const value *string_split(jinja_ctx *c, text t, const value *sep, int64_t max, bool from_right);
 const value *string_splitlines(jinja_ctx *c, text t, bool keep_ends);
+/* Plain text, also of escaped items. */
 const value *string_join(jinja_ctx *c, text sep, const value_table *items);
+/* Python's str.center(), ljust() and rjust(); fill: one character. */
+const value *string_center(jinja_ctx *c, text t, int64_t width, text fill);
+const value *string_pad(jinja_ctx *c, text t, int64_t left, int64_t right, text fill);
+/* str.islower(), str.isupper(): some character has this case, none has another. */
+const value *string_has_case(jinja_ctx *c, text t, bool lower);
 void put_case(text_builder *b, text t, unsigned to);
 
 #endif

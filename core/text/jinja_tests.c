@@ -2,7 +2,6 @@
 #include "text/jinja_ctx.h"
 #include "text/jinja_lex.h" /* OP2 */
 #include "text/jinja_strings.h"
-#include "text/unicode.h"
 
 BUILTIN(is_defined) { return value_bool(self->kind != VALUE_UNDEFINED); }
 BUILTIN(is_undefined) { return value_bool(self->kind == VALUE_UNDEFINED); }
@@ -15,27 +14,31 @@ BUILTIN(is_float) { return value_bool(self->kind == VALUE_FLOAT); }
 BUILTIN(is_number) { return value_bool(self->kind == VALUE_INT || self->kind == VALUE_FLOAT || self->kind == VALUE_BOOL); }
 BUILTIN(is_string) { return value_bool(self->kind == VALUE_STRING); }
 BUILTIN(is_mapping) { return value_bool(self->kind == VALUE_DICT); }
-BUILTIN(is_callable) { return value_bool(self->kind == VALUE_CALLABLE); }
+BUILTIN(is_escaped) { return value_bool(self->kind == VALUE_STRING && self->s.markup); }
+
+BUILTIN(is_callable)
+{
+	return value_bool(self->kind == VALUE_CALLABLE || self->kind == VALUE_LOOP || self->kind == VALUE_UNDEFINED);
+}
 
 BUILTIN(is_iterable)
 {
 	value_kind k = self->kind;
 	return value_bool(k == VALUE_STRING || k == VALUE_LIST || k == VALUE_TUPLE || k == VALUE_DICT || k == VALUE_UNDEFINED ||
-	                  k == VALUE_LOOP);
+	                  k == VALUE_LOOP || k == VALUE_RANGE || k == VALUE_VIEW || k == VALUE_GENERATOR);
 }
 
 BUILTIN(is_sequence)
 {
 	value_kind k = self->kind;
-	return value_bool(k == VALUE_STRING || k == VALUE_LIST || k == VALUE_TUPLE || k == VALUE_DICT || k == VALUE_UNDEFINED);
+	return value_bool(k == VALUE_STRING || k == VALUE_LIST || k == VALUE_TUPLE || k == VALUE_DICT || k == VALUE_UNDEFINED ||
+	                  k == VALUE_RANGE);
 }
 
 static const value *remainder_is(jinja_ctx *c, const value *v, const value *by, int64_t want)
 {
-	int64_t i, n;
-	if (!integer_of(v, &i) || !integer_of(by, &n) || n == 0)
-		return ctx_fail(c, "expected ints, not '%s'", value_type_name(v));
-	return value_bool(n == -1 ? want == 0 : (i % n != 0) == (want != 0));
+	const value *rest = by ? ctx_binary(c, '%', v, by) : NULL, *wanted = value_int(c->a, want);
+	return rest && wanted ? value_bool(ctx_equal(c, rest, wanted)) : NULL;
 }
 
 BUILTIN(is_odd) { return remainder_is(c, self, value_int(c->a, 2), 1); }
@@ -62,29 +65,24 @@ BUILTIN(is_sameas)
 	return value_bool(self == argv[0] || (scalar && ctx_equal(c, self, argv[0])));
 }
 
-/* str.islower(), str.isupper(): some character has this case, none has the other. */
 static const value *has_case(jinja_ctx *c, const value *v, bool lower)
 {
-	bool found = false;
 	text t;
-	if (!ctx_str(c, v, &t))
-		return NULL;
-	for (size_t i = 0, n; i < t.n; i += n) {
-		uint32_t cp = 0;
-		n = utf8_step(t.p + i, t.n - i);
-		utf8_decode(t.p + i, t.n - i, &cp);
-		if (lower ? unicode_is_upper(cp) : unicode_is_lower(cp))
-			return value_bool(false);
-		found = found || (lower ? unicode_is_lower(cp) : unicode_is_upper(cp));
-	}
-	return value_bool(found);
+	return ctx_str(c, v, &t) ? string_has_case(c, t, lower) : NULL;
 }
 
 BUILTIN(is_lower) { return has_case(c, self, true); }
 BUILTIN(is_upper) { return has_case(c, self, false); }
 
-BUILTIN(is_filter) { return value_bool(self->kind == VALUE_STRING && jinja_filter_find(text_str(self->s))); }
-BUILTIN(is_test) { return value_bool(self->kind == VALUE_STRING && jinja_test_find(text_str(self->s))); }
+static const value *is_known(jinja_ctx *c, const value *v, const builtin *(*find)(str))
+{
+	if (!value_hashable(v))
+		return ctx_fail(c, "a %s is no name", value_type_name(v));
+	return value_bool(v->kind == VALUE_STRING && find(text_str(v->s)));
+}
+
+BUILTIN(is_filter) { return is_known(c, self, jinja_filter_find); }
+BUILTIN(is_test) { return is_known(c, self, jinja_test_find); }
 
 static const builtin tests[] = {
 	{"defined", is_defined, ""},    {"undefined", is_undefined, ""},
@@ -103,7 +101,7 @@ static const builtin tests[] = {
 	{"gt", is_gt, "other!"},        {"greaterthan", is_gt, "other!"}, {">", is_gt, "other!"},
 	{"ge", is_ge, "other!"},        {">=", is_ge, "other!"},
 	{"in", is_in, "seq!"},          {"sameas", is_sameas, "other!"},
-	{"lower", is_lower, ""},        {"upper", is_upper, ""},
+	{"escaped", is_escaped, ""},    {"lower", is_lower, ""},        {"upper", is_upper, ""},
 	{"filter", is_filter, ""},      {"test", is_test, ""},
 };
 

@@ -88,14 +88,75 @@ bool unicode_is_py_space(uint32_t cp)
 	return unicode_is_space(cp) || cp - 0x1C < 4;
 }
 
+struct range {
+	uint32_t first, last;
+};
+#include "text/unicode_ranges.inc"
+
+static bool in_ranges(uint32_t cp, const struct range *r, size_t n)
+{
+	for (size_t i = 0; i < n && cp >= r[i].first; i++)
+		if (cp <= r[i].last)
+			return true;
+	return false;
+}
+#define IN_RANGES(cp, table) in_ranges((cp), (table), sizeof(table) / sizeof *(table))
+
+static utf8proc_category_t category(uint32_t cp)
+{
+	return utf8proc_category((utf8proc_int32_t)cp);
+}
+
+bool unicode_is_decimal(uint32_t cp)
+{
+	return category(cp) == UTF8PROC_CATEGORY_ND;
+}
+
+bool unicode_is_py_digit(uint32_t cp)
+{
+	return unicode_is_decimal(cp) || IN_RANGES(cp, other_digit);
+}
+
 bool unicode_is_lower(uint32_t cp)
 {
-	return utf8proc_category((utf8proc_int32_t)cp) == UTF8PROC_CATEGORY_LL;
+	return category(cp) == UTF8PROC_CATEGORY_LL || IN_RANGES(cp, other_lower);
 }
 
 bool unicode_is_upper(uint32_t cp)
 {
-	return utf8proc_category((utf8proc_int32_t)cp) == UTF8PROC_CATEGORY_LU;
+	return category(cp) == UTF8PROC_CATEGORY_LU || IN_RANGES(cp, other_upper);
+}
+
+bool unicode_is_title(uint32_t cp)
+{
+	return category(cp) == UTF8PROC_CATEGORY_LT;
+}
+
+bool unicode_is_cased(uint32_t cp)
+{
+	return unicode_is_lower(cp) || unicode_is_upper(cp) || unicode_is_title(cp);
+}
+
+bool unicode_is_case_ignorable(uint32_t cp)
+{
+	switch (category(cp)) {
+	case UTF8PROC_CATEGORY_MN:
+	case UTF8PROC_CATEGORY_ME:
+	case UTF8PROC_CATEGORY_CF:
+	case UTF8PROC_CATEGORY_LM:
+	case UTF8PROC_CATEGORY_SK:
+		return true;
+	default:
+		return IN_RANGES(cp, other_ignorable);
+	}
+}
+
+bool unicode_is_printable(uint32_t cp)
+{
+	utf8proc_category_t k = category(cp);
+	if (cp < 0x7F)
+		return cp >= 0x20;
+	return !(k == UTF8PROC_CATEGORY_CN || (k >= UTF8PROC_CATEGORY_ZS && k <= UTF8PROC_CATEGORY_CO));
 }
 
 static const struct full_case {

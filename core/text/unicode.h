@@ -22,8 +22,14 @@ bool unicode_is_letter(uint32_t cp); /* \p{L} */
 bool unicode_is_number(uint32_t cp); /* \p{N} */
 bool unicode_is_space(uint32_t cp);  /* White_Space, a regex's \s */
 bool unicode_is_py_space(uint32_t cp); /* what Python's str.strip() removes: White_Space and U+001C..U+001F */
-bool unicode_is_lower(uint32_t cp);
+bool unicode_is_py_digit(uint32_t cp); /* Python's str.isdigit(): decimals, and digits such as superscripts */
+bool unicode_is_decimal(uint32_t cp);  /* \p{Nd} */
+bool unicode_is_lower(uint32_t cp);    /* Lowercase: \p{Ll} and what else looks so */
 bool unicode_is_upper(uint32_t cp);
+bool unicode_is_title(uint32_t cp);    /* \p{Lt} */
+bool unicode_is_cased(uint32_t cp);    /* one of the three */
+bool unicode_is_case_ignorable(uint32_t cp); /* stands inside a word without being a letter of it */
+bool unicode_is_printable(uint32_t cp);      /* shown as it is by Python's repr() */
 
 typedef enum unicode_case { UNICODE_LOWER, UNICODE_UPPER, UNICODE_TITLE } unicode_case;
 /* The character's case mapping, up to three characters long (as "ß" to "SS"); returns how many. */

@@ -69,11 +69,17 @@ static value *table_new(arena *a, value_kind kind)
 value *value_list(arena *a) { return table_new(a, VALUE_LIST); }
 value *value_tuple(arena *a) { return table_new(a, VALUE_TUPLE); }
 value *value_dict(arena *a) { return table_new(a, VALUE_DICT); }
+value *value_generator(arena *a) { return table_new(a, VALUE_GENERATOR); }
+
+bool value_is_table(const value *v)
+{
+	return v->kind >= VALUE_LIST && v->kind <= VALUE_GENERATOR;
+}
 
 /* A namespace may hold itself, so it counts as a leaf; nothing walks through one. */
 static int depth_of(const value *v)
 {
-	return v->kind == VALUE_LIST || v->kind == VALUE_TUPLE || v->kind == VALUE_DICT ? v->t->depth : 0;
+	return value_is_table(v) ? v->t->depth : 0;
 }
 
 static bool table_append(arena *a, value *v, const value *key, const value *item)
@@ -154,6 +160,8 @@ bool value_truth(const value *v)
 	case VALUE_LIST:
 	case VALUE_TUPLE:
 	case VALUE_DICT:
+	case VALUE_RANGE:
+	case VALUE_VIEW:
 		return v->t->n != 0;
 	default:
 		return true;
@@ -166,7 +174,9 @@ const char *value_type_name(const value *v)
 		[VALUE_UNDEFINED] = "undefined", [VALUE_NONE] = "none",           [VALUE_BOOL] = "bool",
 		[VALUE_INT] = "int",             [VALUE_FLOAT] = "float",         [VALUE_STRING] = "str",
 		[VALUE_LIST] = "list",           [VALUE_TUPLE] = "tuple",         [VALUE_DICT] = "dict",
-		[VALUE_NAMESPACE] = "namespace", [VALUE_LOOP] = "loop",           [VALUE_CALLABLE] = "function",
+		[VALUE_RANGE] = "range",         [VALUE_VIEW] = "dict view",      [VALUE_GENERATOR] = "generator",
+		[VALUE_NAMESPACE] = "namespace", [VALUE_CYCLER] = "cycler",       [VALUE_LOOP] = "loop",
+		[VALUE_CALLABLE] = "function",
 	};
 	return names[v->kind];
 }
@@ -178,7 +188,7 @@ bool text_trusted(text t, size_t i)
 
 text text_slice(text t, size_t begin, size_t end)
 {
-	return (text){t.p + begin, t.marks ? t.marks + begin : NULL, end - begin, t.trusted};
+	return (text){t.p + begin, t.marks ? t.marks + begin : NULL, end - begin, t.trusted, t.markup};
 }
 
 str text_str(text t)

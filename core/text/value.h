@@ -23,7 +23,11 @@ typedef enum value_kind {
 	VALUE_LIST,
 	VALUE_TUPLE, /* as a list, prints as (a, b) */
 	VALUE_DICT,  /* insertion order, string keys or any hashable scalar */
+	VALUE_RANGE,     /* its ints are laid out; knows its bounds */
+	VALUE_VIEW,      /* a dict's items(), keys() or values() */
+	VALUE_GENERATOR, /* what map, select and others give: can be walked once; `t` shrinks */
 	VALUE_NAMESPACE, /* a dict whose entries templates may set */
+	VALUE_CYCLER,    /* entry 0: the items, entry 1: the position */
 	VALUE_LOOP,      /* the `loop` of a for */
 	VALUE_CALLABLE   /* a macro, a built-in function or a bound method */
 } value_kind;
@@ -33,6 +37,7 @@ typedef struct text {
 	const uint8_t *marks; /* [n] 1: trusted; NULL: all of it is as `trusted` says */
 	size_t n;
 	bool trusted;
+	bool markup; /* went through escape or safe: joined with other text by +, it escapes that (Python's Markup) */
 } text;
 
 typedef struct value value;
@@ -41,6 +46,10 @@ typedef struct value_entry { const value *key; const value *val; } value_entry;
 typedef struct value_table { /* list: only vals; dict: key and val */
 	value_entry *at; /* [n] */
 	size_t n, cap;
+	int64_t start, stop, step; /* RANGE */
+	const char *error; /* GENERATOR: what comes in place of the items, or NULL */
+	const char *view; /* VIEW: "items", "keys" or "values" */
+	bool group;       /* TUPLE: a pair that groupby made; has attributes grouper and list */
 	int depth; /* of nesting, at most VALUE_MAX_DEPTH, so that walking a value needs little stack */
 } value_table;
 
@@ -53,8 +62,8 @@ struct value {
 		int64_t i;
 		double f;
 		text s;
-		value_table *t; /* LIST, TUPLE, DICT, NAMESPACE */
-		const struct jinja_loop *loop;
+		value_table *t; /* LIST to CYCLER */
+		struct jinja_loop *loop;
 		const struct jinja_callable *fn;
 	};
 };
@@ -69,6 +78,7 @@ value *value_text(arena *a, text t);                /* borrows bytes and marks *
 value *value_list(arena *a);
 value *value_tuple(arena *a);
 value *value_dict(arena *a);
+value *value_generator(arena *a);
 /* False: memory, a NULL argument, or nested too deep. What is put in must be complete. */
 bool value_push(arena *a, value *list, const value *item);
 /* Sets an entry; key: NUL-terminated, borrowed, trusted. */
@@ -78,6 +88,7 @@ bool value_put(arena *a, value *dict, const value *key, const value *item);
 
 const value *value_get(const value *dict, str key); /* NULL if absent */
 bool value_truth(const value *v);
+bool value_is_table(const value *v); /* its `t` holds items */
 const char *value_type_name(const value *v); /* "str", "list"... for error texts */
 bool text_trusted(text t, size_t i);
 text text_slice(text t, size_t begin, size_t end);

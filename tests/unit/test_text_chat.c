@@ -33,6 +33,8 @@ static sn_part text_part(const char *s)
 	return (sn_part){.kind = SN_PART_TEXT, .data = s, .size = strlen(s)};
 }
 
+static const chat_marker image_marker = {"image", {"<image>", 7}, true};
+static const chat_options options = {.markers = &image_marker, .n_markers = 1, .add_generation_prompt = true};
 static const sn_part image_part = {.kind = SN_PART_MEDIA, .kind_name = "image", .data = "png", .size = 3};
 
 static vocab *test_vocab(void)
@@ -50,7 +52,7 @@ static void expect_prompt(const char *source, const sn_message *messages, size_t
 	marked_text out;
 	sn_error err = {0};
 	marked_init(&out, 0);
-	if (chat_render(t, v, messages, n, true, &out, &err))
+	if (chat_render(t, v, messages, n, &options, &out, &err))
 		fail_msg("%s", err.text);
 	if (!str_eq((str){out.bytes.p, out.bytes.n}, str_of(want)))
 		fail_msg("'%s', expected '%s'", out.bytes.p, want);
@@ -100,11 +102,12 @@ static void contents_are_given_in_the_form_that_fits(void **state)
 
 static void expect_refusal(const char *source, const sn_message *messages, size_t n, sn_status status)
 {
+	const chat_options no_media = {.add_generation_prompt = true};
 	chat_template *t = open_template(source);
 	marked_text out;
 	sn_error err = {0};
 	marked_init(&out, 0);
-	assert_int_equal(chat_render(t, NULL, messages, n, true, &out, &err), status);
+	assert_int_equal(chat_render(t, NULL, messages, n, &no_media, &out, &err), status);
 	assert_string_equal(err.param, "messages");
 	marked_fini(&out);
 	chat_template_close(&t);
@@ -120,6 +123,7 @@ static void what_does_not_fit_is_refused(void **state)
 	expect_refusal(CHATML, none, 1, SN_ERR_INVALID);
 	expect_refusal(CHATML, NULL, 0, SN_ERR_INVALID);
 	expect_refusal(CHATML, media, 1, SN_ERR_UNSUPPORTED);
+	expect_refusal(SMOLVLM, media, 1, SN_ERR_UNSUPPORTED);
 	expect_refusal(NO_SYSTEM, system, 2, SN_ERR_UNSUPPORTED);
 	expect_refusal("{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no tools') }}{% endif %}{{ m.content }}{% endfor %}",
 	               (sn_message[]){{"tool", &hi, 1, true}}, 1, SN_ERR_INVALID);
@@ -154,7 +158,7 @@ static void clients_cannot_open_a_slot_or_a_turn(void **state)
 				marked_text out;
 				sn_error err = {0};
 				marked_init(&out, 0);
-				assert_int_equal(chat_render(t, v, m, 1, true, &out, &err), SN_OK);
+				assert_int_equal(chat_render(t, v, m, 1, &options, &out, &err), SN_OK);
 				size_t slot = marked_find(&out, 0, STR("<image>"));
 				assert_int_not_equal(slot, SIZE_MAX);
 				assert_int_equal(marked_find(&out, slot + 1, STR("<image>")), SIZE_MAX);
@@ -180,11 +184,103 @@ static void template_and_client_cannot_spell_together(void **state)
 		marked_text out;
 		sn_error err = {0};
 		marked_init(&out, 0);
-		assert_int_equal(chat_render(t, v, m, 1, true, &out, &err), SN_OK);
+		assert_int_equal(chat_render(t, v, m, 1, &options, &out, &err), SN_OK);
 		assert_int_equal(specials(v, &out), 1);
 		marked_fini(&out);
 	}
 	vocab_close(&v);
+	chat_template_close(&t);
+}
+
+/* Ranges that the prompt's author is trusted for, the rest shown as ".". */
+static void expect_media(const char *source, const chat_marker *markers, size_t n_markers, const sn_part *parts, size_t n, const char *want)
+{
+	chat_template *t = open_template(source);
+	chat_marker probed[2];
+	for (size_t i = 0; i < n_markers; i++)
+		probed[i] = (chat_marker){markers[i].kind_name, markers[i].marker, chat_template_places(t, markers[i].kind_name, markers[i].marker)};
+	const chat_options o = {.markers = probed, .n_markers = n_markers};
+	sn_message m[] = {{"user", parts, n, false}};
+	marked_text out;
+	sn_error err = {0};
+	marked_init(&out, 0);
+	if (chat_render(t, NULL, m, 1, &o, &out, &err))
+		fail_msg("%s", err.text);
+	for (size_t i = 0; i < out.bytes.n; i++)
+		if (!marked_is_trusted(&out, i, i + 1))
+			out.bytes.p[i] = '.';
+	if (!str_eq((str){out.bytes.p, out.bytes.n}, str_of(want)))
+		fail_msg("'%s', expected '%s'", out.bytes.p, want);
+	marked_fini(&out);
+	chat_template_close(&t);
+}
+
+/* A template that does not know a kind, or writes something else for it, gets the marker as text: list or string. */
+static void a_medium_needs_no_word_in_the_template(void **state)
+{
+	(void)state;
+	const chat_marker image = {"image", STR("<image>"), false}, other = {"image", STR("<|other|>"), false};
+	const chat_marker both[] = {{"image", STR("<image>"), false}, {"smell", STR("<smell>"), false}};
+	const sn_part smell = {.kind = SN_PART_MEDIA, .kind_name = "smell", .data = "x", .size = 1};
+	sn_part parts[] = {image_part, text_part("hi"), image_part}, two[] = {smell, text_part("hi")}, forged[] = {text_part("<image>"), image_part};
+	sn_part shout[] = {text_part("a"), text_part("b"), image_part, image_part, text_part("c")};
+	expect_media(CHATML, &image, 1, parts, 3, "<|im_start|>....\n<image>...<image><|im_end|>\n");
+	expect_media(CHATML, &image, 1, forged, 2, "<|im_start|>....\n........<image><|im_end|>\n");
+	expect_media(CHATML, &image, 1, shout, 5, "<|im_start|>....\n....<image><image>.<|im_end|>\n");
+	expect_media(CHATML, both, 2, two, 2, "<|im_start|>....\n<smell>..<|im_end|>\n");
+	expect_media(SMOLVLM, &image, 1, parts, 3, "<|im_start|>....:<image>..<image><end_of_utterance>\n");
+	expect_media(SMOLVLM, both, 2, two, 2, "<|im_start|>....: <smell>..<end_of_utterance>\n");
+	expect_media(SMOLVLM, &other, 1, parts, 3, "<|im_start|>....: <|other|>..<|other|><end_of_utterance>\n");
+	expect_media(BOTH, &image, 1, parts, 3, "L<image>..<image>");
+	expect_media(BOTH, &other, 1, forged, 2, "L.......<|other|>");
+	/* a list template without a branch for media: joined text is no way out, text parts are */
+	expect_media("{% for m in messages %}{% for p in m.content %}{% if p.type == 'text' %}[{{ p.text }}]{% endif %}{% endfor %}{% endfor %}", &image, 1,
+	             parts, 3, "[<image>][..][<image>]");
+	/* one that writes it twice would leave a marker without a medium */
+	expect_media("{% for m in messages %}{% for p in m.content %}{% if p.type == 'text' %}{{ p.text }}{% else %}<image><image>{% endif %}"
+	             "{% endfor %}{% endfor %}", &image, 1, parts, 3, "<image>..<image>");
+}
+
+static void probing_says_what_a_template_writes(void **state)
+{
+	(void)state;
+	chat_template *smolvlm = open_template(SMOLVLM), *chatml = open_template(CHATML), *any = open_template(BOTH);
+	assert_true(chat_template_places(smolvlm, "image", STR("<image>")));
+	assert_false(chat_template_places(smolvlm, "image", STR("<|other|>")));
+	assert_false(chat_template_places(smolvlm, "smell", STR("<smell>")));
+	assert_false(chat_template_places(smolvlm, "image", STR("")));
+	assert_false(chat_template_places(chatml, "image", STR("<image>")));
+	assert_true(chat_template_places(any, "smell", STR("<smell>")));
+	chat_template_close(&smolvlm);
+	chat_template_close(&chatml);
+	chat_template_close(&any);
+}
+
+static void variables_reach_the_template(void **state)
+{
+	(void)state;
+	const chat_var vars[] = {{.name = "enable_thinking", .kind = CHAT_BOOL, .b = false}, {.name = "n", .kind = CHAT_NUMBER, .number = 3},
+	                         {.name = "x", .kind = CHAT_NUMBER, .number = 0.5}, {.name = "s", .kind = CHAT_STRING, .string = "low"}};
+	const chat_options o = {.vars = vars, .n_vars = 4};
+	chat_template *t = open_template("{{ messages[0].content }}{% if enable_thinking is false %}|{{ n }}|{{ x }}|{{ s }}{% endif %}");
+	sn_part hi = text_part("hi");
+	sn_message m[] = {{"user", &hi, 1, true}};
+	marked_text out;
+	sn_error err = {0};
+	marked_init(&out, 0);
+	assert_int_equal(chat_render(t, NULL, m, 1, &o, &out, &err), SN_OK);
+	assert_string_equal(out.bytes.p, "hi|3|0.5|low");
+	marked_fini(&out);
+	static const char *const reserved[] = {"messages", "tools", "add_generation_prompt", "bos_token", "eos_token", "raise_exception", "namespace"};
+	for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
+		const chat_var var = {.name = reserved[i], .kind = CHAT_BOOL};
+		const chat_options bad = {.vars = &var, .n_vars = 1};
+		marked_init(&out, 0);
+		assert_int_equal(chat_render(t, NULL, m, 1, &bad, &out, &err), SN_ERR_INVALID);
+		assert_string_equal(err.param, "chat_template_kwargs");
+		assert_non_null(strstr(err.text, reserved[i]));
+		marked_fini(&out);
+	}
 	chat_template_close(&t);
 }
 
@@ -202,7 +298,7 @@ static void *render_often(void *ctx)
 	for (int i = 0; i < 200; i++) {
 		marked_text out;
 		marked_init(&out, 0);
-		s->wrong += chat_render(s->t, s->v, m, 1, true, &out, NULL) != SN_OK;
+		s->wrong += chat_render(s->t, s->v, m, 1, &options, &out, NULL) != SN_OK;
 		s->wrong += specials(s->v, &out) != 3;
 		marked_fini(&out);
 	}
@@ -236,6 +332,9 @@ int main(void)
 		cmocka_unit_test(what_does_not_fit_is_refused),
 		cmocka_unit_test(clients_cannot_open_a_slot_or_a_turn),
 		cmocka_unit_test(template_and_client_cannot_spell_together),
+		cmocka_unit_test(a_medium_needs_no_word_in_the_template),
+		cmocka_unit_test(probing_says_what_a_template_writes),
+		cmocka_unit_test(variables_reach_the_template),
 		cmocka_unit_test(one_template_serves_many_threads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

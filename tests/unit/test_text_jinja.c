@@ -37,6 +37,19 @@ static const value *value_of(arena *a, const json_t *j)
 	}
 }
 
+/* A case's template and variables stand in it, or it has their number in the file's lists. */
+static str case_template(const json_t *g, const json_t *c)
+{
+	const json_t *t = json_object_get(c, "template");
+	return golden_str(json_is_integer(t) ? json_array_get(json_object_get(g, "templates"), (size_t)json_integer_value(t)) : t);
+}
+
+static const value *case_globals(arena *a, const json_t *g, const json_t *c)
+{
+	const json_t *own = json_object_get(c, "globals");
+	return value_of(a, json_is_integer(own) ? json_array_get(json_object_get(g, "globals"), (size_t)json_integer_value(own)) : own);
+}
+
 static sn_status render(const char *source, size_t n, const value *globals, marked_text *out, sn_error *err)
 {
 	jinja *t;
@@ -65,12 +78,12 @@ static void templates_render_as_in_python(void **state)
 	json_t *g = golden("jinja.json"), *c;
 	size_t i, failed = 0;
 	json_array_foreach(json_object_get(g, "cases"), i, c) {
-		str source = golden_str(json_object_get(c, "template"));
-		const json_t *globals = json_object_get(c, "globals"), *expect = json_object_get(c, "expect");
+		str source = case_template(g, c);
+		const json_t *expect = json_object_get(c, "expect");
 		arena *a = arena_open(0);
 		marked_text out;
 		sn_error err = {0};
-		sn_status s = render(source.p, source.n, value_of(a, globals ? globals : json_object_get(g, "globals")), &out, &err);
+		sn_status s = render(source.p, source.n, case_globals(a, g, c), &out, &err);
 		str got = {out.bytes.p, out.bytes.n}, want = golden_str(expect);
 		if (expect ? s || !str_eq(got, want) : !s) {
 			failed++;
@@ -84,6 +97,35 @@ static void templates_render_as_in_python(void **state)
 	}
 	json_decref(g);
 	assert_int_equal(failed, 0);
+}
+
+/* For tests/peer/jinja_fuzz.py: renders the cases of a file of the golden's form, a line of JSON each. */
+static int print_cases(const char *path)
+{
+	json_error_t why;
+	json_t *g = json_load_file(path, JSON_ALLOW_NUL, &why), *c;
+	size_t i;
+	if (!g) {
+		fprintf(stderr, "%s: line %d: %s\n", path, why.line, why.text);
+		return 2;
+	}
+	json_array_foreach(json_object_get(g, "cases"), i, c) {
+		str source = case_template(g, c);
+		arena *a = arena_open(0);
+		marked_text out;
+		sn_error err = {0};
+		sn_status s = render(source.p, source.n, case_globals(a, g, c), &out, &err);
+		json_t *line = s ? json_pack("{s:s, s:i}", "error", err.text, "status", (int)s)
+		                 : json_pack("{s:s%}", "out", out.bytes.n ? out.bytes.p : "", out.bytes.n);
+		if (!line || json_dumpf(line, stdout, JSON_COMPACT) != 0)
+			return 2;
+		puts("");
+		json_decref(line);
+		marked_fini(&out);
+		arena_close(&a);
+	}
+	json_decref(g);
+	return 0;
 }
 
 /* Renders with u = "user", t = "host" (trusted) and shows untrusted bytes as "." */
@@ -138,10 +180,69 @@ static void strings_remember_who_wrote_them(void **state)
 	expect_marks("{% set ns = namespace(v='') %}{% for x in [t, u] %}{% set ns.v = ns.v ~ x %}{% endfor %}{{ ns.v }}", "host....");
 }
 
+/* Every filter and method, on or with a user's Greek text: whatever is Greek in the output is untrusted, and there is
+ * some where there should be. g: one string, gs: a list, gd: a dict with Greek keys and values. */
+static void nothing_makes_a_users_text_trusted(void **state)
+{
+	(void)state;
+	static const char *const sources[] = {
+		/* filters */
+		"{{ g | upper }}", "{{ g | lower }}", "{{ g | capitalize }}", "{{ g | title }}", "{{ (' ' ~ g) | trim }}", "{{ 'a' | trim(g) ~ g }}", "{{ g | string }}",
+		"{{ g | safe }}", "{{ 'xx' | replace('x', g) }}", "{{ g | replace('α', 'x') }}", "{{ g | replace('', '-') }}", "{{ g | escape }}", "{{ g | e }}", "{{ g | indent }}",
+		"{{ ('a\nb' | indent(g)) }}", "{{ g | truncate(5, true, '') }}", "{{ 'aaaaaaaaaaaaaaaa' | truncate(9, true, g[:3]) }}", "{{ g | truncate(7) }}", "{{ g | center(40) }}",
+		"{{ '%s' | format(g) }}", "{{ '%(k)s' | format(k=g) }}", "{{ (g ~ '%s') | format('x') }}", "{{ g | tojson }}", "{{ gd | tojson(indent=2) }}", "{{ gd | tojson(indent=g) }}",
+		"{{ [1, 2] | tojson(separators=(g, g)) }}", "{{ zz | default(g) }}", "{{ '' | d(g, true) }}", "{{ 'x' | int(g) }}", "{{ 'x' | float(g) }}", "{{ g | list }}", "{{ g | first }}",
+		"{{ g | last }}", "{{ g | reverse }}", "{{ gs | reverse | join }}", "{{ gs | join }}", "{{ ['a', 'b'] | join(g) }}", "{{ [{'k': g}] | join('-', attribute='k') }}", "{{ gs | sort | join }}",
+		"{{ gd | items | list }}", "{{ gd | dictsort }}", "{{ gs | min }}", "{{ gs | max }}", "{{ gs | unique | list }}", "{{ [{'k': g}] | groupby('k') }}", "{{ gs | batch(2) | list }}",
+		"{{ [1] | batch(3, g) | list }}", "{{ gs | slice(2) | list }}", "{{ [1] | slice(2, g) | list }}", "{{ gs | select | list }}", "{{ gs | reject('none') | list }}",
+		"{{ [{'k': g}] | selectattr('k') | list }}", "{{ [{'k': g}] | rejectattr('z') | list }}", "{{ gs | map('upper') | join }}", "{{ [{}] | map(attribute='k', default=g) | list }}",
+		"{{ ['x'] | map('replace', 'x', g) | join }}", "{{ [gs] | sum(start=[]) }}", "{{ gd | attr('keys')() }}",
+		/* methods */
+		"{{ g.upper() }}", "{{ g.lower() }}", "{{ g.capitalize() }}", "{{ g.title() }}", "{{ g.strip() }}", "{{ g.lstrip() }}", "{{ g.rstrip() }}", "{{ g.split() }}", "{{ g.split(' ', 1) }}",
+		"{{ g.rsplit(' ', 1) }}", "{{ g.rsplit(none, 1) }}", "{{ (g ~ '\n' ~ g).splitlines() }}", "{{ 'x'.replace('x', g) }}", "{{ g.replace('α', 'a', 1) }}", "{{ ('x' ~ g).removeprefix('x') }}",
+		"{{ (g ~ 'x').removesuffix('x') }}", "{{ g.join(['a', 'b']) }}", "{{ '-'.join(gs) }}", "{{ g.partition(' ') }}", "{{ g.rpartition(' ') }}", "{{ 'x'.partition(g) ~ g }}", "{{ g.center(40) }}",
+		"{{ 'x'.center(9, g[0]) }}", "{{ g.ljust(40) }}", "{{ 'x'.rjust(9, g[0]) }}", "{{ g.zfill(40) }}", "{{ '{}'.format(g) }}", "{{ '{k!r:>40}'.format(k=g) }}", "{{ ('{}' ~ g).format('x') }}",
+		"{{ ('{:' ~ g[0] ~ '>5}').format('x') }}", "{{ '{[0]}'.format(gs) }}", "{{ gd.items() }}", "{{ gd.keys() }}", "{{ gd.values() }}", "{{ gd.get('z', g) }}", "{{ gd.copy() }}", "{{ gs.copy() }}",
+		/* operators, functions, statements */
+		"{{ '%s' % g }}", "{{ '%-30s|%r' % (g, g) }}", "{{ '%(k)s' % {'k': g} }}", "{{ (g[:2] ~ '%5d') % 3 }}", "{{ '%c' % g[0] }}", "{{ dict(a=g) }}", "{{ dict(gd) }}", "{{ namespace(a=g).a }}", "{{ dict(**gd) }}",
+		"{% macro m() %}{{ kwargs }}{{ varargs }}{% endmacro %}{{ m(*gs, **gd) }}", "{{ joiner(g)() }}{% set j = joiner(g) %}{{ j() }}{{ j() }}", "{% set c = cycler(g, 'x') %}{{ c.next() }}{{ c.current }}",
+		"{% for x in [1, 2] %}{{ loop.cycle(g, 'x') }}{% endfor %}", "{% for x in gs recursive %}{{ x }}{{ loop([]) }}{% endfor %}", "{% with a = g %}{{ a }}{% endwith %}", "{{ strftime_now(g) }}",
+		"{% filter upper %}{{ g }}{% endfilter %}", "{% set x | trim %}{{ g }}{% endset %}{{ x }}", "{{ g[1:] ~ g[::-1] ~ g[0] }}", "{{ g * 2 }}", "{{ (g | safe) + '<' }}", "{{ '<' + (g | e) }}",
+		"{{ [g | safe] }}", "{{ (g | e).format() }}", "{{ (g | e) % () }}", "{{ ('&' | e).join(gs) }}",
+	};
+	for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
+		arena *a = arena_open(0);
+		value *globals = value_dict(a), *gs = value_list(a), *gd = value_dict(a);
+		const value *g = value_string(a, STR("αβγ δεζ ηθιςσ"), false);
+		marked_text out;
+		sn_error err = {0};
+		value_push(a, gs, g);
+		value_push(a, gs, value_string(a, STR("ΞΛ"), false));
+		value_put(a, gd, value_string(a, STR("κλ"), false), g);
+		value_set(a, globals, "g", g);
+		value_set(a, globals, "gs", gs);
+		value_set(a, globals, "gd", gd);
+		if (render(sources[i], strlen(sources[i]), globals, &out, &err))
+			fail_msg("%s: %s", sources[i], err.text);
+		bool greek = false;
+		for (size_t k = 0; k < out.bytes.n; k++)
+			greek = greek || (unsigned char)out.bytes.p[k] >= 0x80;
+		if (!greek)
+			fail_msg("%s: '%s'", sources[i], out.bytes.p);
+		check_greek(&out, sources[i]);
+		marked_fini(&out);
+		arena_close(&a);
+	}
+	/* a character made from a number is nobody's */
+	expect_marks("{{ u | tojson(ensure_ascii=true) }}{{ '%c' % 60 }}{{ '{:c}'.format(60) }}{{ '%5s' % u }}", "........ ....");
+}
+
 static void errors_do_not_repeat_what_users_wrote(void **state)
 {
 	(void)state;
-	static const char *const sources[] = {"{{ raise_exception('bad: ' ~ u) }}", "{{ u + 1 }}", "{% set f = u %}{{ f() }}", "{{ u < 1 }}"};
+	static const char *const sources[] = {"{{ raise_exception('bad: ' ~ u) }}", "{{ u + 1 }}", "{% set f = u %}{{ f() }}", "{{ u < 1 }}", "{{ '{}'.format(u, k=1)[u] + 1 }}", "{{ dict(**{u: 1})[u].x + u }}",
+	                                      "{% macro m() %}{% endmacro %}{{ m(**{u: 1}) }}", "{{ [1] | map(u) | list }}", "{{ [1] | select(u) | list }}", "{{ u.format() + 1 }}", "{{ u | int(1, 99) }}",
+	                                      "{{ (u ~ '%d') % 'x' }}", "{{ ('{' ~ u ~ '}').format() }}", "{{ namespace(**{'_' ~ u: 1}) }}", "{{ [u, 1] | sort }}", "{{ [{}] | map(attribute=u ~ '.y') | list }}"};
 	for (size_t i = 0; i < sizeof sources / sizeof *sources; i++) {
 		arena *a = arena_open(0);
 		value *globals = value_dict(a);
@@ -163,8 +264,14 @@ static void what_is_missing_is_named_when_parsing(void **state)
 		const char *source, *name;
 	} cases[] = {
 		{"\n\n{% include 'x' %}", "'include'"}, {"\n\n{{ x | nosuch }}", "'nosuch'"}, {"\n\n{{ x is nosuch }}", "'nosuch'"},
-		{"\n\n{{ l.append(1) }}", "'append'"},  {"\n\n{{ lipsum() }}", "'lipsum'"},   {"\n\n{{ f(*args) }}", "'*'"},
-		{"\n\n{% for x in y recursive %}{% endfor %}", "'recursive'"}, {"\n\n{% autoescape true %}", "'autoescape'"},
+		{"\n\n{{ l.append(1) }}", "'append'"},  {"\n\n{{ lipsum() }}", "'lipsum'"},   {"\n\n{% autoescape true %}", "'autoescape'"},
+		{"\n\n{% extends 'x' %}", "'extends'"}, {"\n\n{% import 'x' as x %}", "'import'"}, {"\n\n{% block b %}{% endblock %}", "'block'"},
+		{"\n\n{% do f() %}", "'do'"}, {"\n\n{{ x | map('nosuch') }}", "'nosuch'"}, {"\n\n{{ x | selectattr('a', 'nosuch') }}", "'nosuch'"},
+		{"\n\n{{ x | urlize }}", "'urlize'"}, {"\n\n{{ x | pprint }}", "'pprint'"}, {"\n\n{{ x | random }}", "'random'"},
+		{"\n\n{{ x | wordwrap }}", "'wordwrap'"}, {"\n\n{{ x | xmlattr }}", "'xmlattr'"}, {"\n\n{{ x | urlencode }}", "'urlencode'"},
+		{"\n\n{{ x | striptags }}", "'striptags'"}, {"\n\n{{ x | filesizeformat }}", "'filesizeformat'"},
+		{"\n\n{{ x | forceescape }}", "'forceescape'"}, {"\n\n{{ x.encode() }}", "'encode'"}, {"\n\n{{ x.translate(y) }}", "'translate'"},
+		{"\n\n{{ x.pop() }}", "'pop'"}, {"\n\n{{ x.update(y) }}", "'update'"}, {"\n\n{{ x.__class__() }}", "'__class__'"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		jinja *t;
@@ -224,6 +331,19 @@ static void no_template_runs_away(void **state)
 		strdup("{% set s = 'x' * 1000000 %}{% for i in range(900000) %}{{ 'y' in s }}{% endfor %}"),
 		strdup("{% set s = 'x' * 1000000 %}{% for i in range(100000) %}{{ s[999999] }}{% endfor %}"),
 		strdup("{% set ns = namespace() %}{% set ns.ns = ns %}{{ ns }}"),
+		strdup("{{ '%9999999999d' % 1 }}"), strdup("{{ '%.9999999999f' % 1.5 }}"), strdup("{{ '%99999999999999999999d' % 1 }}"), strdup("{{ '{:9999999999}'.format(1) }}"),
+		strdup("{{ '{:.9999999999f}'.format(1.5) }}"), strdup("{{ 'x'.center(10**12) }}"), strdup("{{ 'x'.zfill(10**12) }}"), strdup("{{ 'x' | center(10**12) }}"),
+		strdup("{{ 'a\nb' | indent(10**12) }}"), strdup("{{ '' | indent(10**12, true) }}"), strdup("{{ [1] | batch(10**12, 'x') | list }}"), strdup("{{ [1] | slice(10**12) | list }}"),
+		strdup("{{ [1] | slice(10**12, 'x') | list }}"), strdup("{{ range(10**12) }}"), strdup("{{ range(100000) | slice(100000) | map('length') | sum + 1 / 0 }}"),
+		strdup("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}"), strdup("{% for x in [[1]] recursive %}{{ loop([x, x]) }}{% endfor %}"),
+		strdup("{% macro f(a) %}{{ f(*varargs) }}{{ varargs }}{% endmacro %}{{ f(*range(90000)) }}"), strdup("{% macro f() %}{{ caller() }}{% endmacro %}{% macro g() %}{% call f() %}{{ g() }}{% endcall %}{% endmacro %}{{ g() }}"),
+		strdup("{% set ns = namespace(d={}) %}{% for i in range(90000) %}{% set ns.d = dict(ns.d, **{'k' ~ i: i}) %}{% endfor %}"),
+		strdup("{% set s = 'ab' * 400000 %}{% for i in range(90000) %}{{ s.rfind('ba' * 1000) }}{{ s.count('zz') }}{{ s | wordcount }}{% endfor %}"),
+		strdup("{% set s = 'ab' * 400000 %}{% for i in range(90000) %}{{ s.islower() }}{{ s is upper }}{{ s.isalnum() }}{{ s.rpartition('bb') | length }}{% endfor %}"),
+		strdup("{% set l = range(99999) | list %}{% for i in l %}{{ l.index(99998) }}{{ l.count(5) }}{% endfor %}"), strdup("{% set l = range(90000) | list %}{{ l | unique | list | length }}{{ 1 / 0 }}"),
+		strdup("{{ ('a' * 1000000).partition('b') * 1000000 }}"), strdup("{{ ('{0}' * 300000).format('x' * 1000) }}"), strdup("{{ ('%s' * 300000) % (('x' * 1000,) * 300000) }}"),
+		strdup("{{ ('x' * 1000) | tojson(indent='y' * 10000000) }}{{ [[[[1]]]] | tojson(indent='y' * 10000000) }}"), strdup("{{ ('Σ' * 400000) | lower | upper | lower | title | lower | upper | lower }}{{ 1 / 0 }}"),
+		repeated("{% with a = 1 %}", "{% with a = a %}", 20000, ""), repeated("{{ f(", "*[", 50000, "1"), repeated("{% for (", "(", 50000, "a"), repeated("{{ x is", " not", 50000, " none }}"),
 		repeated("{{ ", "(", 100000, "1"), repeated("{{ ", "[", 100000, "1"), repeated("{{ ", "-", 100000, "1 }}"),
 		repeated("{{ ", "not ", 100000, "1 }}"), repeated("", "{% if 1 %}", 50000, ""), repeated("{{ 1", "+1", 100000, " }}"),
 		repeated("{{ x", ".a", 100000, " }}"), repeated("{{ x", "|trim", 100000, " }}"), repeated("{{ 1", " if 1 else 1", 50000, " }}"),
@@ -265,7 +385,7 @@ static void mutated_templates_do_not_crash(void **state)
 	uint64_t random = 88172645463325252u;
 	size_t i;
 	json_array_foreach(json_object_get(g, "cases"), i, c) {
-		str source = golden_str(json_object_get(c, "template"));
+		str source = case_template(g, c);
 		for (int round = 0; round < 20; round++) {
 			arena *a = arena_open(0);
 			char *p = arena_strndup(a, source.p, source.n);
@@ -275,7 +395,7 @@ static void mutated_templates_do_not_crash(void **state)
 			marked_text out;
 			sn_error err = {0};
 			size_t n = source.n ? next_random(&random) % (source.n + 1) : 0;
-			render(p, round % 2 ? n : source.n, value_of(a, json_object_get(g, "globals")), &out, &err);
+			render(p, round % 2 ? n : source.n, case_globals(a, g, c), &out, &err);
 			marked_fini(&out);
 			arena_close(&a);
 		}
@@ -283,11 +403,14 @@ static void mutated_templates_do_not_crash(void **state)
 	json_decref(g);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc == 2)
+		return print_cases(argv[1]);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(templates_render_as_in_python),
 		cmocka_unit_test(strings_remember_who_wrote_them),
+		cmocka_unit_test(nothing_makes_a_users_text_trusted),
 		cmocka_unit_test(errors_do_not_repeat_what_users_wrote),
 		cmocka_unit_test(what_is_missing_is_named_when_parsing),
 		cmocka_unit_test(broken_templates_are_refused),
