@@ -41,6 +41,7 @@ typedef struct model_file {
 	uint32_t version;
 	bool from_hf; /* a Hugging Face directory: names and keys are translated to GGUF's, weights are as they were trained
 	               * (q and k not permuted for adjacent RoPE pairs, norms without the 1 that some families add) */
+	const char *dir; /* of a Hugging Face directory, else NULL */
 	const uint8_t *map;
 	size_t map_bytes;
 	file_key *keys;       /* sorted by name */
