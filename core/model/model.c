@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "model/model_vocab.h"
 
 /* ---- weights ---- */
 
@@ -170,19 +171,6 @@ static sn_status bind_weights(model *m, ops *o, sn_error *err)
 
 /* ---- text ---- */
 
-static sn_status token_id(const model_file *f, const char *key, size_t n_tokens, int32_t *out, sn_error *err)
-{
-	uint32_t v;
-	*out = -1;
-	const file_key *k = file_key_find(f, key);
-	if (!k)
-		return SN_OK;
-	if (!file_u32(f, key, &v) || v >= n_tokens)
-		return error_set(err, SN_ERR_INVALID, "%s: key %s: %g is not a token of %zu", f->name, key, file_number(k, 0), n_tokens);
-	*out = (int32_t)v;
-	return SN_OK;
-}
-
 static sn_status name_the_file(const model_file *f, sn_error *err, sn_status st)
 {
 	if (st && err) {
@@ -191,44 +179,6 @@ static sn_status name_the_file(const model_file *f, sn_error *err, sn_status st)
 		snprintf(err->text, sizeof err->text, "%s: %.300s", f->name, why);
 	}
 	return st;
-}
-
-static sn_status open_vocab(model *m, arena *tmp, sn_error *err)
-{
-	const model_file *f = m->file;
-	str kind = {0}, pre = {0};
-	vocab_config c = {0};
-	str *tokens, *merges = NULL;
-	size_t n_types = 0;
-	int32_t *types = NULL;
-	if (!file_str(f, "tokenizer.ggml.model", &kind))
-		return error_set(err, SN_ERR_INVALID, "%s: key tokenizer.ggml.model is missing", f->name);
-	sn_status st = file_strings(f, "tokenizer.ggml.tokens", tmp, &tokens, &c.n_tokens, err);
-	if (!st && file_key_find(f, "tokenizer.ggml.merges"))
-		st = file_strings(f, "tokenizer.ggml.merges", tmp, &merges, &c.n_merges, err);
-	if (!st && file_key_find(f, "tokenizer.ggml.token_type"))
-		st = file_i32s(f, "tokenizer.ggml.token_type", tmp, &types, &n_types, err);
-	if (st)
-		return st;
-	if (types && n_types != c.n_tokens)
-		return error_set(err, SN_ERR_INVALID, "%s: key tokenizer.ggml.token_type: %zu values for %zu tokens", f->name, n_types, c.n_tokens);
-	if (c.n_tokens == 0 || c.n_tokens > m->h.n_vocab)
-		return error_set(err, SN_ERR_INVALID, "%s: key tokenizer.ggml.tokens: %zu tokens, but the embedding has %u rows", f->name,
-		                 c.n_tokens, m->h.n_vocab);
-	file_str(f, "tokenizer.ggml.pre", &pre);
-	c.model = arena_strndup(tmp, kind.p, kind.n);
-	c.pre = pre.p ? arena_strndup(tmp, pre.p, pre.n) : NULL;
-	c.tokens = tokens;
-	c.merges = merges;
-	c.types = types;
-	const struct { const char *key; int32_t *out; } ids[] = {
-	    {"tokenizer.ggml.bos_token_id", &c.bos}, {"tokenizer.ggml.eos_token_id", &c.eos},
-	    {"tokenizer.ggml.eot_token_id", &c.eot}, {"tokenizer.ggml.unknown_token_id", &c.unk},
-	};
-	for (size_t i = 0; i < sizeof ids / sizeof *ids && !st; i++)
-		st = token_id(f, ids[i].key, c.n_tokens, ids[i].out, err);
-	file_bool(f, "tokenizer.ggml.add_bos_token", &c.add_bos);
-	return st ? st : name_the_file(f, err, vocab_open(&m->vocab, &c, err));
 }
 
 static sn_status open_chat(model *m, const char *template_source, sn_error *err)
@@ -268,7 +218,7 @@ sn_status model_open(model **out, const char *path, const char *template_source,
 	if (!st)
 		st = bind_weights(m, o, err);
 	if (!st)
-		st = open_vocab(m, tmp, err);
+		st = model_vocab_open(&m->vocab, m->file, m->h.n_vocab, tmp, err);
 	if (!st)
 		st = open_chat(m, template_source, err);
 	if (!st)

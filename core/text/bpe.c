@@ -3,8 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NONE UINT32_MAX
-
 /* Grows *p to hold n elements of size bytes. */
 static bool grow(void **p, size_t *cap, size_t n, size_t size)
 {
@@ -51,8 +49,6 @@ bool bpe_table_init(bpe_table *t, size_t n_merges)
 		return false;
 	for (size_t i = 0; i < slots; i++)
 		t->at[i].pair = BPE_NO_PAIR;
-	for (int i = 0; i < 256; i++)
-		t->byte_id[i] = -1;
 	return true;
 }
 
@@ -71,11 +67,13 @@ static bpe_merge *slot_of(const bpe_table *t, int32_t left, int32_t right)
 	return &t->at[i];
 }
 
-void bpe_table_put(bpe_table *t, int32_t left, int32_t right, uint32_t rank, int32_t id)
+bool bpe_table_put(bpe_table *t, int32_t left, int32_t right, uint32_t rank, int32_t id)
 {
 	bpe_merge *m = slot_of(t, left, right);
-	if (m->pair == BPE_NO_PAIR)
-		*m = (bpe_merge){(uint64_t)(uint32_t)left << 32 | (uint32_t)right, rank, id};
+	if (m->pair != BPE_NO_PAIR)
+		return false;
+	*m = (bpe_merge){(uint64_t)(uint32_t)left << 32 | (uint32_t)right, rank, id};
+	return true;
 }
 
 /* ---- the heap: four children a node, since a long piece's heap is larger than the caches ---- */
@@ -134,7 +132,7 @@ void bpe_work_fini(bpe_work *w)
 static const bpe_merge *merge_at(const bpe_table *t, const bpe_symbol *symbols, uint32_t left)
 {
 	uint32_t right = symbols[left].next;
-	if (symbols[left].id < 0 || right == NONE)
+	if (symbols[left].id < 0 || right == BPE_END)
 		return NULL;
 	const bpe_merge *m = slot_of(t, symbols[left].id, symbols[right].id);
 	return m->pair == BPE_NO_PAIR ? NULL : m;
@@ -152,24 +150,13 @@ static bool push_candidate(const bpe_table *t, bpe_work *w, uint32_t left)
 	return true;
 }
 
-/* One symbol per byte that has a token; returns how many, or SIZE_MAX. */
-static size_t spell(const bpe_table *t, bpe_work *w, const char *p, size_t n)
+bool bpe_begin(bpe_work *w, size_t n)
 {
 	void *s = w->symbols;
-	if (!grow(&s, &w->cap_symbols, n, sizeof *w->symbols))
-		return SIZE_MAX;
+	bool ok = grow(&s, &w->cap_symbols, n, sizeof *w->symbols);
 	w->symbols = s;
-	uint32_t count = 0;
-	for (size_t i = 0; i < n; i++) {
-		int32_t id = t->byte_id[(unsigned char)p[i]];
-		if (id < 0)
-			continue;
-		w->symbols[count] = (bpe_symbol){id, count ? count - 1 : NONE, count + 1};
-		count++;
-	}
-	if (count)
-		w->symbols[count - 1].next = NONE;
-	return count;
+	w->n_symbols = 0;
+	return ok;
 }
 
 static bool fill_heap(const bpe_table *t, bpe_work *w, size_t n)
@@ -187,7 +174,7 @@ static bool fill_heap(const bpe_table *t, bpe_work *w, size_t n)
 	return true;
 }
 
-static bool merge_all(const bpe_table *t, bpe_work *w)
+static bool drain_heap(const bpe_table *t, bpe_work *w)
 {
 	bpe_symbol *symbols = w->symbols;
 	while (w->n_heap) {
@@ -200,9 +187,9 @@ static bool merge_all(const bpe_table *t, bpe_work *w)
 		left->id = m->id;
 		left->next = right->next;
 		right->id = -1;
-		if (right->next != NONE)
+		if (right->next != BPE_END)
 			symbols[right->next].prev = at;
-		if (left->prev != NONE && !push_candidate(t, w, left->prev))
+		if (left->prev != BPE_END && !push_candidate(t, w, left->prev))
 			return false;
 		if (!push_candidate(t, w, at))
 			return false;
@@ -210,17 +197,8 @@ static bool merge_all(const bpe_table *t, bpe_work *w)
 	return true;
 }
 
-bool bpe_encode(const bpe_table *t, bpe_work *w, const char *p, size_t n, id_list *out)
+bool bpe_merge_all(const bpe_table *t, bpe_work *w)
 {
-	size_t count = spell(t, w, p, n);
-	if (count == SIZE_MAX)
-		return false;
-	if (count == 0)
-		return true;
-	if (!fill_heap(t, w, count) || !merge_all(t, w))
-		return false;
-	for (uint32_t i = 0; i != NONE; i = w->symbols[i].next)
-		if (!id_list_push(out, w->symbols[i].id))
-			return false;
-	return true;
+	w->symbols[w->n_symbols - 1].next = BPE_END;
+	return w->n_symbols == 1 || (fill_heap(t, w, w->n_symbols) && drain_heap(t, w));
 }

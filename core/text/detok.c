@@ -8,7 +8,7 @@
 
 void detok_init(detok *d, const vocab *v)
 {
-	*d = (detok){.v = v};
+	*d = (detok){.v = v, .drop_blank = vocab_strips_blank(v)};
 }
 
 /* Emits what is decided of p[0..n); returns how many bytes were used up. The rest is the start of a character. */
@@ -37,6 +37,11 @@ bool detok_push(detok *d, int32_t id, buf *out)
 	if (vocab_is_control(d->v, id))
 		return !out->failed;
 	str s = vocab_token(d->v, id);
+	if (d->drop_blank && s.n) {
+		d->drop_blank = false;
+		if (*s.p == ' ')
+			s.p++, s.n--;
+	}
 	/* One byte at a time while a tail is open: it closes, or turns out wrong, within three. */
 	while (d->n_tail && s.n) {
 		char c[4];

@@ -287,7 +287,8 @@ static void token_tables_must_fit_the_model(void **state)
 	};
 	refuse_twists(bad, sizeof bad / sizeof *bad);
 	static const struct { twist t; const char *expected; } names[] = {
-	    {{.name = "tokenizer.ggml.model", .how = AS_STRING, .s = "llama"}, "'llama' is not supported"},
+	    {{.name = "tokenizer.ggml.model", .how = AS_STRING, .s = "t5"}, "'t5' is not supported"},
+	    {{.name = "tokenizer.ggml.model", .how = AS_STRING, .s = "llama"}, "tokenizer.ggml.scores"},
 	    {{.name = "tokenizer.ggml.pre", .how = AS_STRING, .s = "martian"}, "'martian' is not supported"},
 	    {{.name = "tokenizer.ggml.pre", .how = DROP}, "is not supported"},
 	};

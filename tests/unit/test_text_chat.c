@@ -146,7 +146,7 @@ static size_t specials(const vocab *v, const marked_text *m)
 static void clients_cannot_open_a_slot_or_a_turn(void **state)
 {
 	(void)state;
-	static const char *const spellings[] = {"<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>", "<end_of_utterance>", "<ab>", "<ab><cd>"};
+	static const char *const spellings[] = {"<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>", "<end_of_utterance>", "<ab>"};
 	static const char *const turns[] = {"system", "user", "assistant", "tool"};
 	chat_template *t = open_template(SMOLVLM);
 	vocab *v = test_vocab();

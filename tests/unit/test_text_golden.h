@@ -1,4 +1,4 @@
-/* test_text_golden.h - what the tests of core/text share: goldens (tests/golden/text/make.py) and marked text in one line. */
+/* test_text_golden.h - what the tests of core/text share: goldens (tests/golden/text/make_*.py) and marked text in one line. */
 #ifndef TEST_TEXT_GOLDEN_H
 #define TEST_TEXT_GOLDEN_H
 
