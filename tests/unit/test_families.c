@@ -447,7 +447,7 @@ static void two_models_in_a_small_pool_change_no_byte(void **state)
 					for (uint32_t r = 0; r < a->n_end; r++)
 						if (a->rows[r].id != b->rows[r].id)
 							fail_msg("way %zu, request %u: row %u is another token", k, i, r);
-					size_t row = a->m->h.n_vocab; /* rows from the cache have no logits */
+					size_t row = b->m->h.n_vocab; /* rows from the cache have no logits */
 					for (uint32_t r = a->n_prompt - 1; r + 1 < a->n_end; r++)
 						if (memcmp(a->logits + r * row, b->logits + r * row, row * sizeof(float)) != 0)
 							fail_msg("way %zu, request %u: row %u has other logits", k, i, r);
