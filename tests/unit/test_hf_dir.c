@@ -805,6 +805,34 @@ static void ends_and_templates_have_an_order(void **state)
 	refused("chat_template.jinja: larger than");
 }
 
+/* transformers writes 10^30, as a float's integer, for "no limit". */
+static void integers_of_any_length_are_numbers(void **state)
+{
+	(void)state;
+	static const struct { const char *theta; double want; } cases[] = {
+	    {"9223372036854775807", 9223372036854775807.0}, {"9223372036854775808", 9223372036854775808.0}, {"18446744073709551616", 1.8446744073709e19},
+	    {"1000000000000000019884624838656", 1e30}, {"100000000000000000000.0", 1e20}, {"1e20", 1e20}, {"100000000000000000000e-5", 1e15}};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char rest[128];
+		float v;
+		snprintf(rest, sizeof rest, "\"rope_theta\":%s,\"x\":\"\\\"99999999999999999999999\",\"y\":[-99999999999999999999999,0]", cases[i].theta);
+		fresh_llama(rest);
+		write_file("tokenizer_config.json", "{\"model_max_length\":1000000000000000019884624838656,\"chat_template\":\"10000000000000000000000\"}");
+		model_file *f = opened();
+		str s;
+		assert_true(file_f32(f, "llama.rope.freq_base", &v) && fabs(v / cases[i].want - 1) < 1e-6);
+		assert_true(file_str(f, "tokenizer.chat_template", &s) && str_eq(s, STR("10000000000000000000000")));
+		model_file_close(&f);
+	}
+	static const char *const broken[] = {"00000000000000000000001", "+99999999999999999999", "1.99999999999999999999.", "99999999999999999999a", "1e99999"};
+	for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
+		char rest[128];
+		snprintf(rest, sizeof rest, "\"rope_theta\":%s", broken[i]);
+		fresh_llama(rest);
+		refused("config.json: not valid JSON");
+	}
+}
+
 /* ---- cut and flipped ---- */
 
 static bytes file_bytes(const char *name)
@@ -905,6 +933,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(symlinks_are_refused_wherever_they_lead),
 	    cmocka_unit_test(indexes_that_lie_are_refused),
 	    cmocka_unit_test(ends_and_templates_have_an_order),
+	    cmocka_unit_test(integers_of_any_length_are_numbers),
 	    cmocka_unit_test(a_file_cut_anywhere_is_refused),
 	    cmocka_unit_test(flipped_bits_are_refused_or_harmless),
 	};
