@@ -136,16 +136,21 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* A folder without a list: model.gguf and at most one mmproj*.gguf. */
+/* A folder without a list: model.gguf and at most one mmproj*.gguf, or a Hugging Face directory, which is opened whole. */
 static int from_folder(model_files *m, const char *folder, sn_error *err)
 {
 	char real[PATH_MAX], pattern[PATH_MAX + 16], *path = NULL, *tower = NULL;
 	glob_t found = {0};
 	if (!realpath(folder, real))
 		return missing(err, "the model folder");
+	const char *name = name_is_plain(base_name(real)) ? base_name(real) : "model";
 	snprintf(pattern, sizeof pattern, "%s/model.gguf", real);
-	if (access(pattern, R_OK) != 0)
-		return fault_set(err, SN_ERR_NOT_FOUND, NULL, "the model folder holds neither models.json nor model.gguf");
+	if (access(pattern, R_OK) != 0) {
+		snprintf(pattern, sizeof pattern, "%s/config.json", real);
+		if (access(pattern, R_OK) != 0)
+			return fault_set(err, SN_ERR_NOT_FOUND, NULL, "the model folder holds neither models.json nor model.gguf nor config.json");
+		return add(m, name, strdup(real), NULL, err);
+	}
 	path = strdup(pattern);
 	snprintf(pattern, sizeof pattern, "%s/mmproj*.gguf", real);
 	int rc = glob(pattern, GLOB_NOSORT, NULL, &found) == 0 ? SN_OK : SN_ERR_NOT_FOUND;
@@ -157,8 +162,7 @@ static int from_folder(model_files *m, const char *folder, sn_error *err)
 	if (rc == SN_OK)
 		tower = strdup(found.gl_pathv[0]);
 	globfree(&found);
-	const char *name = base_name(real);
-	return add(m, name_is_plain(name) ? name : "model", path, tower, err);
+	return add(m, name, path, tower, err);
 }
 
 static int from_file(model_files *m, const char *file, const char *mmproj, sn_error *err)

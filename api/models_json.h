@@ -1,5 +1,5 @@
-/* models_json.h - what MODEL on the command line means: a .gguf file, a folder with models.json, or a folder with
- * model.gguf (and mmproj*.gguf). The list may come from a download, so its names are trusted with nothing:
+/* models_json.h - what MODEL on the command line means: a .gguf file, a folder with models.json, one with model.gguf (and
+ * mmproj*.gguf), or a Hugging Face directory (config.json). The list may come from a download, so its names are trusted with nothing:
  *   {"models":[{"name":"x","files":{"model":"model.gguf","mmproj":"mmproj.gguf"},"roles":["chat","vision"]}]}
  */
 #ifndef API_MODELS_JSON_H

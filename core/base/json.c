@@ -1,6 +1,8 @@
 #include "base/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/file.h"
@@ -34,14 +36,66 @@ static sn_status scan(const char *bytes, size_t n, size_t max_values, const char
 	return SN_OK;
 }
 
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* An integer literal at p that 64 bits do not hold: its length, else 0. */
+static size_t huge_integer(const char *p, const char *end, const char *before)
+{
+	static const char most[] = "9223372036854775807";
+	size_t k = 0;
+	while (p + k < end && is_digit(p[k]))
+		k++;
+	if (*p == '0' || strchr(".eE+", *before) || (p + k < end && strchr(".eE", p[k])))
+		return 0;
+	return k > sizeof most - 1 || (k == sizeof most - 1 && memcmp(p, most, k) > 0) ? k : 0;
+}
+
+/* Python writes integers of any length (transformers' model_max_length is about 1e30), jansson refuses them: in *copy they
+ * are spelled as reals of the same length. *copy stays NULL if there are none. */
+static sn_status respell_huge_integers(char **copy, const char *bytes, size_t n, const char *name, sn_error *err)
+{
+	bool in_string = false;
+	*copy = NULL;
+	for (size_t i = 0; i < n; i++) {
+		if (bytes[i] == '"')
+			in_string = !in_string;
+		else if (in_string && bytes[i] == '\\')
+			i++;
+		if (in_string || !is_digit(bytes[i]) || (i > 0 && is_digit(bytes[i - 1])))
+			continue;
+		size_t k = huge_integer(bytes + i, bytes + n, i > 0 ? &bytes[i - 1] : " ");
+		if (!k)
+			continue;
+		if (!*copy) {
+			*copy = malloc(n);
+			if (!*copy)
+				return error_set(err, SN_ERR_NOMEM, "%s: no memory for its JSON", name);
+			memcpy(*copy, bytes, n);
+		}
+		char tail[24];
+		int t = snprintf(tail, sizeof tail, "e%zu", k - 1);
+		(*copy)[i + 1] = '.';
+		memcpy(*copy + i + 2, bytes + i + 1, k - 2 - (size_t)t);
+		memcpy(*copy + i + k - (size_t)t, tail, (size_t)t);
+	}
+	return SN_OK;
+}
+
 sn_status json_parse(json_t **out, const char *bytes, size_t n, size_t max_values, const char *name, sn_error *err)
 {
 	json_error_t why;
+	char *copy = NULL;
 	*out = NULL;
 	sn_status st = scan(bytes, n, max_values, name, err);
+	if (!st)
+		st = respell_huge_integers(&copy, bytes, n, name, err);
 	if (st)
 		return st;
-	*out = json_loadb(bytes, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &why);
+	*out = json_loadb(copy ? copy : bytes, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &why);
+	free(copy);
 	if (*out)
 		return SN_OK;
 	if (json_error_code(&why) == json_error_out_of_memory)

@@ -1,7 +1,7 @@
 /* json.h - JSON model files (config.json, tokenizer.json, safetensors headers): the one way from bytes to a jansson tree.
  *
  * jansson checks UTF-8, numbers and duplicate keys, but recurses and allocates per value: a linear scan bounds depth and
- * number of values first. Errors name the file, never its content.
+ * number of values first. An integer beyond 64 bits is a real here. Errors name the file, never its content.
  */
 #ifndef SN_BASE_JSON_H
 #define SN_BASE_JSON_H

@@ -1,0 +1,204 @@
+"""Random-weight miniatures as Hugging Face directories, saved by transformers: what test_hf_golden.c compares with.
+
+    python make.py [NAME]...    # needs torch, transformers, tokenizers (samples/training/requirements.txt)
+
+For each NAME a directory, and raw little-endian arrays of the prompt PROMPT in the directory's own chat template:
+  NAME.ids     i32 [rows]
+  NAME.logits  f32 [every eighth row and the last, vocab]
+  NAME.greedy  i32 [16] greedy continuation
+Together they hold both layouts (transformers 5 as it saves; transformers 4 rewritten from that, with the key names, the string merges
+and the template inside tokenizer_config.json that it had), one file and shards, F32 and BF16, each family, each kind of RoPE. The
+reference computes in float32 with the stored weights. The seed is the first with which the two best logits of all steps lie more than
+1e-2 apart, so that rounding cannot change an id, and with which no special token comes up.
+"""
+import json
+import os
+import shutil
+import sys
+
+import numpy as np
+import torch
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import (Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM,
+                          PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM)
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROMPT = "Zeichne 12 Kreise, na\u00efve \u6f22\u5b57 \U0001F600 don't!"
+STEPS, MARGIN = 16, 1e-2
+SPECIAL = ["<unk>", "<s>", "</s>", "<|end|>"]
+TEMPLATE = ("{{ bos_token }}{% for m in messages %}{{ m['role'] }}: {{ m['content'] | trim }}<|end|>\n{% endfor %}"
+            "{% if add_generation_prompt %}assistant:{% endif %}")
+CORPUS = ["user: Zeichne 12 Kreise, don't!", "assistant: Here are 3 circles\n", "system: you see, they're circles"] * 3
+QWEN2 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+
+
+def byte_level(pre, normalizer=None):
+    tok = Tokenizer(models.BPE())
+    tok.normalizer, tok.pre_tokenizer, tok.decoder = normalizer, pre, decoders.ByteLevel()
+    tok.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=256 + 20, show_progress=False,
+                                                        initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    return tok
+
+
+def sentencepiece():
+    """As Gemma's: text with U+2581 for blanks, bytes for what has no token."""
+    letters = sorted(set("".join(CORPUS).replace(" ", "\u2581")))
+    vocab = {t: i for i, t in enumerate(SPECIAL + ["<0x%02X>" % b for b in range(256)] + letters)}
+    merges = [("r", "e"), ("i", "r"), ("\u2581", "c"), ("s", "e"), ("e", "i"), ("ir", "c"), ("\u2581", "y")]
+    for pair in merges:
+        vocab["".join(pair)] = len(vocab)
+    tok = Tokenizer(models.BPE(vocab=vocab, merges=merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tok.normalizer = normalizers.Replace(" ", "\u2581")
+    tok.pre_tokenizer = pre_tokenizers.Split(" ", "merged_with_previous")
+    tok.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()])
+    return tok
+
+
+def smollm():
+    return byte_level(pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True),
+                                               pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)]))
+
+
+def qwen2():
+    return byte_level(pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(QWEN2), "isolated", invert=False),
+                                               pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]), normalizers.NFC())
+
+
+LLAMA3 = {"rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+          "original_max_position_embeddings": 32}
+TWO_ROPES = {"full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0},
+             "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}
+# name: (configuration, model, its own settings, tokenizer, dtype, shard size, layout of transformers 4)
+MINIATURES = {
+    "llama": (LlamaConfig, LlamaForCausalLM, dict(head_dim=12, rope_parameters=LLAMA3), smollm, "float32", None, False),
+    "llama-4": (LlamaConfig, LlamaForCausalLM, dict(attention_bias=True, mlp_bias=True, tie_word_embeddings=True, rope_parameters={
+        "rope_type": "linear", "rope_theta": 2e4, "factor": 2.0}), smollm, "bfloat16", "12KB", True),
+    "mistral": (MistralConfig, MistralForCausalLM, dict(head_dim=8, num_hidden_layers=1, sliding_window=None), smollm, "bfloat16", None, False),
+    "qwen2": (Qwen2Config, Qwen2ForCausalLM, dict(rope_parameters={"rope_type": "default", "rope_theta": 1e6}), qwen2, "bfloat16", "12KB", False),
+    "gemma3": (Gemma3TextConfig, Gemma3ForCausalLM, dict(head_dim=12, query_pre_attn_scalar=20, sliding_window=9, num_hidden_layers=3, layer_types=[
+        "sliding_attention", "full_attention", "sliding_attention"], rope_parameters=TWO_ROPES), sentencepiece, "float32", None, False),
+    "gemma3-4": (Gemma3TextConfig, Gemma3ForCausalLM, dict(head_dim=12, query_pre_attn_scalar=12, sliding_window=9, sliding_window_pattern=2,
+                                                          rope_parameters=TWO_ROPES), sentencepiece, "bfloat16", "12KB", True),
+}
+
+
+def build(config_class, model_class, settings, n_vocab, dtype, seed):
+    torch.manual_seed(seed)
+    # Width 16: gemma's scale of the embedding, its root, is exact in every type.
+    given = dict(vocab_size=n_vocab, hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
+                 max_position_embeddings=256, bos_token_id=SPECIAL.index("<s>"), eos_token_id=[SPECIAL.index("</s>"), SPECIAL.index("<|end|>")],
+                 pad_token_id=SPECIAL.index("<unk>"))
+    config = config_class(**{**given, **settings})
+    model = model_class._from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
+    gemma = config_class is Gemma3TextConfig
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if p.ndim == 1:
+                p.normal_(1.0 if "norm" in name and not gemma else 0.0, 0.2)
+            else:
+                p.normal_(0, 0.25 if "embed" in name else 1.3 * p[0].numel() ** -0.5)
+            p.copy_(p.to(getattr(torch, dtype)))
+    return model
+
+
+def greedy(model, ids):
+    out, first, margin = list(ids), None, 1e9
+    for _ in range(STEPS):
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([out])).logits[0]
+        first = logits if first is None else first
+        top = logits[-1].topk(2).values
+        margin = min(margin, float(top[0] - top[1]))
+        out.append(int(logits[-1].argmax()))
+        if margin < MARGIN or out[-1] < len(SPECIAL):
+            return None, None
+    return first, out[len(ids):]
+
+
+def edit(path, change):
+    with open(path, encoding="utf-8") as f:
+        data = json.load(f)
+    change(data)
+    with open(path, "w", encoding="utf-8") as f:
+        json.dump(data, f, ensure_ascii=False, separators=(",", ":"))
+
+
+def as_transformers_4(folder):
+    """What transformers 5 saved, in the words of transformers 4."""
+    def config(c):
+        c["torch_dtype"] = c.pop("dtype")
+        c["transformers_version"] = "4.51.3"
+        rope = c.pop("rope_parameters")
+        full = rope.get("full_attention", rope)
+        c["rope_theta"] = full.pop("rope_theta")
+        c["rope_scaling"] = full if full["rope_type"] != "default" else None
+        if "sliding_attention" in rope:
+            c["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+            c["sliding_window_pattern"] = c.pop("_sliding_window_pattern")
+            del c["layer_types"]
+
+    def tokenizer(t):
+        t["model"]["merges"] = [" ".join(pair) for pair in t["model"]["merges"]]
+
+    def tokenizer_config(t):
+        with open(os.path.join(folder, "chat_template.jinja"), encoding="utf-8") as f:
+            t["chat_template"] = [{"name": "other", "template": "no"}, {"name": "default", "template": f.read()}]
+        t["tokenizer_class"] = "PreTrainedTokenizerFast"
+        for name in ("bos_token", "eos_token", "unk_token"):
+            t[name] = {"content": t[name], "lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "__type": "AddedToken"}
+    edit(os.path.join(folder, "config.json"), config)
+    edit(os.path.join(folder, "tokenizer.json"), tokenizer)
+    edit(os.path.join(folder, "tokenizer_config.json"), tokenizer_config)
+    os.remove(os.path.join(folder, "chat_template.jinja"))
+
+
+def save(name, model, fast, dtype, shards, old, folder):
+    shutil.rmtree(folder, ignore_errors=True)
+    model.to(getattr(torch, dtype)).save_pretrained(folder, **({"max_shard_size": shards} if shards else {}))
+    model.float()
+    fast.save_pretrained(folder)
+    if old:
+        as_transformers_4(folder)
+    else:
+        edit(os.path.join(folder, "tokenizer.json"), lambda t: None)  # without the blanks
+    for file in os.listdir(folder):
+        os.chmod(os.path.join(folder, file), 0o644)
+
+
+def tokenizer(make):
+    tok = make()
+    if tok.token_to_id("<unk>") is None:  # special tokens first, as the ids above have them
+        state = json.loads(tok.to_str())
+        state["model"]["vocab"] = {t: i + len(SPECIAL) for t, i in state["model"]["vocab"].items()}
+        state["model"]["vocab"].update({t: i for i, t in enumerate(SPECIAL)})
+        tok = Tokenizer.from_str(json.dumps(state))
+    tok.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIAL])
+    fast = PreTrainedTokenizerFast(tokenizer_object=tok, bos_token="<s>", eos_token="</s>", unk_token="<unk>", clean_up_tokenization_spaces=False)
+    fast.chat_template = TEMPLATE
+    return fast
+
+
+def prompt_ids(fast, text=PROMPT):
+    prompt = fast.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False)
+    return fast(prompt, add_special_tokens=False)["input_ids"]
+
+
+def make(name):
+    config_class, model_class, settings, make_tokenizer, dtype, shards, old = MINIATURES[name]
+    fast = tokenizer(make_tokenizer)
+    ids = prompt_ids(fast)
+    logits, seed = None, -1
+    while logits is None:
+        seed += 1
+        model = build(config_class, model_class, settings, len(fast), dtype, seed)
+        logits, answer = greedy(model, ids)
+    save(name, model, fast, dtype, shards, old, os.path.join(HERE, name))
+    rows = sorted(set(range(7, len(ids), 8)) | {len(ids) - 1})
+    for suffix, data in (("ids", np.array(ids, "<i4")), ("greedy", np.array(answer, "<i4")), ("logits", logits[rows].numpy().astype("<f4"))):
+        data.tofile(os.path.join(HERE, name + "." + suffix))
+    print("%s: seed %d, %d rows, %d tokens, %d files" % (name, seed, len(ids), len(fast), len(os.listdir(os.path.join(HERE, name)))))
+
+
+if __name__ == "__main__":
+    for which in sys.argv[1:] or MINIATURES:
+        make(which)

@@ -1,0 +1,160 @@
+/* test_hf_golden.c - Hugging Face directories from end to end, on miniatures that transformers saved (tests/golden/hf): the chat
+ * template and the tokenizer give the ids, the forward pass the logits, and greedy decoding the answer that transformers gives. */
+#include "unit.h"
+
+#include <math.h>
+
+#include "model/forward.h"
+
+enum { STEPS = 16, MAX_ROWS = 128, EVERY = 8 };
+
+static const char PROMPT[] = "Zeichne 12 Kreise, na\u00efve \u6f22\u5b57 \U0001F600 don't!";
+
+static void *read_golden(const char *name, const char *suffix, size_t *n)
+{
+	char path[4096];
+	snprintf(path, sizeof path, "%s/%s.%s", GOLDEN_DIR, name, suffix);
+	FILE *f = fopen(path, "rb");
+	if (!f)
+		fail_msg("%s is missing", path);
+	fseek(f, 0, SEEK_END);
+	*n = (size_t)ftell(f);
+	rewind(f);
+	void *p = malloc(*n + 1);
+	assert_int_equal(fread(p, 1, *n, f), *n);
+	fclose(f);
+	return p;
+}
+
+struct machine {
+	pool *threads;
+	ops o;
+	model *m;
+	page_pool *pages;
+	kv_seq kv;
+	forward_buffers fb;
+};
+
+static struct machine machine_open(const char *name, kn_isa isa)
+{
+	static const hash_key key = {{0}};
+	static const hash256 root = {{0}};
+	struct machine w = {0};
+	char path[4096];
+	sn_error err = {0};
+	snprintf(path, sizeof path, "%s/%s", GOLDEN_DIR, name);
+	assert_int_equal(pool_open(&w.threads, 2, NULL), SN_OK);
+	ops_init(&w.o, w.threads, isa);
+	if (model_open(&w.m, path, NULL, SN_KV_F32, &w.o, &err) != SN_OK)
+		fail_msg("%s", err.text);
+	assert_int_equal(page_pool_open(&w.pages, 16u << 20, NULL), SN_OK);
+	assert_int_equal(kv_seq_init(&w.kv, w.pages, &w.m->kv, MAX_ROWS, &key, &root, NULL), SN_OK);
+	assert_int_equal(forward_reserve(&w.fb, w.m, MAX_ROWS, MAX_ROWS, NULL), SN_OK);
+	return w;
+}
+
+static void machine_close(struct machine *w)
+{
+	kv_seq_fini(&w->kv);
+	forward_free(&w->fb);
+	page_pool_close(&w->pages);
+	model_close(&w->m);
+	ops_fini(&w->o);
+	pool_close(&w->threads);
+}
+
+/* Logits of rows first..first+n in w->fb. */
+static void compute(struct machine *w, const int32_t *ids, uint32_t first, uint32_t n)
+{
+	const void *media[MAX_ROWS] = {0};
+	uint32_t positions[MAX_ROWS], begin[MAX_ROWS] = {0}, end[MAX_ROWS], out[MAX_ROWS];
+	for (uint32_t i = 0; i < n; i++) {
+		out[i] = i;
+		positions[i] = first + i;
+		end[i] = first + i + 1;
+	}
+	assert_true(kv_seq_extend(&w->kv, first + n));
+	batch_seq s = {0, n, first, &w->kv};
+	forward(w->m, &w->o, &w->fb, page_pool_arena(w->pages),
+	        &(batch){.n_rows = n, .n_seqs = 1, .n_out = n, .ids = ids, .media = media, .positions = positions, .key_begin = begin,
+	                 .key_end = end, .out_rows = out, .seqs = &s});
+}
+
+/* max |a - b| <= 1e-4 max |b|: float32 sums in another order. */
+static void check_row(const char *name, uint32_t row, const float *a, const float *b, size_t n)
+{
+	float worst = 0, top = 0;
+	for (size_t i = 0; i < n; i++) {
+		worst = fmaxf(worst, fabsf(a[i] - b[i]));
+		top = fmaxf(top, fabsf(b[i]));
+	}
+	if (!(worst <= 1e-4f * top))
+		fail_msg("%s: row %u differs by %g of %g", name, row, (double)worst, (double)top);
+}
+
+static void check_prompt(const struct machine *w, const char *name, const int32_t *want, size_t n_want)
+{
+	const sn_part part = {.kind = SN_PART_TEXT, .data = PROMPT, .size = sizeof PROMPT - 1};
+	const sn_message message = {.role = "user", .parts = &part, .n_parts = 1, .is_string = true};
+	marked_text text;
+	int32_t *ids;
+	size_t n;
+	sn_error err = {0};
+	marked_init(&text, 0);
+	assert_non_null(w->m->chat);
+	if (chat_render(w->m->chat, w->m->vocab, &message, 1, true, &text, &err) != SN_OK || vocab_encode(w->m->vocab, &text, &ids, &n, &err) != SN_OK)
+		fail_msg("%s: %s", name, err.text);
+	if (n != n_want || memcmp(ids, want, n * sizeof *ids) != 0)
+		fail_msg("%s: other ids for \"%s\"", name, text.bytes.p);
+	assert_true(vocab_is_eog(w->m->vocab, 2) && vocab_is_eog(w->m->vocab, 3) && !vocab_is_eog(w->m->vocab, 1));
+	free(ids);
+	marked_fini(&text);
+}
+
+static void check_miniature(const char *name, kn_isa isa)
+{
+	size_t n, n_logits, n_greedy, at = 0;
+	int32_t *ids = read_golden(name, "ids", &n), *greedy = read_golden(name, "greedy", &n_greedy);
+	float *want = read_golden(name, "logits", &n_logits);
+	struct machine w = machine_open(name, isa);
+	size_t v = w.m->h.n_vocab;
+	n /= sizeof *ids;
+	check_prompt(&w, name, ids, n);
+	compute(&w, ids, 0, (uint32_t)n);
+	for (uint32_t row = 0; row < n; row++)
+		if (row % EVERY == EVERY - 1 || row == n - 1)
+			check_row(name, row, w.fb.logits + row * v, want + at++ * v, v);
+	assert_int_equal(at * v * sizeof *want, n_logits);
+	assert_int_equal(n_greedy, STEPS * sizeof *greedy);
+	const float *last = w.fb.logits + (n - 1) * v;
+	for (uint32_t step = 0; step < STEPS; step++, last = w.fb.logits) {
+		int32_t best = 0;
+		for (uint32_t t = 1; t < v; t++)
+			best = last[t] > last[best] ? (int32_t)t : best;
+		if (best != greedy[step])
+			fail_msg("%s: step %u gives %d, expected %d", name, step, best, greedy[step]);
+		compute(&w, &best, (uint32_t)n + step, 1);
+	}
+	machine_close(&w);
+	free(ids);
+	free(greedy);
+	free(want);
+}
+
+static void every_miniature_equals_transformers(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"llama", "llama-4", "mistral", "qwen2", "gemma3", "gemma3-4"};
+	static const kn_isa isas[] = {KN_ISA_REF, KN_ISA_AVX2, KN_ISA_AVX512};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		for (size_t k = 0; k < sizeof isas / sizeof *isas; k++)
+			check_miniature(names[i], isas[k]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(every_miniature_equals_transformers),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
