@@ -192,10 +192,10 @@ INLINE ivec i_with_16(ivec x, ivec a, ivec bits)
 	return _mm256_or_si256(x, _mm256_andnot_si256(none, i_bytes(16)));
 }
 
-/* Quarter q = the 16 bytes at row 4 q + i; rows stride bytes apart, the last one repeated beyond n. */
-INLINE ivec i_rows(int i, const uint8_t *rows, size_t stride, size_t n)
+/* Quarter q = the 16 bytes at row 4 q + i; rows stride bytes apart. */
+INLINE ivec i_rows(size_t i, const uint8_t *rows, size_t stride)
 {
-	#define ROW(l) _mm_loadu_si128((const void *)(rows + ((size_t)(l) < n ? (size_t)(l) : n - 1) * stride))
+	#define ROW(l) _mm_loadu_si128((const void *)(rows + (l) * stride))
 	return _mm256_inserti128_si256(_mm256_castsi128_si256(ROW(i)), ROW(4 + i), 1);
 	#undef ROW
 }

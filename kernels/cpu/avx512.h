@@ -153,10 +153,10 @@ INLINE ivec i_with_16(ivec x, ivec a, ivec bits)
 	return _mm512_mask_add_epi8(x, _mm512_test_epi8_mask(a, bits), x, i_bytes(16));
 }
 
-/* Quarter q = the 16 bytes at row 4 q + i; rows stride bytes apart, the last one repeated beyond n. */
-INLINE ivec i_rows(int i, const uint8_t *rows, size_t stride, size_t n)
+/* Quarter q = the 16 bytes at row 4 q + i; rows stride bytes apart. */
+INLINE ivec i_rows(size_t i, const uint8_t *rows, size_t stride)
 {
-	#define ROW(l) _mm_loadu_si128((const void *)(rows + ((size_t)(l) < n ? (size_t)(l) : n - 1) * stride))
+	#define ROW(l) _mm_loadu_si128((const void *)(rows + (l) * stride))
 	__m512i x = _mm512_inserti32x4(_mm512_castsi128_si512(ROW(i)), ROW(4 + i), 1);
 	x = _mm512_inserti32x4(x, ROW(8 + i), 2);
 	return _mm512_inserti32x4(x, ROW(12 + i), 3);

@@ -338,6 +338,10 @@ static void tensors_that_lie_are_refused(void **state)
 	refused(with_dims(1, (uint64_t[]){32}, UINT32_MAX), "type -1", "some.tensor: unknown storage type -1");
 	refused(with_dims(2, (uint64_t[]){33, 32}, 8), "row of 33 in Q8_0", "some.tensor: rows of 33 values");
 	refused(with_dims(2, (uint64_t[]){32, 8}, 12), "row of 32 in Q4_K", "some.tensor: rows of 32 values");
+	refused(with_dims(2, (uint64_t[]){48, 2}, 2), "row of 48 in Q4_0", "some.tensor: rows of 48 values");
+	refused(with_dims(2, (uint64_t[]){896, 2}, 14), "row of 896 in Q6_K", "some.tensor: rows of 896 values");
+	refused(with_dims(2, (uint64_t[]){256, 2}, 12), "Q4_K beyond the file", "some.tensor: 288 bytes at offset 0 lie outside");
+	refused(with_dims(2, (uint64_t[]){256, 1ull << 56}, 14), "Q6_K, bytes beyond 2^64", "some.tensor:");
 
 	refused(with_info("some.tensor", 11, 1, (uint64_t[]){4}, 0, 1), "offset 1", "some.tensor: offset 1,");
 	refused(with_info("some.tensor", 11, 1, (uint64_t[]){4}, 0, 32), "offset past a gap", "some.tensor: offset 32,");

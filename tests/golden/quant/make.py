@@ -1,0 +1,163 @@
+"""Quantised weights as ggml defines them: what tests/unit/test_quant.c compares with.
+
+    python make.py        # needs numpy, gguf
+
+Writes, with raw little-endian arrays:
+  TYPE.blocks, TYPE.f32  random blocks of a type (some scales subnormal, infinite or NaN) and what gguf.quants.dequantize,
+                         which ggml's own functions are tested against, makes of them
+  mini.gguf              a llama of two layers, every product with another type; random codes, scales to match
+  mini.ids, mini.logits  i32 prompt; f64 arithmetic on the dequantised weights as f32 [n, vocab]
+"""
+import os
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+from gguf import GGMLQuantizationType as T, GGUFWriter
+from gguf.constants import GGML_QUANT_SIZES
+from gguf.quants import dequantize
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "..", "bench"))
+import random_models  # noqa: E402
+
+TYPES = [T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0, T.Q4_K, T.Q5_K, T.Q6_K]
+# Where the halves that scale a block lie, and for weights of unit size what they should be: d, and m over d.
+SCALES = {T.Q4_0: ([0], 0.22, 0), T.Q4_1: ([0, 2], 0.22, -7.5), T.Q5_0: ([0], 0.11, 0), T.Q5_1: ([0, 2], 0.11, -15.5), T.Q8_0: ([0], 0.0135, 0),
+          T.Q4_K: ([0, 2], 0.006, 7.5), T.Q5_K: ([0, 2], 0.003, 15.5), T.Q6_K: ([208], 0.00075, 0)}
+
+
+@dataclass
+class Shape:
+    hidden: int = 256
+    heads: int = 4
+    kv_heads: int = 1
+    ffn: int = 256
+    vocab: int = 272
+    layers: int = 2
+    eps: float = 1e-5
+    theta: float = 10000.0
+
+    @property
+    def head_dim(self):
+        return self.hidden // self.heads
+
+
+def blocks(rng, kind, n_rows, n_in, size):
+    block, n_bytes = GGML_QUANT_SIZES[kind]
+    out = rng.integers(0, 256, (n_rows, n_in // block, n_bytes), np.uint8)
+    at, d, ratio = SCALES[kind]
+    scale = (d * size * rng.uniform(0.7, 1.3, out.shape[:2])).astype(np.float16)
+    out[..., at[0]:at[0] + 2] = scale[..., None].view(np.uint8)
+    if len(at) > 1:
+        out[..., at[1]:at[1] + 2] = (scale.astype(np.float32) * ratio).astype(np.float16)[..., None].view(np.uint8)
+    return out.reshape(n_rows, -1)
+
+
+def odd_blocks(rng, kind):
+    """Ordinary ones, and every kind of half as a scale."""
+    block, n_bytes = GGML_QUANT_SIZES[kind]
+    b = blocks(rng, kind, 24, block, 1.0)
+    odd = [0x0000, 0x8000, 0x0001, 0x83ff, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00]
+    for i, half in enumerate(odd):
+        for j, at in enumerate(SCALES[kind][0]):
+            b[i, at:at + 2] = np.array([odd[(i + j) % len(odd)]], "<u2").view(np.uint8)
+    return b
+
+
+class Weights:
+    def __init__(self, path, seed):
+        self.rng, self.w, self.f = np.random.default_rng(seed), GGUFWriter(path + ".tmp", "llama"), {}
+
+    def matrix(self, name, kind, n_out, n_in, size=1.0):
+        raw = blocks(self.rng, kind, n_out, n_in, size * n_in ** -0.5)
+        self.w.add_tensor(name, raw, raw_dtype=kind)
+        self.f[name] = dequantize(raw, kind).astype(np.float64)
+
+    def norm(self, name):
+        v = (1 + 0.2 * self.rng.standard_normal(Shape.hidden)).astype(np.float32)
+        self.w.add_tensor(name, v)
+        self.f[name] = v.astype(np.float64)
+
+
+def make_mini(path, seed):
+    m, c = Weights(path, seed), Shape()
+    w = m.w
+    w.add_block_count(c.layers)
+    w.add_context_length(512)
+    w.add_embedding_length(c.hidden)
+    w.add_feed_forward_length(c.ffn)
+    w.add_head_count(c.heads)
+    w.add_head_count_kv(c.kv_heads)
+    w.add_rope_dimension_count(c.head_dim)
+    w.add_rope_freq_base(c.theta)
+    w.add_layer_norm_rms_eps(c.eps)
+    random_models.put_vocabulary(w, c.vocab)
+    m.matrix("token_embd.weight", T.Q6_K, c.vocab, c.hidden, c.hidden ** 0.5 * 0.25)
+    m.norm("output_norm.weight")
+    m.matrix("output.weight", T.Q5_K, c.vocab, c.hidden)
+    parts = [("attn_q", c.heads * c.head_dim, c.hidden), ("attn_k", c.kv_heads * c.head_dim, c.hidden), ("attn_v", c.kv_heads * c.head_dim, c.hidden),
+             ("attn_output", c.hidden, c.heads * c.head_dim), ("ffn_gate", c.ffn, c.hidden), ("ffn_up", c.ffn, c.hidden), ("ffn_down", c.hidden, c.ffn)]
+    for layer in range(c.layers):
+        b = "blk.%d." % layer
+        m.norm(b + "attn_norm.weight")
+        m.norm(b + "ffn_norm.weight")
+        for i, (name, n_out, n_in) in enumerate(parts):
+            m.matrix(b + name + ".weight", TYPES[(i + 3 * layer) % len(TYPES)], n_out, n_in)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    os.replace(path + ".tmp", path)
+    return m.f
+
+
+def norm(x, w, eps):
+    return x / np.sqrt((x * x).mean(-1, keepdims=True) + eps) * w
+
+
+def rope(x, theta):
+    """[n, heads, dim], adjacent pairs."""
+    n, dim = len(x), x.shape[-1]
+    a = np.arange(n)[:, None, None] * theta ** (-np.arange(0, dim, 2) / dim)
+    out = np.empty_like(x)
+    out[..., 0::2] = x[..., 0::2] * np.cos(a) - x[..., 1::2] * np.sin(a)
+    out[..., 1::2] = x[..., 0::2] * np.sin(a) + x[..., 1::2] * np.cos(a)
+    return out
+
+
+def logits(weight, c, ids):
+    """weight(name without .weight) -> array; output may be the embedding."""
+    x, n, group = weight("token_embd")[ids], len(ids), c.heads // c.kv_heads
+    mask = np.triu(np.full((n, n), -np.inf), 1)
+    for layer in range(c.layers):
+        g = lambda name: weight("blk.%d.%s" % (layer, name))  # noqa: E731
+        h = norm(x, g("attn_norm"), c.eps)
+        q = rope((h @ g("attn_q").T).reshape(n, c.heads, -1), c.theta)
+        k = rope((h @ g("attn_k").T).reshape(n, c.kv_heads, -1), c.theta).repeat(group, 1)
+        v = (h @ g("attn_v").T).reshape(n, c.kv_heads, -1).repeat(group, 1)
+        s = np.einsum("ihd,jhd->hij", q, k) * c.head_dim ** -0.5 + mask
+        p = np.exp(s - s.max(-1, keepdims=True))
+        p /= p.sum(-1, keepdims=True)
+        x = x + np.einsum("hij,jhd->ihd", p, v).reshape(n, -1) @ g("attn_output").T
+        h = norm(x, g("ffn_norm"), c.eps)
+        gate = h @ g("ffn_gate").T
+        x = x + (gate / (1 + np.exp(-gate)) * (h @ g("ffn_up").T)) @ g("ffn_down").T
+    return norm(x, weight("output_norm"), c.eps) @ weight("output").T
+
+
+def main():
+    rng = np.random.default_rng(1)
+    with np.errstate(all="ignore"):
+        for kind in TYPES:
+            b = odd_blocks(rng, kind)
+            b.tofile(os.path.join(HERE, kind.name.lower() + ".blocks"))
+            dequantize(b, kind).astype("<f4").tofile(os.path.join(HERE, kind.name.lower() + ".f32"))
+    f = make_mini(os.path.join(HERE, "mini.gguf"), 2)
+    ids = np.array([1 + (7 * i * i + 3 * i) % 250 for i in range(40)], "<i4")
+    ids.tofile(os.path.join(HERE, "mini.ids"))
+    logits(lambda name: f[name + ".weight"], Shape(), ids).astype("<f4").tofile(os.path.join(HERE, "mini.logits"))
+
+
+if __name__ == "__main__":
+    main()
