@@ -131,7 +131,7 @@ static int add_text(sn_part *out, const json_t *part, size_t m, size_t p, sn_err
 
 static int add_part(chat_body *b, const json_t *part, bool media_allowed, size_t m, size_t p, sn_error *err)
 {
-	char param[PARAM_SIZE], place[PARAM_SIZE], kind[SN_KIND_SIZE];
+	char param[PARAM_SIZE], place[40], kind[SN_KIND_SIZE];
 	sn_part *out = &b->parts[b->n_parts];
 	const char *type = body_plain_string(json_object_get(part, "type"));
 	int rc;

@@ -18,6 +18,9 @@ typedef struct options {
 	const char *file;        /* inspect */
 	const char *prompt_lengths, *batch_sizes; /* bench */
 	uint64_t output_len, rounds;
+	const char *check, *only, *check_model; /* plugins */
+	const char *samples[OPTIONS_MAX_IMAGES];
+	uint64_t n_samples, time_limit_s;
 	bool json;
 
 	const char *host, *admin_api_key, *api_key, *api_key_file, *served_model_name, *chat_template, *mmproj, *plugin_dir;

@@ -163,6 +163,33 @@ sn_status sn_engine_metrics(const sn_engine *engine, FILE *out);
 /* Human-readable description of a model file: hyper-parameters, tensors, KV layout and page waste. [any] */
 sn_status sn_inspect(const char *path, FILE *out, sn_error *err);
 
+/* ---- checking a plugin file ---------------------------------------------------------------------------------- */
+
+typedef struct sn_check_config {
+	const char *file;  /* absolute path of the .so */
+	const char *model; /* that its encoders claim; NULL: a synthetic language model of which only the keys are there */
+	const char *const *samples; /* [n_samples] files that its codecs read */
+	size_t n_samples;
+	sn_log *log;       /* required */
+} sn_check_config;
+
+typedef enum sn_check_verdict {
+	SN_CHECK_PASS, SN_CHECK_FAIL,
+	SN_CHECK_NOT_DONE,      /* a model or a sample is missing: text says which */
+	SN_CHECK_NOT_APPLICABLE /* a codec has no rows, an encoder no files */
+} sn_check_verdict;
+
+typedef struct sn_check_result {
+	sn_check_verdict verdict;
+	char text[480];
+} sn_check_result;
+
+size_t sn_check_count(void);
+const char *sn_check_name(size_t i);
+const char *sn_check_meaning(size_t i);
+/* Runs one check in this process, which a bad plugin may crash or hang: give it a process of its own. [main] */
+void sn_check_run(const sn_check_config *config, const char *name, sn_check_result *out);
+
 /* ---- requests ----------------------------------------------------------------------------------------------- */
 
 typedef enum sn_part_kind { SN_PART_TEXT, SN_PART_MEDIA } sn_part_kind;

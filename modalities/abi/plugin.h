@@ -14,6 +14,8 @@
  *     ... extension calls ...                                                  [any] or [step], as their header says
  *     fini(instance)         after the last call; releases what load took      [main]
  *
+ * fini follows every init that succeeded, also when load failed.
+ *
  * The host allocates the instance: instance_size bytes, zeroed, aligned to 64. A shared object is never unloaded.
  *
  * Threads: [any] any thread, also at once; [main] one thread, before or after everything else; [load] one thread, after

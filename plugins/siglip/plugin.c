@@ -41,6 +41,7 @@ static sn_rc load(void *instance, const sn_model *model, sn_fault *fault)
 	s->units = siglip_cut_units(&s->config);
 	sn_normalize_init(&s->normal, s->config.mean, s->config.std);
 	siglip_position_ids(s->config.side, s->position);
+	s->memory->free(s->host, s->layers); /* a second load takes the first one's place */
 	s->layers = s->memory->alloc(s->host, s->config.blocks * sizeof *s->layers);
 	if (!s->layers)
 		return siglip_fail(fault, SN_RC_NOMEM, "no memory for %u layers", s->config.blocks);

@@ -106,7 +106,7 @@ def serve(prefix, build):
 
 
 def main():
-    build = pathlib.Path(sys.argv[1])
+    build = pathlib.Path(sys.argv[1]).resolve()
     check_tutorial()
     with tempfile.TemporaryDirectory(prefix="sensorium-hello-") as folder:
         prefix, by_cmake, by_make = build_both(build, pathlib.Path(folder))

@@ -26,7 +26,8 @@ typedef struct sn_ext_encode {
 	/* rows: [plan->n_rows][row_dim] floats, filled when END is returned. [step] */
 	sn_rc (*step)(void *instance, const sn_call *call, void *state, sn_ops_ctx *ctx, uint32_t max_units, uint32_t *units_done,
 	              float *rows, sn_fault *fault);
-	/* After a cancel, and after END: releases what begin took beyond state and ctx (usually nothing). [step] */
+	/* After END, after a cancel, after a failure, also of begin (state may then be as zeroed): releases what begin took beyond
+	 * state and ctx, usually nothing. [step] */
 	void (*end)(void *instance, void *state);
 } sn_ext_encode;
 

@@ -1,0 +1,85 @@
+/* check.h - what the parts of `plugins --check` share.
+ *
+ *   check.c          the table of checks; the file, its stamp, the life cycle
+ *   check_host.c     the host that the plugin sees meanwhile
+ *   check_codec.c    "sn.decode/1": garbage, limits, samples
+ *   check_encoder.c  "sn.plan/1" and "sn.encode/1": rows, orders
+ *   check_guard.c    memory with a forbidden page behind it
+ *
+ * A check runs in a process of its own (whoever calls sn_check_run sees to that): it may crash, and it may hang. */
+#ifndef SN_PLUGIN_CHECK_H
+#define SN_PLUGIN_CHECK_H
+
+#include "core.h"
+#include "plugin/check_host.h"
+
+typedef struct check {
+	const sn_check_config *config;
+	sn_check_result *out;
+	check_host *host;
+	const sn_plugin_list *list;
+} check;
+
+/* The first failure is the result's text; always false. */
+bool check_fails(check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Something that the check needs was not given; always false. */
+bool check_lacks(check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+bool check_failed(const check *c);
+/* A negative code must come with a fault that says the same, in words. */
+bool check_fault(check *c, const char *call, sn_rc rc, const sn_fault *fault);
+bool check_violation(check *c); /* what the host noticed; false if there is something */
+
+/* An instance of one descriptor. Codecs have no model. */
+typedef struct life {
+	check *c;
+	const sn_plugin *d;
+	void *instance;
+	check_model *model;
+	bool begun; /* init succeeded: fini is due */
+	const sn_ext_decode *codec;
+	const sn_ext_plan *plan;
+	const sn_ext_encode *encode;
+} life;
+
+bool life_open(life *l, check *c, const sn_plugin *d); /* instance and model; no call yet but probe. False: told already */
+sn_rc life_init(life *l, sn_fault *fault);
+sn_rc life_load(life *l, sn_fault *fault);
+bool life_start(life *l, check *c, const sn_plugin *d); /* all of it; must succeed */
+void life_close(life *l);
+
+/* n bytes that end where a forbidden page begins; before them, back to the page's start, lies a known pattern. */
+typedef struct guarded {
+	uint8_t *map, *p;
+	size_t n, map_bytes, usable;
+} guarded;
+
+bool guarded_open(guarded *g, size_t n);
+void guarded_fit(guarded *g, size_t n);    /* the last n bytes of it, n at most as opened */
+void guarded_seal(guarded *g);             /* read-only from now on */
+void guarded_unseal(guarded *g);
+bool guarded_intact(const guarded *g);     /* is the pattern still there? */
+void guarded_close(guarded *g);
+
+/* A file that the codec reads, from the samples given. */
+typedef struct sample {
+	uint8_t *bytes;
+	size_t n;
+} sample;
+/* Sample i, or false if there is none, or none that can be read. malloc'ed. */
+bool sample_read(check *c, size_t i, sample *out);
+/* Decoded by the codec; samples malloc'ed. False if it does not take this file. */
+bool sample_decode(life *codec, const sample *s, sn_media *out);
+
+/* The checks, one function a row of the table in check.c. */
+void check_garbage(check *c);
+void check_limits(check *c);
+void check_samples(check *c);
+void check_rows(check *c);
+void check_job_orders(life *l, check *c);
+/* One pass over all that the plugin can do, whatever it returns; for the checks of memory and threads. False: told already. */
+bool check_pass_codec(life *l);
+bool check_pass_encoder(life *l);
+void check_threads_codec(life *l);
+void check_threads_encoder(life *l);
+
+#endif

@@ -1,0 +1,437 @@
+/* check_host.c - see check_host.h. Each table mirrors one of the real ones: look at the phase, untag, pass on, tag. */
+#include "plugin/check_host.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+#include <sensorium/host/log.h>
+#include <sensorium/host/memory.h>
+#include <sensorium/host/threads.h>
+
+static const uintptr_t TAG = (uintptr_t)1 << 55;
+
+static check_host *host_of(const sn_host *face)
+{
+	return (check_host *)(uintptr_t)face;
+}
+
+static const char *phase_name(check_phase p)
+{
+	static const struct { check_phase phase; const char *name; } names[] = {
+	    {IN_PROBE, "probe"}, {IN_INIT, "init"}, {IN_LOAD, "load"}, {IN_ANY, "an [any] call"}, {IN_BEGIN, "begin"},
+	    {IN_STEP, "step"}, {IN_END, "end"}, {IN_FINI, "fini"}};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (names[i].phase == p)
+			return names[i].name;
+	return "no call at all";
+}
+
+static void expect(check_host *h, unsigned legal, const char *service)
+{
+	if (!h->watch || *h->violation)
+		return;
+	if (!(h->phase & legal))
+		snprintf(h->violation, sizeof h->violation, "%s was called in %s", service, phase_name(h->phase));
+	else if (!pthread_equal(pthread_self(), h->thread))
+		snprintf(h->violation, sizeof h->violation, "%s was called by a thread of the plugin's own", service);
+}
+
+static bool fails_now(check_host *h)
+{
+	return atomic_fetch_add(&h->n_asked, 1) + 1 == h->fail_at;
+}
+
+static sn_rc no_memory(sn_fault *fault)
+{
+	return host_fault(fault, SN_RC_NOMEM, SN_BLAME_RESOURCE, "no memory (a check lets this request fail)");
+}
+
+/* ---- log, memory, threads ---- */
+
+enum { ALWAYS = IN_PROBE | IN_INIT | IN_LOAD | IN_ANY | IN_BEGIN | IN_STEP | IN_END | IN_FINI };
+
+static void log_write(const sn_host *host, const sn_call *call, int32_t level, const char *topic, const char *text)
+{
+	check_host *h = host_of(host);
+	const sn_host_log *real = host_service(&h->real->face, SN_HOST_LOG);
+	expect(h, ALWAYS, "log.write");
+	real->write(&h->real->face, call, level, topic, text);
+}
+
+static void *mem_alloc(const sn_host *host, size_t bytes)
+{
+	check_host *h = host_of(host);
+	const sn_host_memory *real = host_service(&h->real->face, SN_HOST_MEMORY);
+	expect(h, ALWAYS & ~(unsigned)(IN_STEP | IN_END), "memory.alloc");
+	return fails_now(h) ? NULL : real->alloc(&h->real->face, bytes);
+}
+
+static void mem_free(const sn_host *host, void *p)
+{
+	check_host *h = host_of(host);
+	const sn_host_memory *real = host_service(&h->real->face, SN_HOST_MEMORY);
+	expect(h, ALWAYS & ~(unsigned)IN_STEP, "memory.free");
+	real->free(&h->real->face, p);
+}
+
+static uint32_t thread_count(const sn_host *host)
+{
+	(void)host;
+	return 1;
+}
+
+static void run_chunks(const sn_host *host, sn_chunk_fn *fn, void *ctx, uint64_t n_chunks)
+{
+	expect(host_of(host), ALWAYS, "threads.run");
+	for (uint64_t i = n_chunks; i-- > 0;) /* backwards: what a chunk computes must not depend on the order */
+		fn(ctx, i, 0);
+}
+
+/* ---- weights ---- */
+
+static check_model *model_of(const sn_model *m)
+{
+	return (check_model *)(uintptr_t)m;
+}
+
+static sn_tensor tagged(const check_host *h, const sn_tensor *t)
+{
+	sn_tensor v = *t;
+	if (!h->bare && v.data)
+		v.data = (void *)((uintptr_t)v.data | TAG);
+	return v;
+}
+
+static bool get_u32(const sn_model *m, const char *key, uint32_t *out)
+{
+	expect(model_of(m)->host, IN_PROBE | IN_LOAD, "weights.get_u32");
+	return host_weights.get_u32(m, key, out);
+}
+
+static bool get_f32(const sn_model *m, const char *key, float *out)
+{
+	expect(model_of(m)->host, IN_PROBE | IN_LOAD, "weights.get_f32");
+	return host_weights.get_f32(m, key, out);
+}
+
+static bool get_bool(const sn_model *m, const char *key, bool *out)
+{
+	expect(model_of(m)->host, IN_PROBE | IN_LOAD, "weights.get_bool");
+	return host_weights.get_bool(m, key, out);
+}
+
+static const char *get_str(const sn_model *m, const char *key)
+{
+	expect(model_of(m)->host, IN_PROBE | IN_LOAD, "weights.get_str");
+	return host_weights.get_str(m, key);
+}
+
+static uint32_t get_f32_array(const sn_model *m, const char *key, float *out, uint32_t cap)
+{
+	expect(model_of(m)->host, IN_PROBE | IN_LOAD, "weights.get_f32_array");
+	return host_weights.get_f32_array(m, key, out, cap);
+}
+
+static sn_rc linear(const sn_model *m, const char *name, const char *bias, uint64_t n_out, uint64_t n_in, const sn_weight **out,
+                    sn_fault *fault)
+{
+	check_host *h = model_of(m)->host;
+	expect(h, IN_LOAD, "weights.linear");
+	return fails_now(h) ? no_memory(fault) : host_weights.linear(m, name, bias, n_out, n_in, out, fault);
+}
+
+static sn_rc tensor(const sn_model *m, const char *name, uint64_t n_rows, uint64_t n, sn_tensor *out, sn_fault *fault)
+{
+	check_host *h = model_of(m)->host;
+	expect(h, IN_LOAD, "weights.tensor");
+	sn_rc rc = fails_now(h) ? no_memory(fault) : host_weights.tensor(m, name, n_rows, n, out, fault);
+	if (rc == SN_RC_OK)
+		*out = tagged(h, out);
+	return rc;
+}
+
+/* ---- ops ---- */
+
+static check_ctx *ctx_of(sn_ops_ctx *c)
+{
+	return (check_ctx *)c;
+}
+
+/* The tensor as the real ops know it. One that is neither of this device nor empty has no data: the op refuses it. */
+static sn_tensor plain(const check_host *h, const sn_tensor *t)
+{
+	sn_tensor v = *t;
+	if (!h->bare)
+		v.data = (uintptr_t)v.data & TAG ? (void *)((uintptr_t)v.data & ~TAG) : NULL;
+	return v;
+}
+
+static sn_rc op_alloc(sn_ops_ctx *c, uint64_t rows, uint64_t cols, sn_tensor *out, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	expect(h, IN_BEGIN, "ops.alloc");
+	sn_rc rc = fails_now(h) ? no_memory(fault) : host_ops.alloc(ctx_of(c)->real, rows, cols, out, fault);
+	if (rc != SN_RC_OK)
+		return rc;
+	for (uint64_t i = 0; i < rows * cols; i++) /* whoever reads before writing shows */
+		((uint32_t *)out->data)[i] = 0x7FC00000;
+	*out = tagged(h, out);
+	return rc;
+}
+
+static sn_rc op_write(sn_ops_ctx *c, const sn_tensor *t, const float *src, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor v = plain(h, t);
+	expect(h, IN_BEGIN | IN_STEP, "ops.write");
+	return host_ops.write(ctx_of(c)->real, &v, src, fault);
+}
+
+static sn_rc op_read(sn_ops_ctx *c, const sn_tensor *t, float *dst, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor v = plain(h, t);
+	expect(h, IN_STEP, "ops.read");
+	return host_ops.read(ctx_of(c)->real, &v, dst, fault);
+}
+
+static sn_rc op_linear(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, const sn_weight *w, int32_t act, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor py = plain(h, y), px = plain(h, x);
+	expect(h, IN_STEP, "ops.linear");
+	return host_ops.linear(ctx_of(c)->real, &py, &px, w, act, fault);
+}
+
+static sn_rc op_layer_norm(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, const sn_tensor *w, const sn_tensor *b, float eps,
+                           sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor py = plain(h, y), px = plain(h, x), pw = plain(h, w), pb = plain(h, b);
+	expect(h, IN_STEP, "ops.layer_norm");
+	return host_ops.layer_norm(ctx_of(c)->real, &py, &px, &pw, &pb, eps, fault);
+}
+
+static sn_rc op_rms_norm(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, const sn_tensor *w, float eps, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor py = plain(h, y), px = plain(h, x), pw = plain(h, w);
+	expect(h, IN_STEP, "ops.rms_norm");
+	return host_ops.rms_norm(ctx_of(c)->real, &py, &px, &pw, eps, fault);
+}
+
+static sn_rc op_add(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *a, const sn_tensor *b, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor py = plain(h, y), pa = plain(h, a), pb = plain(h, b);
+	expect(h, IN_STEP, "ops.add");
+	return host_ops.add(ctx_of(c)->real, &py, &pa, &pb, fault);
+}
+
+static sn_rc op_attention(sn_ops_ctx *c, const sn_tensor *out, const sn_tensor *q, const sn_tensor *k, const sn_tensor *v,
+                          uint32_t n_head, float scale, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor po = plain(h, out), pq = plain(h, q), pk = plain(h, k), pv = plain(h, v);
+	expect(h, IN_STEP, "ops.attention");
+	return host_ops.attention(ctx_of(c)->real, &po, &pq, &pk, &pv, n_head, scale, fault);
+}
+
+static sn_rc op_pixel_shuffle(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, uint32_t hh, uint32_t w, uint32_t s, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor py = plain(h, y), px = plain(h, x);
+	expect(h, IN_STEP, "ops.pixel_shuffle");
+	return host_ops.pixel_shuffle(ctx_of(c)->real, &py, &px, hh, w, s, fault);
+}
+
+/* Views only reckon with addresses, so the real ones work on handles too. */
+static sn_tensor op_rows(const sn_tensor *t, uint64_t first, uint64_t n)
+{
+	return host_ops.rows(t, first, n);
+}
+
+static sn_tensor op_cols(const sn_tensor *t, uint64_t first, uint64_t n)
+{
+	return host_ops.cols(t, first, n);
+}
+
+/* ---- the host ---- */
+
+static const sn_host_log LOG = {sizeof LOG, 0, log_write};
+static const sn_host_memory MEMORY = {sizeof MEMORY, 0, mem_alloc, mem_free};
+static const sn_host_threads THREADS = {sizeof THREADS, 0, thread_count, run_chunks};
+static const sn_host_weights WEIGHTS = {.size = sizeof WEIGHTS, .get_u32 = get_u32, .get_f32 = get_f32, .get_bool = get_bool,
+                                        .get_str = get_str, .get_f32_array = get_f32_array, .linear = linear, .tensor = tensor};
+static const sn_host_ops OPS = {.size = sizeof OPS, .alloc = op_alloc, .rows = op_rows, .cols = op_cols, .write = op_write, .read = op_read,
+                                .linear = op_linear, .layer_norm = op_layer_norm, .rms_norm = op_rms_norm, .add = op_add,
+                                .attention = op_attention, .pixel_shuffle = op_pixel_shuffle};
+
+static const void *service(const sn_host *host, const char *id)
+{
+	(void)host;
+	const struct { const char *id; const void *table; } services[] = {
+	    {SN_HOST_LOG, &LOG}, {SN_HOST_MEMORY, &MEMORY}, {SN_HOST_THREADS, &THREADS}, {SN_HOST_WEIGHTS, &WEIGHTS}, {SN_HOST_OPS, &OPS}};
+	for (size_t i = 0; i < sizeof services / sizeof *services; i++)
+		if (strcmp(services[i].id, id) == 0)
+			return services[i].table;
+	return NULL;
+}
+
+sn_status check_host_open(check_host **out, sn_log *log, sn_error *err)
+{
+	check_host *h = calloc(1, sizeof *h);
+	if (!h)
+		return error_set(err, SN_ERR_NOMEM, "no memory for the check");
+	h->face = (sn_host){sizeof(sn_host), 0, service};
+	h->phase = IN_NOTHING;
+	sn_status st = pool_open(&h->threads, 1, err);
+	if (!st)
+		ops_init(&h->ops, h->threads, 0);
+	if (!st)
+		st = plugin_host_open(&h->real, NULL, (size_t)512 << 20, h->threads, log, err);
+	if (st)
+		check_host_close(&h);
+	*out = h;
+	return st;
+}
+
+void check_host_close(check_host **hp)
+{
+	check_host *h = *hp;
+	if (!h)
+		return;
+	plugin_host_close(&h->real);
+	if (h->threads) {
+		ops_fini(&h->ops);
+		pool_close(&h->threads);
+	}
+	free(h);
+	*hp = NULL;
+}
+
+void check_host_reset(check_host *h)
+{
+	atomic_store(&h->n_asked, 0);
+	h->fail_at = 0;
+	h->violation[0] = 0;
+	h->watch = false;
+	h->bare = false;
+}
+
+void check_enter(check_host *h, check_phase phase)
+{
+	if (!h->watch)
+		return;
+	h->phase = phase;
+	h->thread = pthread_self();
+}
+
+void check_leave(check_host *h)
+{
+	if (h->watch)
+		h->phase = IN_NOTHING;
+}
+
+size_t check_host_held(const check_host *h)
+{
+	return atomic_load(&h->real->held);
+}
+
+/* A language model of which only the description is there: enough for an encoder that needs its width. */
+static int synthetic_file(void)
+{
+	static const struct { const char *key; uint32_t value; } numbers[] = {
+	    {"llama.embedding_length", 64}, {"llama.block_count", 1}, {"llama.context_length", 512}, {"llama.attention.head_count", 4}};
+	static const char architecture_key[] = "general.architecture", architecture[] = "llama";
+	int fd = memfd_create("synthetic.gguf", MFD_CLOEXEC);
+	FILE *f = fd >= 0 ? fdopen(dup(fd), "wb") : NULL;
+	if (!f)
+		return -1;
+	const uint32_t version = 3, u32 = FILE_U32, string = FILE_STRING;
+	uint64_t n = 0;
+	fwrite("GGUF", 1, 4, f);
+	fwrite(&version, sizeof version, 1, f);
+	fwrite(&n, sizeof n, 1, f); /* tensors */
+	n = 1 + sizeof numbers / sizeof *numbers;
+	fwrite(&n, sizeof n, 1, f);
+	n = sizeof architecture_key - 1;
+	fwrite(&n, sizeof n, 1, f);
+	fwrite(architecture_key, 1, n, f);
+	fwrite(&string, sizeof string, 1, f);
+	n = sizeof architecture - 1;
+	fwrite(&n, sizeof n, 1, f);
+	fwrite(architecture, 1, n, f);
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+		n = strlen(numbers[i].key);
+		fwrite(&n, sizeof n, 1, f);
+		fwrite(numbers[i].key, 1, n, f);
+		fwrite(&u32, sizeof u32, 1, f);
+		fwrite(&numbers[i].value, sizeof(uint32_t), 1, f);
+	}
+	while (ftell(f) % 32)
+		fputc(0, f);
+	fclose(f);
+	return fd;
+}
+
+sn_status check_model_open(check_model **out, check_host *h, const char *path, sn_error *err)
+{
+	char made[64];
+	int fd = -1;
+	arena *mem = arena_open(0);
+	check_model *m = mem ? arena_alloc(mem, sizeof *m) : NULL;
+	if (!m) {
+		arena_close(&mem);
+		return error_set(err, SN_ERR_NOMEM, "no memory for the check");
+	}
+	*m = (check_model){.real = {.o = &h->ops, .mem = mem}, .host = h};
+	if (!path) {
+		fd = synthetic_file();
+		snprintf(made, sizeof made, "/proc/self/fd/%d", fd);
+		path = made;
+	}
+	sn_status st = model_file_open(&m->real.file, path, err);
+	if (fd >= 0)
+		close(fd);
+	if (st)
+		check_model_close(&m);
+	*out = m;
+	return st;
+}
+
+void check_model_close(check_model **mp)
+{
+	check_model *m = *mp;
+	if (!m)
+		return;
+	arena *mem = m->real.mem;
+	model_file_close(&m->real.file);
+	arena_close(&mem);
+	*mp = NULL;
+}
+
+check_ctx *check_ctx_open(check_host *h, size_t budget)
+{
+	check_ctx *c = calloc(1, sizeof *c);
+	if (c && ops_ctx_open(&c->real, &h->ops, budget, NULL) == SN_OK) {
+		c->host = h;
+		return c;
+	}
+	free(c);
+	return NULL;
+}
+
+void check_ctx_close(check_ctx **cp)
+{
+	check_ctx *c = *cp;
+	if (!c)
+		return;
+	ops_ctx_close(&c->real);
+	free(c);
+	*cp = NULL;
+}

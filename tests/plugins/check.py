@@ -1,0 +1,87 @@
+"""`sensorium plugins --check`: what we ship passes, and each bad habit of the zoo is caught by the check that is for it.
+
+    check.py BUILD     # run by CTest as plugin_check"""
+
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(sys.argv[1]).resolve()
+
+# habit: (checks that must fail, a word that one of their texts must have)
+CAUGHT = {
+    "leaks": ({"lifecycle", "orders", "memory"}, "left behind"),
+    "crashes_at_second_load": ({"orders"}, "it crashes|without a result"),
+    "crashes_without_memory": ({"memory"}, "it crashes|without a result"),
+    "allocates_in_step": ({"threads"}, "memory.alloc was called in step"),
+    "reads_handles": ({"rows", "orders", "threads", "memory"}, "it crashes|without a result"),
+    "reads_past": ({"garbage"}, "it crashes|without a result"),
+    "writes_past": ({"samples", "garbage"}, "it crashes|without a result"),
+    "short_samples": ({"samples"}, "left some of them unfilled"),
+    "no_limits": ({"limits"}, "not held by measure"),
+    "counts_calls": ({"rows"}, "gives other rows"),
+    "init_fails": ({"lifecycle"}, "init fails"),
+    "no_marker": (set(), ""),
+    "stamp_major": ({"file", "descriptors", "lifecycle"}, "another major version"),
+    "no_entry": ({"file"}, "does not export"),
+    "same_id": ({"descriptors"}, "have the id"),
+}
+
+
+def check(so, *args):
+    done = subprocess.run([BUILD / "sensorium", "plugins", "--check", so, "--json", *map(str, args)], capture_output=True, text=True, timeout=280)
+    assert done.stdout, done.stderr
+    result = json.loads(done.stdout)
+    assert (done.returncode == 0) == result["passed"], result
+    return result["passed"], {c["name"]: (c["verdict"], c["text"]) for c in result["checks"]}
+
+
+def rows_file(path, first):
+    values = [first] + [0.25 * (i % 9 - 4) for i in range(5 * 64 - 1)]
+    path.write_bytes(b"SNROWS1\n" + struct.pack("<III", 5, 64, 8) + b"5 rows: " + struct.pack("<%df" % len(values), *values))
+    return path
+
+
+def main():
+    pictures = REPO / "samples" / "pictures"
+    files = [p for p in (pictures / "word.png", *sorted(pictures.glob("*.jpg"))[:1])]
+    shipped = {"image-codec": [a for f in files for a in ("--sample", f)],
+               "siglip": ["--model", REPO / "tests/golden/engine/mmproj.gguf"]}
+    for name, args in shipped.items():
+        passed, checks = check(BUILD / "plugins" / (name + ".so"), *args)
+        assert passed, (name, checks)
+    with tempfile.TemporaryDirectory() as folder:
+        good = rows_file(pathlib.Path(folder) / "good", 1.0)
+        passed, checks = check(BUILD / "zoo" / "zoo_good.so", "--sample", good)
+        assert passed, checks
+        assert not [n for n, (v, _) in checks.items() if v != "pass"], checks
+        passed, checks = check(BUILD / "zoo" / "zoo_good.so")  # nothing to decode: said, and not called good
+        assert not passed and checks["samples"][0] == "not_done" and "--sample" in checks["samples"][1], checks
+        passed, checks = check(BUILD / "plugins" / "siglip.so")
+        assert not passed and checks["rows"][0] == "not_done" and "--model" in checks["rows"][1], checks
+        for habit, (expected, word) in CAUGHT.items():
+            passed, checks = check(BUILD / "zoo" / ("zoo_%s.so" % habit), "--sample", good)
+            failed = {n for n, (v, _) in checks.items() if v == "fail"}
+            assert expected <= failed, (habit, checks)
+            assert passed == (not failed)
+            texts = " ".join(checks[n][1] for n in expected)
+            assert any(w in texts for w in word.split("|")), (habit, checks)
+        trigger = rows_file(pathlib.Path(folder) / "trigger", 666.0)
+        passed, checks = check(BUILD / "zoo" / "zoo_hangs.so", "--sample", trigger, "--time-limit", "1")
+        assert not passed and "hangs" in checks["rows"][1], checks
+        for habit, word in {"nan_rows": "not finite", "short_rows": "not filled", "holes_do_not_add_up": "do not add up", "hole_outside": "outside",
+                            "no_progress": "units", "never_ends": "units", "wrong_kind": "another kind", "decode_reshapes": "changed",
+                            "decode_odd_code": "no code of a failure", "step_odd_code": "no code of a failure"}.items():
+            passed, checks = check(BUILD / "zoo" / ("zoo_%s.so" % habit), "--sample", trigger)
+            assert not passed and any(word in text for verdict, text in checks.values() if verdict == "fail"), (habit, checks)
+    not_elf = subprocess.run([BUILD / "sensorium", "plugins", "--check", __file__], capture_output=True, text=True, timeout=60)
+    assert not_elf.returncode == 1 and "not an ELF file" in not_elf.stdout, not_elf
+    print("what is shipped passes, what is bad is caught")
+
+
+if __name__ == "__main__":
+    main()
