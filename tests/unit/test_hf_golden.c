@@ -102,7 +102,8 @@ static void check_prompt(const struct machine *w, const char *name, const int32_
 	sn_error err = {0};
 	marked_init(&text, 0);
 	assert_non_null(w->m->chat);
-	if (chat_render(w->m->chat, w->m->vocab, &message, 1, true, &text, &err) != SN_OK || vocab_encode(w->m->vocab, &text, &ids, &n, &err) != SN_OK)
+	const chat_options how = {.add_generation_prompt = true};
+	if (chat_render(w->m->chat, w->m->vocab, &message, 1, &how, &text, &err) != SN_OK || vocab_encode(w->m->vocab, &text, &ids, &n, &err) != SN_OK)
 		fail_msg("%s: %s", name, err.text);
 	if (n != n_want || memcmp(ids, want, n * sizeof *ids) != 0)
 		fail_msg("%s: other ids for \"%s\"", name, text.bytes.p);
