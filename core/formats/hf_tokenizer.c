@@ -176,18 +176,42 @@ static sn_status read_added_token(reader *r, const json_t *added)
 		st = claim(r, content, id);
 	else if (!st && (!json_is_integer(in_vocab) || json_integer_value(in_vocab) != id))
 		st = error_set(r->err, SN_ERR_INVALID, FILE_NAME ": added token '%s' has another id in the vocabulary", show(content).s);
-	if (!st && (r->types[id] == TOKEN_CONTROL || r->types[id] == TOKEN_USER_DEFINED))
-		st = error_set(r->err, SN_ERR_INVALID, FILE_NAME ": token '%s' is added twice", show(content).s);
 	if (st)
 		return st;
 	r->types[id] = json_get_bool(added, "special", false) ? TOKEN_CONTROL : TOKEN_USER_DEFINED;
 	return read_late(r, added, content, id);
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Ids cannot tell: a second token of the same content would have an id of its own. */
+static sn_status refuse_repeated(const reader *r)
+{
+	size_t i, n = json_array_size(r->added);
+	const json_t *added;
+	const char **names = arena_array(r->mem, n, sizeof *names);
+	if (!names)
+		return no_memory(r->err);
+	json_array_foreach(r->added, i, added)
+		names[i] = content_of(added) ? content_of(added) : "";
+	if (n)
+		qsort(names, n, sizeof *names, compare_names);
+	for (i = 1; i < n; i++)
+		if (*names[i] && !strcmp(names[i - 1], names[i]))
+			return error_set(r->err, SN_ERR_INVALID, FILE_NAME ": token '%s' is added twice", show(names[i]).s);
+	return SN_OK;
+}
+
 static sn_status read_tokens(reader *r)
 {
 	size_t i, n = json_object_size(r->vocab);
 	const json_t *added;
+	sn_status st = refuse_repeated(r);
+	if (st)
+		return st;
 	json_array_foreach(r->added, i, added)
 		n += !content_of(added) || !json_object_get(r->vocab, content_of(added));
 	r->c->n_tokens = n;
@@ -198,7 +222,7 @@ static sn_status read_tokens(reader *r)
 		return no_memory(r->err);
 	for (i = 0; i < n; i++)
 		r->types[i] = TOKEN_NORMAL;
-	sn_status st = read_vocab(r);
+	st = read_vocab(r);
 	json_array_foreach(r->added, i, added)
 		st = st ? st : read_added_token(r, added);
 	return st;

@@ -1,27 +1,5 @@
-/* test_text_vocab.c - ids against Hugging Face tokenizers; who may write a special token; linear time. */
+/* test_text_vocab.c - ids against Hugging Face tokenizers; who may write a special token. */
 #include "test_text_golden.h"
-
-#include <time.h>
-
-static void encode(const vocab *v, const marked_text *m, int32_t **ids, size_t *n)
-{
-	sn_error err = {0};
-	if (vocab_encode(v, m, ids, n, &err))
-		fail_msg("%s", err.text);
-}
-
-/* Encodes m and compares with the golden list of ids. */
-static bool encodes_to(const vocab *v, const marked_text *m, const json_t *want)
-{
-	int32_t *ids;
-	size_t n;
-	encode(v, m, &ids, &n);
-	bool same = n == json_array_size(want);
-	for (size_t i = 0; same && i < n; i++)
-		same = ids[i] == json_integer_value(json_array_get(want, i));
-	free(ids);
-	return same;
-}
 
 static bool same_ids(const vocab *v, const marked_text *a, const marked_text *b)
 {
@@ -35,30 +13,6 @@ static bool same_ids(const vocab *v, const marked_text *a, const marked_text *b)
 	return same;
 }
 
-static void check_case(const vocab *v, const json_t *c, uint64_t *random)
-{
-	str t = golden_str(json_object_get(c, "text"));
-	const json_t *plain = json_object_get(c, "plain"), *special = json_object_get(c, "special");
-	marked_text user, mixed, trusted;
-	marked_init(&user, 0);
-	marked_init(&mixed, 0);
-	marked_init(&trusted, 0);
-	marked_append(&user, t.p, t.n, false);
-	marked_append(&trusted, t.p, t.n, true);
-	size_t cut = t.n ? next_random(random) % t.n : 0;
-	marked_append(&mixed, t.p, cut, true);
-	marked_append(&mixed, t.p + cut, t.n - cut, false);
-	if (!encodes_to(v, &user, plain))
-		fail_msg("user text: %.*s", (int)t.n, t.p);
-	if (special && !encodes_to(v, &trusted, special))
-		fail_msg("trusted text: %.*s", (int)t.n, t.p);
-	if (!special && !strchr(t.p, '<') && !encodes_to(v, &mixed, plain))
-		fail_msg("cut at %zu: %.*s", cut, (int)t.n, t.p);
-	marked_fini(&user);
-	marked_fini(&mixed);
-	marked_fini(&trusted);
-}
-
 static void ids_are_those_of_hugging_face(void **state)
 {
 	(void)state;
@@ -69,7 +23,7 @@ static void ids_are_those_of_hugging_face(void **state)
 		vocab *v = golden_vocab(g);
 		size_t i;
 		json_array_foreach(json_object_get(g, "cases"), i, c)
-			check_case(v, c, &random);
+			check_case(v, names[k], c, &random);
 		vocab_close(&v);
 		assert_null(v);
 		json_decref(g);
@@ -234,55 +188,6 @@ static void broken_vocabularies_are_refused_by_name(void **state)
 	expect_refusal((c = good, c.merges = product, c), SN_ERR_INVALID, "merge 0");
 }
 
-/* ---- time ---- */
-
-static double seconds_for(const vocab *v, const char *unit, size_t n)
-{
-	marked_text m;
-	int32_t *ids;
-	size_t n_ids, unit_n = strlen(unit);
-	marked_init(&m, 0);
-	for (size_t i = 0; i < n; i += unit_n)
-		marked_append(&m, unit, unit_n, false);
-	struct timespec a, b;
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &a);
-	encode(v, &m, &ids, &n_ids);
-	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &b);
-	free(ids);
-	marked_fini(&m);
-	return (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec);
-}
-
-static double lesser(double a, double b)
-{
-	return a < b ? a : b;
-}
-
-/* t(2n) / t(n) < 2.6, over two doublings (a step past a cache's size counts half), for one piece that is as long as the text. SN_TEXT_SCALE in the build: how many times longer. */
-#ifndef SN_TEXT_SCALE
-#define SN_TEXT_SCALE 1
-#endif
-
-static void long_pieces_take_linear_time(void **state)
-{
-	(void)state;
-	static const char *const units[] = {"\n", "word", " ", "\xE4\xB8\x96", "!", "7", "\xFF", " \n", "'s", "a b"};
-	vocab *v = smollm();
-	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-		size_t n = 125000 * SN_TEXT_SCALE;
-		double one = 1e9, four = 1e9;
-		for (int attempt = 0; attempt < 8 && (attempt < 2 || four / one > 2.6 * 2.6); attempt++) { /* neighbours disturb */
-			one = lesser(one, seconds_for(v, units[i], n));
-			four = lesser(four, seconds_for(v, units[i], 4 * n));
-		}
-		if (four / one > 2.6 * 2.6)
-			fail_msg("'%s' x %zu: %.3f s, four times: %.3f s", units[i], n, one, four);
-		if (SN_TEXT_SCALE > 1)
-			print_message("'%s' x %zu bytes: %.3f s, four times: %.3f s, ratio %.2f\n", units[i], n, one, four, four / one);
-	}
-	vocab_close(&v);
-}
-
 /* ---- marked text ---- */
 
 static void marked_ranges_merge_and_are_searched(void **state)
@@ -316,7 +221,6 @@ int main(void)
 		cmocka_unit_test(any_bytes_come_back),
 		cmocka_unit_test(tokens_know_what_they_are),
 		cmocka_unit_test(broken_vocabularies_are_refused_by_name),
-		cmocka_unit_test(long_pieces_take_linear_time),
 		cmocka_unit_test(marked_ranges_merge_and_are_searched),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

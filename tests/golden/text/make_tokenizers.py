@@ -51,11 +51,13 @@ def write(path, value):
 
 
 def piece_cases(f, rng):
-    """sentencepiece's own ids: the reference for a GGUF file's scores. It knows no trust: control tokens are text to it."""
+    """sentencepiece's own ids: the reference for a GGUF file's scores. It knows no trust (control tokens are text to it), and
+    where llama.cpp puts a blank after each special token, user-defined ones too, it puts one at the start only."""
     import sentencepiece
     sp = sentencepiece.SentencePieceProcessor(model_proto=f.proto)
-    looks = ("<start_of_turn>", "<end_of_turn>", "<|tool|>")
-    return [{"text": t, "plain": sp.encode(t)} for t in texts(rng, 12) if not any(x in t for x in looks) and "\0" not in t and "▁" not in t]
+    avoid = ["<start_of_turn>", "<end_of_turn>", "<|tool|>", "\0", "▁"]
+    avoid += [t for t, k in zip(f.gguf["tokens"], f.gguf["types"]) if k == 4] if f.gguf["add_space_prefix"] else []
+    return [{"text": t, "plain": sp.encode(t)} for t in texts(rng, 12) if not any(x in t for x in avoid)]
 
 
 def main():
