@@ -28,7 +28,7 @@ from peer_llama_cpp import load, log_softmax, logits_of
 
 GOLDEN = common.REPO / "tests" / "golden" / "quant"
 STEPS = 24
-LIMIT = 0.35  # of a log-probability among our top 20, where logits have a spread of about 1
+LIMIT = 0.2  # of a log-probability among our top 20, in standard deviations of the logits; measured 0.15, llama.cpp the same
 
 
 def module(path):
@@ -97,11 +97,13 @@ def real(verdict, make):
                 all_ids = ids + a.ids
                 want = log_softmax(make.logits(weights, c, np.array(all_ids))[len(ids) - 1:-1])
                 theirs = log_softmax(logits_of(llm, all_ids)[len(ids) - 1:-1])
-                d = common.compare(a, want.copy(), LIMIT)
+                spread = float(want.std())
+                d = common.compare(a, want.copy(), LIMIT * spread)
                 top = max(abs(float(theirs[s][t]) - float(want[s][t])) for s in range(len(a.ids)) for t in a.top[s])
                 same = sum(int(w.argmax()) == i for w, i in zip(want, a.ids))
-                verdict(len(a.ids) == STEPS and a.prompt_tokens == len(ids) and d.worst <= LIMIT and d.greedy, "real: %r" % text[:20],
-                        "%d + %d tokens, worst %.3f (llama.cpp's %.3f), same best token %d of %d" % (len(ids), len(a.ids), d.worst, top, same, STEPS))
+                verdict(len(a.ids) == STEPS and a.prompt_tokens == len(ids) and d.worst <= min(LIMIT * spread, 1.5 * top) and d.greedy, "real: %r" % text[:20],
+                        "%d + %d tokens, worst %.3f of the spread (llama.cpp's %.3f), same best token %d of %d"
+                        % (len(ids), len(a.ids), d.worst / spread, top / spread, same, STEPS))
 
 
 def main():
