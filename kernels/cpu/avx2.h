@@ -192,11 +192,23 @@ INLINE ivec i_with_16(ivec x, ivec a, ivec bits)
 	return _mm256_or_si256(x, _mm256_andnot_si256(none, i_bytes(16)));
 }
 
-/* Quarter q = the 16 bytes at row 4 q + i; rows stride bytes apart. */
-INLINE ivec i_rows(size_t i, const uint8_t *rows, size_t stride)
+/* VW rows stride bytes apart. Their addresses are hidden from the compiler, which would keep one for each row, in memory. */
+typedef struct lanes { const uint8_t *quarter[VW / 4]; size_t stride, stride3; } lanes;
+INLINE lanes i_rows_at(const uint8_t *p, size_t stride)
 {
-	#define ROW(l) _mm_loadu_si128((const void *)(rows + (l) * stride))
-	return _mm256_inserti128_si256(_mm256_castsi128_si256(ROW(i)), ROW(4 + i), 1);
+	lanes r = { .stride = stride, .stride3 = 3 * stride };
+	__asm__("" : "+r"(r.stride), "+r"(r.stride3));
+	UNROLL for (size_t q = 0; q < VW / 4; q++) {
+		r.quarter[q] = p + 4 * q * stride;
+		__asm__("" : "+r"(r.quarter[q]));
+	}
+	return r;
+}
+/* Quarter q = the 16 bytes at `at` of row 4 q + i. */
+INLINE ivec i_rows(size_t i, const lanes *from, size_t at)
+{
+	#define ROW(q) _mm_loadu_si128((const void *)(from->quarter[q] + (i == 3 ? from->stride3 : i * from->stride) + at))
+	return _mm256_inserti128_si256(_mm256_castsi128_si256(ROW(0)), ROW(1), 1);
 	#undef ROW
 }
 

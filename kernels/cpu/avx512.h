@@ -153,13 +153,25 @@ INLINE ivec i_with_16(ivec x, ivec a, ivec bits)
 	return _mm512_mask_add_epi8(x, _mm512_test_epi8_mask(a, bits), x, i_bytes(16));
 }
 
-/* Quarter q = the 16 bytes at row 4 q + i; rows stride bytes apart. */
-INLINE ivec i_rows(size_t i, const uint8_t *rows, size_t stride)
+/* VW rows stride bytes apart. Their addresses are hidden from the compiler, which would keep one for each row, in memory. */
+typedef struct lanes { const uint8_t *quarter[VW / 4]; size_t stride, stride3; } lanes;
+INLINE lanes i_rows_at(const uint8_t *p, size_t stride)
 {
-	#define ROW(l) _mm_loadu_si128((const void *)(rows + (l) * stride))
-	__m512i x = _mm512_inserti32x4(_mm512_castsi128_si512(ROW(i)), ROW(4 + i), 1);
-	x = _mm512_inserti32x4(x, ROW(8 + i), 2);
-	return _mm512_inserti32x4(x, ROW(12 + i), 3);
+	lanes r = { .stride = stride, .stride3 = 3 * stride };
+	__asm__("" : "+r"(r.stride), "+r"(r.stride3));
+	UNROLL for (size_t q = 0; q < VW / 4; q++) {
+		r.quarter[q] = p + 4 * q * stride;
+		__asm__("" : "+r"(r.quarter[q]));
+	}
+	return r;
+}
+/* Quarter q = the 16 bytes at `at` of row 4 q + i. */
+INLINE ivec i_rows(size_t i, const lanes *from, size_t at)
+{
+	#define ROW(q) _mm_loadu_si128((const void *)(from->quarter[q] + (i == 3 ? from->stride3 : i * from->stride) + at))
+	__m512i x = _mm512_inserti32x4(_mm512_castsi128_si512(ROW(0)), ROW(1), 1);
+	x = _mm512_inserti32x4(x, ROW(2), 2);
+	return _mm512_inserti32x4(x, ROW(3), 3);
 	#undef ROW
 }
 

@@ -3,7 +3,7 @@
     python peer_speed.py [--rounds 3] [--threads N] [--only PART]... [--flash]
 
 Needs llama-cpp-python, numpy, gguf, pillow. Measured: the sample model; a random llama in the shape of SmolLM2-135M in
-F16, BF16 and Q8_0; a random tower of 1,024 patches (768 wide, 3 layers, F16). We are asked through HTTP, so our figures
+F16, BF16 and Q8_0, and in that of Qwen2.5-0.5B in Q4_K_M; a random tower of 1,024 patches (768 wide, 3 layers, F16). We are asked through HTTP, so our figures
 pay for HTTP and SSE; llama.cpp is called in C. K and V are f16 on both sides, prompts are never seen before. The floor
 of a token is the bytes of the weights over the bandwidth that numpy reads memory with. No goal: a table.
 """
@@ -160,7 +160,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    p.add_argument("--only", action="append", default=[], choices=("sample", "F16", "BF16", "Q8_0", "tower"))
+    p.add_argument("--only", action="append", default=[], choices=("sample", "F16", "BF16", "Q8_0", "Q4_K_M", "tower"))
     p.add_argument("--flash", action="store_true", help="llama.cpp with flash attention")
     args = p.parse_args()
     wanted = lambda part: not args.only or part in args.only  # noqa: E731
@@ -175,6 +175,10 @@ def main():
             with tempfile.TemporaryDirectory() as folder:
                 random_models.llama(os.path.join(folder, "model.gguf"), kind=kind, **SMOL)
                 text_speed("135M shape " + kind, folder, args, read)
+    if wanted("Q4_K_M"):
+        with tempfile.TemporaryDirectory() as folder:
+            quietly(lambda: random_models.q4_k_m(os.path.join(folder, "model.gguf"), **random_models.QWEN_05B))
+            text_speed("Qwen2.5-0.5B shape Q4_K_M", folder, args, read)
     if wanted("tower"):
         with tempfile.TemporaryDirectory() as folder:
             picture_speed(folder, args)

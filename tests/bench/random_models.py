@@ -56,8 +56,8 @@ def put_vocabulary(w, n_vocab):
     w.add_chat_template(texts(given["tokenizer.chat_template"])[0])
 
 
-def llama(path, *, hidden, layers, heads, kv_heads, ffn, vocab=272, positions=8192, theta=10000.0, kind="F32", seed=0):
-    f, dim = File(path, "llama", kind, seed), hidden // heads
+def llama(path, *, hidden, layers, heads, kv_heads, ffn, vocab=272, positions=8192, theta=10000.0, eps=1e-5, kind="F32", seed=0, arch="llama"):
+    f, dim = File(path, arch, kind, seed), hidden // heads
     w = f.w
     w.add_block_count(layers)
     w.add_context_length(positions)
@@ -67,7 +67,7 @@ def llama(path, *, hidden, layers, heads, kv_heads, ffn, vocab=272, positions=81
     w.add_head_count_kv(kv_heads)
     w.add_rope_dimension_count(dim)
     w.add_rope_freq_base(theta)
-    w.add_layer_norm_rms_eps(1e-5)
+    w.add_layer_norm_rms_eps(eps)
     put_vocabulary(w, vocab)
     f.matrix("token_embd.weight", vocab, hidden, hidden ** 0.5 * 0.25)
     f.plain("output_norm.weight", hidden, value=1)
@@ -78,11 +78,31 @@ def llama(path, *, hidden, layers, heads, kv_heads, ffn, vocab=272, positions=81
         f.matrix(b + "attn_q.weight", hidden, hidden)
         f.matrix(b + "attn_k.weight", kv_heads * dim, hidden)
         f.matrix(b + "attn_v.weight", kv_heads * dim, hidden)
+        if arch == "qwen2":
+            for part, n in (("q", hidden), ("k", kv_heads * dim), ("v", kv_heads * dim)):
+                f.plain(b + "attn_%s.bias" % part, n)
         f.matrix(b + "attn_output.weight", hidden, hidden, 0.5)
         f.matrix(b + "ffn_gate.weight", ffn, hidden)
         f.matrix(b + "ffn_up.weight", ffn, hidden)
         f.matrix(b + "ffn_down.weight", hidden, ffn, 0.5)
     f.close()
+
+
+# Qwen2.5-0.5B but for the weights and the words.
+QWEN_05B = dict(hidden=896, layers=24, heads=14, kv_heads=2, ffn=4864, vocab=151936, theta=1000000.0, eps=1e-6, arch="qwen2")
+
+
+def q4_k_m(path, **shape):
+    """As llama(), quantised by llama.cpp to the mix that is called Q4_K_M. Needs llama-cpp-python."""
+    import llama_cpp
+    full = path + ".f16"
+    llama(full, kind="F16", **shape)
+    params = llama_cpp.llama_model_quantize_default_params()
+    params.ftype, params.nthread = llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_K_M, len(os.sched_getaffinity(0))
+    failed = llama_cpp.llama_model_quantize(full.encode(), path.encode(), params)
+    os.remove(full)
+    if failed:
+        raise RuntimeError("llama_model_quantize: %d" % failed)
 
 
 def tower(path, *, image, patch, hidden, layers, heads, ffn, scale, width, longest=None, kind="F32", seed=0):

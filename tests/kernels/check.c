@@ -846,8 +846,11 @@ static void check_table(const kn_row *rows, size_t n)
 			CHECK(fn && found, "member %zu at cap %s", member, kn_isa_name(cap));
 		}
 	}
+	CHECK(!kn_linear_of(&ref, KN_Q8_K) && !kn_load_of(&ref, KN_Q8_K) && !kn_linear_of(&ref, (kn_type)10) && !kn_load_of(&ref, KN_F32),
+	      "functions of types that have none");
 	CHECK(kn_row_bytes(KN_Q8_0, 64) == 68 && kn_row_bytes(KN_Q8_0, 33) == 0 && kn_row_bytes(KN_F32, SIZE_MAX / 2) == 0 &&
-	      kn_row_bytes((kn_type)4, 32) == 0 && kn_row_bytes(KN_Q4_K, 512) == 288 && kn_row_bytes(KN_Q6_K, 128) == 0 && kn_row_bytes(KN_BF16, 3) == 6, "kn_row_bytes");
+	      kn_row_bytes((kn_type)4, 32) == 0 && kn_row_bytes(KN_Q4_K, 512) == 288 && kn_row_bytes(KN_Q6_K, 128) == 0 &&
+	      kn_row_bytes(KN_BF16, 3) == 6, "kn_row_bytes");
 }
 
 int main(int argc, char **argv)

@@ -1,33 +1,14 @@
 /* Quantised weights: loads equal ggml's bit for bit, a miniature in which every product has another type stays near exact
  * arithmetic on the dequantised weights, and files that lie or ask for what is not there are refused by name. */
-#include <math.h>
-#include <unistd.h>
+#include "engine_kit.h"
 
-#include "base/pool.h"
-#include "engine/engine.h"
 #include "model/forward.h"
-#include "unit.h"
 
 static const struct { const char *name; kn_type type; } types[] = {
     {"q4_0", KN_Q4_0}, {"q4_1", KN_Q4_1}, {"q5_0", KN_Q5_0}, {"q5_1", KN_Q5_1},
     {"q8_0", KN_Q8_0}, {"q4_k", KN_Q4_K}, {"q5_k", KN_Q5_K}, {"q6_k", KN_Q6_K},
 };
 enum { N_TYPES = sizeof types / sizeof *types };
-
-static void *read_golden(const char *name, size_t *n)
-{
-	char path[4096];
-	snprintf(path, sizeof path, "%s/%s", GOLDEN_DIR, name);
-	FILE *f = fopen(path, "rb");
-	assert_non_null(f);
-	fseek(f, 0, SEEK_END);
-	*n = (size_t)ftell(f);
-	rewind(f);
-	void *p = malloc(*n + 1);
-	assert_int_equal(fread(p, 1, *n, f), *n);
-	fclose(f);
-	return p;
-}
 
 static void loads_equal_ggml(void **state)
 {
@@ -112,7 +93,8 @@ static const float *run_rows(struct run *r, const int32_t *ids, uint32_t first, 
 	return r->fb.logits;
 }
 
-/* What the 8-bit activations cost. Measured: 0.015 of the root mean square of all logits; worst single value 0.052. */
+/* What the 8-bit activations cost: root mean square error and worst value over the logits' root mean square. Measured: 0.0241 and
+ * 0.147; llama.cpp has 0.0252 and 0.164 on the same file (tests/peer/quantised.py). */
 static void logits_stay_near_exact_arithmetic(void **state)
 {
 	(void)state;
@@ -135,9 +117,7 @@ static void logits_stay_near_exact_arithmetic(void **state)
 		}
 		error = sqrt(error / size);
 		worst /= sqrt(size / (double)n_logits);
-		if (getenv("SN_TEST_SHOW"))
-			print_message("%s: error %.4f, worst %.4f\n", kn_isa_name(isa), error, worst);
-		if (!(error < 0.02 && worst < 0.1))
+		if (!(error < 0.03 && worst < 0.2))
 			fail_msg("%s: error is %g of the logits, the worst %g", kn_isa_name(isa), error, worst);
 		run_close(&r);
 	}
@@ -157,16 +137,16 @@ static void rows_do_not_depend_on_their_company(void **state)
 		for (size_t p = 0; p < sizeof pieces / sizeof *pieces; p++) {
 			struct run r;
 			run_open(&r, isa);
-			uint32_t at = 0, vocab = r.m->h.n_vocab;
+			uint32_t at = 0, n_vocab = r.m->h.n_vocab;
 			if (!whole)
-				whole = malloc(n_ids / 4 * vocab * sizeof *whole);
+				whole = malloc(n_ids / 4 * n_vocab * sizeof *whole);
 			for (uint32_t i = 0; i < 5 && pieces[p][i]; at += pieces[p][i++]) {
 				const float *got = run_rows(&r, ids, at, pieces[p][i]);
-				size_t bytes = (size_t)pieces[p][i] * vocab * sizeof *got;
+				size_t bytes = (size_t)pieces[p][i] * n_vocab * sizeof *got;
 				if (p == 0)
 					memcpy(whole, got, bytes);
 				else
-					assert_memory_equal(got, whole + (size_t)at * vocab, bytes);
+					assert_memory_equal(got, whole + (size_t)at * n_vocab, bytes);
 			}
 			assert_int_equal(at, n_ids / 4);
 			run_close(&r);
@@ -174,6 +154,65 @@ static void rows_do_not_depend_on_their_company(void **state)
 		free(whole);
 	}
 	free(ids);
+}
+
+/* A plugin's products and tables may be quantised as well. Measured: 0.0345 of the rows' root mean square. */
+static void a_quantised_tower_stays_near_the_exact_one(void **state)
+{
+	(void)state;
+	size_t n_png, n_rows;
+	char *png = read_golden("../engine/picture.png", &n_png);
+	float *want = read_golden("../engine/picture.rows", &n_rows);
+	sn_engine *e = open_empty((sn_engine_config){0});
+	load_model(e, "mini", "../engine/model.gguf", "mmproj.gguf");
+	start_engine(e);
+	struct answer a = ask(e, &(struct ask){.text = "What is it?", .picture = png, .picture_size = n_png, .max_tokens = 4});
+	if (a.status != SN_OK)
+		fail_msg("%s", a.error.text);
+	const media_entry *m = e->cache.lru_head;
+	assert_non_null(m);
+	assert_int_equal(m->bytes, n_rows);
+	const float *rows = (const float *)(const void *)m->rows;
+	double error = 0, size = 0;
+	for (size_t i = 0; i < n_rows / 4; i++) {
+		error += ((double)rows[i] - (double)want[i]) * ((double)rows[i] - (double)want[i]);
+		size += (double)want[i] * (double)want[i];
+	}
+	error = sqrt(error / size);
+	if (!(error > 0 && error < 0.05))
+		fail_msg("error is %g of the rows", error);
+	sn_engine_close(&e);
+	free(png);
+	free(want);
+}
+
+/* A scale that is no number fails who meets it, and nobody else: nothing scans the weights for it. */
+static void a_bad_scale_fails_one_request_only(void **state)
+{
+	(void)state;
+	static const uint16_t bad[] = {0x7e00, 0x7c00, 0xfc00};
+	for (size_t b = 0; b < sizeof bad / sizeof *bad; b++) {
+		sn_engine *e = open_empty((sn_engine_config){0});
+		load_model(e, "mini", "mini.gguf", NULL);
+		start_engine(e);
+		struct answer alone = ask(e, &(struct ask){.text = "all is well", .max_tokens = 12});
+		assert_int_equal(alone.status, SN_OK);
+		model *m = e->models[0].m;
+		uint8_t *copy = malloc(m->h.n_vocab * m->embed.stride);
+		memcpy(copy, m->embed.data, m->h.n_vocab * m->embed.stride);
+		memcpy(copy + 'Q' * m->embed.stride + 208, bad + b, 2); /* d of a Q6_K block */
+		m->embed.data = copy;
+		struct answer a = ask(e, &(struct ask){.text = "Question", .max_tokens = 12});
+		assert_int_equal(a.status, SN_ERR_INTERNAL);
+		a = ask(e, &(struct ask){.text = "all is well", .max_tokens = 12});
+		assert_int_equal(a.status, SN_OK);
+		assert_int_equal(a.n, alone.n);
+		assert_memory_equal(a.ids, alone.ids, a.n * sizeof *a.ids);
+		assert_memory_equal(a.logprobs, alone.logprobs, a.n * sizeof *a.logprobs);
+		assert_all_pages_free(e);
+		sn_engine_close(&e);
+		free(copy);
+	}
 }
 
 /* ---- files ---- */
@@ -218,20 +257,16 @@ static void refused(const void *bytes, size_t n, const char *what, const char *s
 static void what_cannot_be_computed_is_refused_by_name(void **state)
 {
 	(void)state;
-	static const struct { uint8_t type; const char *says; } unsupported[] = {
-	    {10, "tensor blk.0.attn_q.weight: storage type Q2_K is not supported"},
-	    {11, "storage type Q3_K is not supported"}, {15, "storage type Q8_K is not supported"}, {20, "storage type IQ4_NL is not supported"},
-	    {39, "storage type MXFP4 is not supported"},
-	};
+	static const uint8_t unsupported[] = {10, 11, 16, 20, 23, 34, 39}; /* Q2_K, Q3_K, IQ2_XXS, IQ4_NL, IQ4_XS, TQ1_0, MXFP4 */
 	size_t n;
 	uint8_t *file = read_golden("mini.gguf", &n);
-	/* blk.0.attn_q is Q4_0, 144 bytes for 256 values. Types of fewer bytes leave a gap, which the container refuses; so the
-	 * tensor is given the length that fits: what is asked here is the type. */
-	for (size_t i = 0; i < sizeof unsupported / sizeof *unsupported; i++) {
+	for (size_t i = 0; i < sizeof unsupported; i++) {
+		char says[96]; /* the last tensor of the file, so that what needs fewer bytes leaves no gap */
 		uint8_t *copy = malloc(n);
 		memcpy(copy, file, n);
-		*type_of(copy, n, "blk.0.attn_q.weight") = unsupported[i].type;
-		refused(copy, n, "type", unsupported[i].type == 20 ? unsupported[i].says : "blk.0.attn_q.weight");
+		*type_of(copy, n, "blk.1.ffn_down.weight") = unsupported[i];
+		snprintf(says, sizeof says, "tensor blk.1.ffn_down.weight: storage type %s is not supported", storage_type_find(unsupported[i])->name);
+		refused(copy, n, "type", says);
 		free(copy);
 	}
 	refused(file, n - 4096, "cut short", "lie outside");
@@ -244,7 +279,9 @@ int main(void)
 	    cmocka_unit_test(loads_equal_ggml),
 	    cmocka_unit_test(logits_stay_near_exact_arithmetic),
 	    cmocka_unit_test(rows_do_not_depend_on_their_company),
+	    cmocka_unit_test(a_quantised_tower_stays_near_the_exact_one),
+	    cmocka_unit_test(a_bad_scale_fails_one_request_only),
 	    cmocka_unit_test(what_cannot_be_computed_is_refused_by_name),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return kit_run(tests);
 }

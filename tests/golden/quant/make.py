@@ -6,6 +6,7 @@ Writes, with raw little-endian arrays:
   TYPE.blocks, TYPE.f32  random blocks of a type (some scales subnormal, infinite or NaN) and what gguf.quants.dequantize,
                          which ggml's own functions are tested against, makes of them
   mini.gguf              a llama of two layers, every product with another type; random codes, scales to match
+  mmproj.gguf            tests/golden/engine's tower, its products and its position table quantised
   mini.ids, mini.logits  i32 prompt; f64 arithmetic on the dequantised weights as f32 [n, vocab]
 """
 import os
@@ -13,9 +14,9 @@ import sys
 from dataclasses import dataclass
 
 import numpy as np
-from gguf import GGMLQuantizationType as T, GGUFWriter
+from gguf import GGMLQuantizationType as T, GGUFReader, GGUFValueType, GGUFWriter
 from gguf.constants import GGML_QUANT_SIZES
-from gguf.quants import dequantize
+from gguf.quants import dequantize, quantize
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "bench"))
@@ -37,6 +38,8 @@ class Shape:
     layers: int = 2
     eps: float = 1e-5
     theta: float = 10000.0
+    neox: bool = False         # rope pairs i with i + head_dim / 2
+    bias: bool = False         # on q, k and v
 
     @property
     def head_dim(self):
@@ -112,30 +115,53 @@ def make_mini(path, seed):
     return m.f
 
 
+def make_tower(path):
+    given = GGUFReader(os.path.join(HERE, "..", "engine", "mmproj.gguf"))
+    w = GGUFWriter(path + ".tmp", "clip")
+    for name, f in given.fields.items():
+        if not name.startswith("GGUF.") and name != "general.architecture":
+            w.add_key_value(name, f.contents(), f.types[0], f.types[-1] if f.types[0] == GGUFValueType.ARRAY else None)
+    kinds = {"position_embd": T.Q8_0, "attn_q": T.Q5_1, "attn_k": T.Q5_0, "attn_v": T.Q5_1, "attn_out": T.Q8_0, "ffn_up": T.Q5_0, "fc": T.Q8_0}
+    for t in given.tensors:
+        a = np.array(t.data, np.float32).reshape(tuple(int(n) for n in t.shape[::-1]))
+        kind = kinds.get(t.name.split(".")[-2]) if t.name.endswith(".weight") else None
+        if kind is None:
+            w.add_tensor(t.name, a)
+        else:
+            w.add_tensor(t.name, quantize(a, kind), raw_dtype=kind)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    os.replace(path + ".tmp", path)
+
+
 def norm(x, w, eps):
     return x / np.sqrt((x * x).mean(-1, keepdims=True) + eps) * w
 
 
-def rope(x, theta):
-    """[n, heads, dim], adjacent pairs."""
+def rope(x, c):
+    """[n, heads, dim]"""
     n, dim = len(x), x.shape[-1]
-    a = np.arange(n)[:, None, None] * theta ** (-np.arange(0, dim, 2) / dim)
+    a = np.arange(n)[:, None, None] * c.theta ** (-np.arange(0, dim, 2) / dim)
+    first, second = (slice(0, dim // 2), slice(dim // 2, dim)) if c.neox else (slice(0, dim, 2), slice(1, dim, 2))
     out = np.empty_like(x)
-    out[..., 0::2] = x[..., 0::2] * np.cos(a) - x[..., 1::2] * np.sin(a)
-    out[..., 1::2] = x[..., 0::2] * np.sin(a) + x[..., 1::2] * np.cos(a)
+    out[..., first] = x[..., first] * np.cos(a) - x[..., second] * np.sin(a)
+    out[..., second] = x[..., first] * np.sin(a) + x[..., second] * np.cos(a)
     return out
 
 
-def logits(weight, c, ids):
-    """weight(name without .weight) -> array; output may be the embedding."""
-    x, n, group = weight("token_embd")[ids], len(ids), c.heads // c.kv_heads
+def logits(get, c, ids):
+    """get(tensor's name) -> array"""
+    x, n, group = get("token_embd.weight")[ids], len(ids), c.heads // c.kv_heads
     mask = np.triu(np.full((n, n), -np.inf), 1)
     for layer in range(c.layers):
-        g = lambda name: weight("blk.%d.%s" % (layer, name))  # noqa: E731
+        g = lambda name: get("blk.%d.%s.weight" % (layer, name))  # noqa: E731
         h = norm(x, g("attn_norm"), c.eps)
-        q = rope((h @ g("attn_q").T).reshape(n, c.heads, -1), c.theta)
-        k = rope((h @ g("attn_k").T).reshape(n, c.kv_heads, -1), c.theta).repeat(group, 1)
-        v = (h @ g("attn_v").T).reshape(n, c.kv_heads, -1).repeat(group, 1)
+        q, k, v = (h @ g("attn_" + p).T + (get("blk.%d.attn_%s.bias" % (layer, p)) if c.bias else 0) for p in "qkv")
+        q = rope(q.reshape(n, c.heads, -1), c)
+        k = rope(k.reshape(n, c.kv_heads, -1), c).repeat(group, 1)
+        v = v.reshape(n, c.kv_heads, -1).repeat(group, 1)
         s = np.einsum("ihd,jhd->hij", q, k) * c.head_dim ** -0.5 + mask
         p = np.exp(s - s.max(-1, keepdims=True))
         p /= p.sum(-1, keepdims=True)
@@ -143,7 +169,7 @@ def logits(weight, c, ids):
         h = norm(x, g("ffn_norm"), c.eps)
         gate = h @ g("ffn_gate").T
         x = x + (gate / (1 + np.exp(-gate)) * (h @ g("ffn_up").T)) @ g("ffn_down").T
-    return norm(x, weight("output_norm"), c.eps) @ weight("output").T
+    return norm(x, get("output_norm.weight"), c.eps) @ get("output.weight").T
 
 
 def main():
@@ -153,10 +179,11 @@ def main():
             b = odd_blocks(rng, kind)
             b.tofile(os.path.join(HERE, kind.name.lower() + ".blocks"))
             dequantize(b, kind).astype("<f4").tofile(os.path.join(HERE, kind.name.lower() + ".f32"))
+    make_tower(os.path.join(HERE, "mmproj.gguf"))
     f = make_mini(os.path.join(HERE, "mini.gguf"), 2)
     ids = np.array([1 + (7 * i * i + 3 * i) % 250 for i in range(40)], "<i4")
     ids.tofile(os.path.join(HERE, "mini.ids"))
-    logits(lambda name: f[name + ".weight"], Shape(), ids).astype("<f4").tofile(os.path.join(HERE, "mini.logits"))
+    logits(f.__getitem__, Shape(), ids).astype("<f4").tofile(os.path.join(HERE, "mini.logits"))
 
 
 if __name__ == "__main__":
