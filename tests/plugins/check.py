@@ -2,6 +2,7 @@
 
     check.py BUILD     # run by CTest as plugin_check"""
 
+import base64
 import json
 import pathlib
 import struct
@@ -32,6 +33,12 @@ CAUGHT = {
 }
 
 
+SMALL = {  # one pixel each
+    "gif": bytes.fromhex("47494638396101000100800000000000ffffff2c00000000010001000002024401003b"),
+    "webp": base64.b64decode("UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=="),
+}
+
+
 def check(so, *args):
     done = subprocess.run([BUILD / "sensorium", "plugins", "--check", so, "--json", *map(str, args)], capture_output=True, text=True, timeout=280)
     assert done.stdout, done.stderr
@@ -55,6 +62,10 @@ def main():
         passed, checks = check(BUILD / "plugins" / (name + ".so"), *args)
         assert passed, (name, checks)
     with tempfile.TemporaryDirectory() as folder:
+        for name, data in SMALL.items():
+            (pathlib.Path(folder) / name).write_bytes(data)
+            passed, checks = check(BUILD / "plugins" / "image-codec.so", "--sample", pathlib.Path(folder) / name)
+            assert passed, (name, checks)
         good = rows_file(pathlib.Path(folder) / "good", 1.0)
         passed, checks = check(BUILD / "zoo" / "zoo_good.so", "--sample", good)
         assert passed, checks

@@ -67,6 +67,7 @@ static sn_rc measure(void *instance, const sn_call *call, const uint8_t *bytes, 
 	if (!IS(READS_PAST) && size != n - 20)
 		return fail(fault, SN_RC_INVALID, SN_BLAME_INPUT, "the file has another size than it says");
 	if (!IS(NO_LIMITS) && ((limits->max_width && h.values > limits->max_width) || (limits->max_height && h.rows > limits->max_height) ||
+	                       (limits->max_frames && h.text > limits->max_frames) ||
 	                       (limits->max_bytes && size > limits->max_bytes) || (limits->max_pixels && (uint64_t)h.rows * h.values > limits->max_pixels)))
 		return fail(fault, SN_RC_TOO_LARGE, SN_BLAME_INPUT, "over a limit");
 	float first;
