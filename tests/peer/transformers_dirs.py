@@ -68,8 +68,8 @@ def one(name, shape, folder, seed, verdict):
     golden.save(name, model, fast, dtype, shards, old, folder)
     tokens = fast.convert_ids_to_tokens(range(len(fast)))
     bytes_of = common.ids_of_bytes(tokens) if make_tokenizer is not golden.sentencepiece else {
-        **{t.replace("\u2581", " ").encode(): i for i, t in enumerate(tokens)},
-        **{bytes([int(t[3:5], 16)]): i for i, t in enumerate(tokens) if t.startswith("<0x")}}
+        **{bytes([int(t[3:5], 16)]): i for i, t in enumerate(tokens) if t.startswith("<0x")},
+        **{t.replace("\u2581", " ").encode(): i for i, t in enumerate(tokens)}}
     # Special tokens, and byte tokens where a letter's token has the same bytes: their ids could not be told from the answer.
     banned = list(range(260 if make_tokenizer is golden.sentencepiece else 4))
     with common.Server(*common.EXACT, model=folder) as server:
