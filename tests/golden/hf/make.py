@@ -11,6 +11,7 @@ and the template inside tokenizer_config.json that it had), one file and shards,
 reference computes in float32 with the stored weights. The seed is the first with which the two best logits of all steps lie more than
 1e-2 apart, so that rounding cannot change an id, and with which no special token comes up.
 """
+import copy
 import json
 import os
 import shutil
@@ -154,8 +155,7 @@ def as_transformers_4(folder):
 
 def save(name, model, fast, dtype, shards, old, folder):
     shutil.rmtree(folder, ignore_errors=True)
-    model.to(getattr(torch, dtype)).save_pretrained(folder, **({"max_shard_size": shards} if shards else {}))
-    model.float()
+    copy.deepcopy(model).to(getattr(torch, dtype)).save_pretrained(folder, **({"max_shard_size": shards} if shards else {}))
     fast.save_pretrained(folder)
     if old:
         as_transformers_4(folder)
