@@ -158,6 +158,21 @@ static size_t memory_of(const sn_engine *e)
 	return n;
 }
 
+static void log_model(const sn_engine *e, const served_model *s)
+{
+	const kv_layout *kv = &s->m->kv;
+	char groups[KV_MAX_GROUPS * 64] = "";
+	for (uint32_t g = 0, n = 0; g < kv->n_groups; g++) {
+		char window[24] = "";
+		if (kv->groups[g].window)
+			snprintf(window, sizeof window, ", window %u", kv->groups[g].window);
+		n += (uint32_t)snprintf(groups + n, sizeof groups - n, "%s%u layers in blocks of %u tokens%s", g ? "; " : "", kv->groups[g].n_layers,
+		                        kv->groups[g].block_tokens, window);
+	}
+	log_info(e->log, "engine", NULL, "model %s: %s, %u layers, context %u, %.1f MB of weights, KV %s: %s", s->name, s->m->h.arch->name,
+	         s->m->h.n_layers, s->max_len, (double)s->m->weight_bytes * 1e-6, kv->groups[0].type == KV_F32 ? "f32" : "f16", groups);
+}
+
 sn_status sn_engine_load(sn_engine *e, const sn_model_config *config, sn_error *err)
 {
 	if (e->thread_started)
@@ -198,9 +213,7 @@ sn_status sn_engine_load(sn_engine *e, const sn_model_config *config, sn_error *
 	info->max_model_len = s->max_len;
 	info->n_vocab = (uint32_t)vocab_size(s->m->vocab);
 	info->created = time(NULL);
-	log_info(e->log, "engine", NULL, "model %s: %s, %u layers, context %u, %.1f MB of weights, KV %s in blocks of %u tokens (%.0f %% of a page unused)",
-	         s->name, info->architecture, s->m->h.n_layers, s->max_len, (double)s->m->weight_bytes * 1e-6,
-	         s->m->kv.groups[0].type == KV_F32 ? "f32" : "f16", s->m->kv.groups[0].block_tokens, (double)s->m->kv.groups[0].waste * 100);
+	log_model(e, s);
 	return SN_OK;
 }
 
