@@ -34,6 +34,10 @@ typedef struct request {
 
 /* The endpoints, one file each. Each answers exactly once. */
 void chat_endpoint(request *r);
+void completions_endpoint(request *r);
+void tokenize_endpoint(request *r);
+void detokenize_endpoint(request *r);
+void openapi_endpoint(request *r);
 void models_list_endpoint(request *r);
 void models_get_endpoint(request *r);
 void plugins_endpoint(request *r);

@@ -4,13 +4,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "chat_parse.h"
+#include "chat_messages.h"
 #include "fault.h"
 #include "json.h"
 
 #define MAX_MESSAGES 4096
 #define MAX_PARTS 16384
 #define PARAM_SIZE 128 /* cut to what sn_error holds */
+
+const char chat_messages_schema[] =
+	"{\"type\":\"array\",\"minItems\":1,\"maxItems\":" FIELD_STR(MAX_MESSAGES) ",\"items\":{\"$ref\":\"#/components/schemas/Message\"}}";
 
 static int check_keys(const json_t *object, const char *const *known, const char *param, sn_error *err)
 {
@@ -27,7 +30,7 @@ static int check_keys(const json_t *object, const char *const *known, const char
 }
 
 /* Takes a place among the media of that kind. */
-static int add_medium(chat_body *b, sn_part *out, const char *kind, media_bytes *d, const char *param, sn_error *err)
+static int add_medium(chat_messages *b, sn_part *out, const char *kind, media_bytes *d, const char *param, sn_error *err)
 {
 	uint32_t same = 1, most = options_media_limit(b->limits->options, kind);
 	for (size_t i = 0; i < b->n_media; i++)
@@ -43,13 +46,13 @@ static int add_medium(chat_body *b, sn_part *out, const char *kind, media_bytes 
 	return SN_OK;
 }
 
-static int read_url(const chat_body *b, media_bytes *d, const json_t *url, const char *param, sn_error *err)
+static int read_url(const chat_messages *b, media_bytes *d, const json_t *url, const char *param, sn_error *err)
 {
 	return media_url_read(b->limits->reader, d, json_string_value(url), json_string_length(url), b->limits->media_bytes, param, err);
 }
 
 /* {"type":"K_url","K_url":{"url":...}}, for any kind K: whether the model takes it is the engine's to say. */
-static int add_url(chat_body *b, sn_part *out, const char *kind, const json_t *v, const char *param, sn_error *err)
+static int add_url(chat_messages *b, sn_part *out, const char *kind, const json_t *v, const char *param, sn_error *err)
 {
 	static const char *const known[] = {"url", "detail", NULL};
 	const json_t *url = json_is_string(v) ? v : json_object_get(v, "url");
@@ -70,7 +73,7 @@ static int add_url(chat_body *b, sn_part *out, const char *kind, const json_t *v
 }
 
 /* OpenAI's {"type":"file","file":{"file_data":"data:...","filename":...}}: what it is, its bytes tell. */
-static int add_file(chat_body *b, sn_part *out, const json_t *v, const char *param, sn_error *err)
+static int add_file(chat_messages *b, sn_part *out, const json_t *v, const char *param, sn_error *err)
 {
 	static const char *const known[] = {"file_data", "filename", NULL};
 	const json_t *data = json_object_get(v, "file_data"), *name = json_object_get(v, "filename");
@@ -129,7 +132,7 @@ static int add_text(sn_part *out, const json_t *part, size_t m, size_t p, sn_err
 	return SN_OK;
 }
 
-static int add_part(chat_body *b, const json_t *part, bool media_allowed, size_t m, size_t p, sn_error *err)
+static int add_part(chat_messages *b, const json_t *part, bool media_allowed, size_t m, size_t p, sn_error *err)
 {
 	char param[PARAM_SIZE], place[40], kind[SN_KIND_SIZE];
 	sn_part *out = &b->parts[b->n_parts];
@@ -147,6 +150,8 @@ static int add_part(chat_body *b, const json_t *part, bool media_allowed, size_t
 			return rc;
 		snprintf(place, sizeof place, ".%.35s", type);
 		part_place(param, m, p, place);
+		if (b->limits->text_only)
+			return fault_set(err, SN_ERR_UNSUPPORTED, param, "media are not tokens: only text is taken here");
 		if (!media_allowed)
 			return fault_set(err, SN_ERR_INVALID, param, "media belong into messages of the user");
 		rc = file ? add_file(b, out, json_object_get(part, type), param, err) : add_url(b, out, kind, json_object_get(part, type), param, err);
@@ -172,7 +177,7 @@ static const char *role_of(const json_t *v)
 	return NULL;
 }
 
-static int add_message(chat_body *b, const json_t *message, size_t index, sn_error *err)
+static int add_message(chat_messages *b, const json_t *message, size_t index, sn_error *err)
 {
 	static const char *const known[] = {"role", "content", "name", NULL};
 	char where[PARAM_SIZE], param[PARAM_SIZE];
@@ -183,7 +188,7 @@ static int add_message(chat_body *b, const json_t *message, size_t index, sn_err
 	if (rc != SN_OK)
 		return rc;
 	const json_t *content = json_object_get(message, "content"), *name = json_object_get(message, "name");
-	sn_message *out = &b->messages[index];
+	sn_message *out = &b->list[index];
 	*out = (sn_message){.role = role_of(json_object_get(message, "role")), .parts = b->parts + b->n_parts};
 	snprintf(param, sizeof param, "messages[%zu].role", index);
 	if (!out->role)
@@ -206,7 +211,7 @@ static int add_message(chat_body *b, const json_t *message, size_t index, sn_err
 	return rc;
 }
 
-int chat_messages_parse(chat_body *b, const json_t *v, sn_error *err)
+int chat_messages_parse(chat_messages *b, const json_t *v, sn_error *err)
 {
 	size_t n = json_array_size(v), n_parts = 0;
 	if (!json_is_array(v) || n == 0)
@@ -219,16 +224,26 @@ int chat_messages_parse(chat_body *b, const json_t *v, sn_error *err)
 	}
 	if (n_parts > MAX_PARTS)
 		return fault_set(err, SN_ERR_INVALID, "messages", "more than %d parts in all messages", MAX_PARTS);
-	b->messages = calloc(n, sizeof *b->messages);
+	b->list = calloc(n, sizeof *b->list);
 	b->parts = calloc(n_parts + 1, sizeof *b->parts);
 	b->media = calloc(SN_MAX_MEDIA, sizeof *b->media);
 	b->kinds = calloc(SN_MAX_MEDIA, sizeof *b->kinds);
-	if (!b->messages || !b->parts || !b->media || !b->kinds)
+	if (!b->list || !b->parts || !b->media || !b->kinds)
 		return fault_set(err, SN_ERR_NOMEM, "messages", "no memory");
 	int rc = SN_OK;
 	for (size_t i = 0; i < n && rc == SN_OK; i++)
 		rc = add_message(b, json_array_get(v, i), i, err);
-	b->chat.messages = b->messages;
-	b->chat.n_messages = n;
+	b->n = n;
 	return rc;
+}
+
+void chat_messages_fini(chat_messages *b)
+{
+	for (size_t i = 0; i < b->n_media; i++)
+		media_bytes_fini(&b->media[i]);
+	free(b->media);
+	free(b->kinds);
+	free(b->parts);
+	free(b->list);
+	*b = (chat_messages){0};
 }

@@ -1,399 +1,143 @@
 #include "chat_parse.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "fault.h"
 #include "json.h"
 
-#define MAX_LOGIT_BIAS 1024
-#define MAX_STOP_BYTES 256
-#define MAX_NAME_BYTES 63 /* of an unknown field that is named back */
+#define MAX_VAR_NAME 63
 
-typedef enum field_kind {
-	FIELD_REAL,       /* float in sn_sampling */
-	FIELD_INT,        /* int32_t in sn_sampling */
-	FIELD_UINT,       /* uint32_t in sn_sampling */
-	FIELD_BOOL,       /* bool in sn_sampling */
-	FIELD_CUSTOM,     /* parse() */
-	FIELD_TEXT,       /* a string without effect here */
-	FIELD_FLAG,       /* a bool without effect here */
-	FIELD_TEXT_MAP,   /* an object of strings without effect here */
-	FIELD_UNSUPPORTED /* refused, unless parse() says that the value asks for nothing */
-} field_kind;
+static int parse_messages(const field *f, void *into, const json_t *v, sn_error *err)
+{
+	(void)f;
+	return chat_messages_parse(&((chat_body *)into)->messages, v, err);
+}
 
-typedef struct field {
-	const char *name;
-	field_kind kind;
-	size_t offset;
-	double min, max;
-	bool open_min; /* min itself is out of range */
-	int (*parse)(chat_body *b, const json_t *v, sn_error *err);
-} field;
+/* Names go into the template as variables, so they look like variables; the engine refuses those that it has already. */
+static bool name_is_plain(const char *name)
+{
+	static const char plain[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+	size_t n = strlen(name);
+	return n > 0 && n <= MAX_VAR_NAME && strspn(name, plain) == n && strchr("0123456789", name[0]) == NULL;
+}
 
-static int parse_model(chat_body *b, const json_t *v, sn_error *err);
-static int parse_seed(chat_body *b, const json_t *v, sn_error *err);
-static int parse_max_tokens(chat_body *b, const json_t *v, sn_error *err);
-static int parse_logit_bias(chat_body *b, const json_t *v, sn_error *err);
-static int parse_stop(chat_body *b, const json_t *v, sn_error *err);
-static int parse_stream(chat_body *b, const json_t *v, sn_error *err);
-static int parse_stream_options(chat_body *b, const json_t *v, sn_error *err);
-static int only_text_format(chat_body *b, const json_t *v, sn_error *err);
-static int only_text_modality(chat_body *b, const json_t *v, sn_error *err);
-static int only_empty_list(chat_body *b, const json_t *v, sn_error *err);
-static int only_none(chat_body *b, const json_t *v, sn_error *err);
+int chat_vars_parse(chat_vars *out, const char *param, const json_t *v, sn_error *err)
+{
+	const char *key;
+	json_t *value;
+	if (!json_is_object(v))
+		return body_wants(err, param, "an object");
+	if (json_object_size(v) > SN_MAX_CHAT_VARS)
+		return fault_set(err, SN_ERR_INVALID, param, "%s has more than %d variables", param, SN_MAX_CHAT_VARS);
+	json_object_foreach((json_t *)v, key, value) {
+		sn_chat_var *var = &out->list[out->n++];
+		*var = (sn_chat_var){.name = key};
+		if (!name_is_plain(key))
+			return fault_set(err, SN_ERR_INVALID, param, "%s has a name that is not a variable's: letters, digits and _", param);
+		if (json_is_boolean(value)) {
+			var->b = json_is_true(value);
+		} else if (json_is_number(value)) {
+			var->kind = SN_VAR_NUMBER;
+			var->number = json_number_value(value);
+		} else if (body_plain_string(value)) {
+			var->kind = SN_VAR_STRING;
+			var->string = json_string_value(value);
+		} else {
+			return fault_set(err, SN_ERR_UNSUPPORTED, param, "%s takes true, false, numbers and strings without NUL, nothing nested", param);
+		}
+	}
+	return SN_OK;
+}
 
-#define AT(member) offsetof(sn_sampling, member)
-#define NOTHING 0, 0, 0, false, NULL
+static int parse_vars(const field *f, void *into, const json_t *v, sn_error *err)
+{
+	return chat_vars_parse(&((chat_body *)into)->vars, f->name, v, err);
+}
+
+#define AT(member) offsetof(chat_body, member)
 
 static const field fields[] = {
-	{"messages", FIELD_CUSTOM, 0, 0, 0, false, chat_messages_parse},
-	{"model", FIELD_CUSTOM, 0, 0, 0, false, parse_model},
-	{"temperature", FIELD_REAL, AT(temperature), 0, 2, false, NULL},
-	{"top_p", FIELD_REAL, AT(top_p), 0, 1, true, NULL},
-	{"min_p", FIELD_REAL, AT(min_p), 0, 1, false, NULL},
-	{"top_k", FIELD_INT, AT(top_k), -1, INT32_MAX, false, NULL},
-	{"presence_penalty", FIELD_REAL, AT(presence_penalty), -2, 2, false, NULL},
-	{"frequency_penalty", FIELD_REAL, AT(frequency_penalty), -2, 2, false, NULL},
-	{"repetition_penalty", FIELD_REAL, AT(repetition_penalty), 0, 10, true, NULL},
-	{"seed", FIELD_CUSTOM, 0, 0, 0, false, parse_seed},
-	{"max_tokens", FIELD_CUSTOM, 0, 0, 0, false, parse_max_tokens},
-	{"max_completion_tokens", FIELD_CUSTOM, 0, 0, 0, false, parse_max_tokens},
-	{"min_tokens", FIELD_UINT, AT(min_tokens), 0, UINT32_MAX, false, NULL},
-	{"ignore_eos", FIELD_BOOL, AT(ignore_eos), 0, 0, false, NULL},
-	{"logprobs", FIELD_BOOL, AT(logprobs), 0, 0, false, NULL},
-	{"top_logprobs", FIELD_UINT, AT(top_logprobs), 0, SN_MAX_TOP_LOGPROBS, false, NULL},
-	{"logit_bias", FIELD_CUSTOM, 0, 0, 0, false, parse_logit_bias},
-	{"stop", FIELD_CUSTOM, 0, 0, 0, false, parse_stop},
-	{"n", FIELD_UINT, AT(n), 1, SN_MAX_CHOICES, false, NULL},
-	{"stream", FIELD_CUSTOM, 0, 0, 0, false, parse_stream},
-	{"stream_options", FIELD_CUSTOM, 0, 0, 0, false, parse_stream_options},
+	{.name = "messages", .kind = FIELD_CUSTOM, .required = true, .late = true, .parse = parse_messages, .schema = chat_messages_schema,
+	 .doc = "The conversation. URLs in it are read only if the rest of the body is right."},
+	{.name = "max_tokens", .kind = FIELD_UINT, .offset = AT(max_tokens), .min = 1, .max = UINT32_MAX,
+	 .doc = "Of each choice. Without it the rest of the context or of the page pool, whichever is smaller."},
+	{.name = "max_completion_tokens", .kind = FIELD_UINT, .offset = AT(max_completion_tokens), .min = 1, .max = UINT32_MAX,
+	 .doc = "Newer name of max_tokens; both may come only if they agree."},
+	{.name = "logprobs", .kind = FIELD_BOOL, .offset = AT(logprobs), .standard = "false", .doc = "The log probability of each token."},
+	{.name = "top_logprobs", .kind = FIELD_INT, .offset = AT(top_logprobs), .max = SN_MAX_TOP_LOGPROBS,
+	 .doc = "Only with logprobs: this many likeliest tokens at each place."},
+	{.name = "add_generation_prompt", .kind = FIELD_BOOL, .offset = AT(add_generation_prompt), .standard = "true",
+	 .doc = "End the prompt with the opening of the assistant's turn."},
+	{.name = "chat_template_kwargs", .kind = FIELD_CUSTOM, .parse = parse_vars, .schema = CHAT_VARS_SCHEMA,
+	 .doc = "Variables for the chat template, such as enable_thinking. Names that the template has already are refused."},
 	/* OpenAI's fields about the account, not about the answer */
-	{"user", FIELD_TEXT, NOTHING},
-	{"safety_identifier", FIELD_TEXT, NOTHING},
-	{"prompt_cache_key", FIELD_TEXT, NOTHING},
-	{"prompt_cache_retention", FIELD_TEXT, NOTHING},
-	{"service_tier", FIELD_TEXT, NOTHING},
-	{"store", FIELD_FLAG, NOTHING},
-	{"parallel_tool_calls", FIELD_FLAG, NOTHING},
-	{"metadata", FIELD_TEXT_MAP, NOTHING},
+	{.name = "safety_identifier", .kind = FIELD_TEXT, .doc = "Without effect."},
+	{.name = "prompt_cache_key", .kind = FIELD_TEXT, .doc = "Without effect."},
+	{.name = "prompt_cache_retention", .kind = FIELD_TEXT, .doc = "Without effect."},
+	{.name = "service_tier", .kind = FIELD_TEXT, .doc = "Without effect."},
+	{.name = "store", .kind = FIELD_BOOL, .offset = FIELD_NOWHERE, .doc = "Without effect: nothing is stored."},
+	{.name = "parallel_tool_calls", .kind = FIELD_BOOL, .offset = FIELD_NOWHERE, .doc = "Without effect: there are no tools."},
+	{.name = "metadata", .kind = FIELD_TEXT_MAP, .doc = "Without effect."},
 	/* not done here, said by name */
-	{"response_format", FIELD_UNSUPPORTED, 0, 0, 0, false, only_text_format},
-	{"modalities", FIELD_UNSUPPORTED, 0, 0, 0, false, only_text_modality},
-	{"tools", FIELD_UNSUPPORTED, 0, 0, 0, false, only_empty_list},
-	{"tool_choice", FIELD_UNSUPPORTED, 0, 0, 0, false, only_none},
-	{"functions", FIELD_UNSUPPORTED, 0, 0, 0, false, only_empty_list},
-	{"function_call", FIELD_UNSUPPORTED, 0, 0, 0, false, only_none},
-	{"audio", FIELD_UNSUPPORTED, NOTHING},
-	{"prediction", FIELD_UNSUPPORTED, NOTHING},
-	{"reasoning_effort", FIELD_UNSUPPORTED, NOTHING},
-	{"verbosity", FIELD_UNSUPPORTED, NOTHING},
-	{"web_search_options", FIELD_UNSUPPORTED, NOTHING},
+	{.name = "response_format", .kind = FIELD_ONLY, .schema = "{\"type\":\"text\"}"},
+	{.name = "modalities", .kind = FIELD_ONLY, .schema = "[\"text\"]"},
+	{.name = "tools", .kind = FIELD_ONLY, .schema = "[]"},
+	{.name = "tool_choice", .kind = FIELD_ONLY, .schema = "\"none\""},
+	{.name = "functions", .kind = FIELD_ONLY, .schema = "[]"},
+	{.name = "function_call", .kind = FIELD_ONLY, .schema = "\"none\""},
+	{.name = "echo", .kind = FIELD_ONLY, .schema = "false"},
+	{.name = "add_special_tokens", .kind = FIELD_ONLY, .schema = "false"},
+	{.name = "continue_final_message", .kind = FIELD_ONLY, .schema = "false"},
+	{.name = "documents", .kind = FIELD_ONLY, .schema = "[]"},
+	{.name = "chat_template", .kind = FIELD_ONLY},
+	{.name = "mm_processor_kwargs", .kind = FIELD_ONLY},
+	{.name = "audio", .kind = FIELD_ONLY},
+	{.name = "prediction", .kind = FIELD_ONLY},
+	{.name = "reasoning_effort", .kind = FIELD_ONLY},
+	{.name = "verbosity", .kind = FIELD_ONLY},
+	{.name = "web_search_options", .kind = FIELD_ONLY},
 };
 
-/* ---- one value ----------------------------------------------------------------------------------------------- */
+const field_table chat_fields = FIELD_TABLE(fields);
 
-static int parse_integer(const json_t *v, const char *param, double min, double max, int64_t *out, sn_error *err)
+static int check_together(chat_body *b, sn_error *err)
 {
-	if (!json_is_integer(v))
-		return body_wants(err, param, "an integer");
-	*out = json_integer_value(v);
-	if ((double)*out < min || (double)*out > max)
-		return fault_set(err, SN_ERR_INVALID, param, "%s must be from %.0f to %.0f", param, min, max);
-	return SN_OK;
-}
-
-static int parse_real(const json_t *v, const field *f, float *out, sn_error *err)
-{
-	if (!json_is_number(v))
-		return body_wants(err, f->name, "a number");
-	double d = json_number_value(v);
-	*out = (float)d;
-	bool low = f->open_min ? !((double)*out > f->min) : !(d >= f->min);
-	if (low || d > f->max)
-		return fault_set(err, SN_ERR_INVALID, f->name, "%s must be %s %g and at most %g", f->name, f->open_min ? "above" : "at least",
-		                 f->min, f->max);
-	return SN_OK;
-}
-
-static int parse_text_map(const json_t *v, const char *param, sn_error *err)
-{
-	const char *key;
-	json_t *value;
-	if (!json_is_object(v))
-		return body_wants(err, param, "an object of strings");
-	json_object_foreach((json_t *)v, key, value)
-		if (!json_is_string(value))
-			return body_wants(err, param, "an object of strings");
-	return SN_OK;
-}
-
-static int parse_field(chat_body *b, const field *f, const json_t *v, sn_error *err)
-{
-	char *at = (char *)&b->chat.sampling + f->offset;
-	int64_t n = 0;
-	int rc = SN_OK;
-	switch (f->kind) {
-	case FIELD_REAL:
-		return parse_real(v, f, (float *)at, err);
-	case FIELD_INT:
-		if ((rc = parse_integer(v, f->name, f->min, f->max, &n, err)) == SN_OK)
-			*(int32_t *)at = (int32_t)n;
-		return rc;
-	case FIELD_UINT:
-		if ((rc = parse_integer(v, f->name, f->min, f->max, &n, err)) == SN_OK)
-			*(uint32_t *)at = (uint32_t)n;
-		return rc;
-	case FIELD_BOOL:
-	case FIELD_FLAG:
-		if (!json_is_boolean(v))
-			return body_wants(err, f->name, "true or false");
-		if (f->kind == FIELD_BOOL)
-			*(bool *)at = json_is_true(v);
-		return SN_OK;
-	case FIELD_CUSTOM:
-		return f->parse(b, v, err);
-	case FIELD_TEXT:
-		return json_is_string(v) ? SN_OK : body_wants(err, f->name, "a string");
-	case FIELD_TEXT_MAP:
-		return parse_text_map(v, f->name, err);
-	case FIELD_UNSUPPORTED:
-		break;
-	}
-	if (f->parse)
-		return f->parse(b, v, err);
-	return fault_set(err, SN_ERR_UNSUPPORTED, f->name, "%s is not supported", f->name);
-}
-
-static int parse_model(chat_body *b, const json_t *v, sn_error *err)
-{
-	b->chat.model = body_plain_string(v);
-	return b->chat.model && *b->chat.model ? SN_OK : body_wants(err, "model", "a model's name");
-}
-
-static int parse_seed(chat_body *b, const json_t *v, sn_error *err)
-{
-	if (!json_is_integer(v))
-		return body_wants(err, "seed", "an integer");
-	b->chat.sampling.seed = (uint64_t)json_integer_value(v);
-	b->chat.sampling.has_seed = true;
-	return SN_OK;
-}
-
-/* max_tokens and its newer name are one thing; both may come only if they agree. */
-static int parse_max_tokens(chat_body *b, const json_t *v, sn_error *err)
-{
-	int64_t n;
-	const char *name = json_object_get(b->root, "max_completion_tokens") == v ? "max_completion_tokens" : "max_tokens";
-	int rc = parse_integer(v, name, 1, UINT32_MAX, &n, err);
-	if (rc != SN_OK)
-		return rc;
-	if (b->chat.sampling.max_tokens && b->chat.sampling.max_tokens != (uint32_t)n)
-		return fault_set(err, SN_ERR_INVALID, "max_tokens", "max_tokens and max_completion_tokens differ");
-	b->chat.sampling.max_tokens = (uint32_t)n;
-	return SN_OK;
-}
-
-static bool token_id_parse(const char *key, int32_t *out)
-{
-	size_t n = strlen(key);
-	if (n == 0 || n > 10 || strspn(key, "0123456789") != n)
-		return false;
-	long long v = strtoll(key, NULL, 10);
-	*out = (int32_t)v;
-	return v <= INT32_MAX;
-}
-
-static int parse_logit_bias(chat_body *b, const json_t *v, sn_error *err)
-{
-	const char *key;
-	json_t *value;
-	size_t n = json_object_size(v), i = 0;
-	if (!json_is_object(v))
-		return body_wants(err, "logit_bias", "an object of token ids and numbers");
-	if (n > MAX_LOGIT_BIAS)
-		return fault_set(err, SN_ERR_INVALID, "logit_bias", "logit_bias has more than %d entries", MAX_LOGIT_BIAS);
-	if (n == 0)
-		return SN_OK;
-	if (!(b->bias = calloc(n, sizeof *b->bias)))
-		return fault_set(err, SN_ERR_NOMEM, "logit_bias", "no memory");
-	json_object_foreach((json_t *)v, key, value) {
-		double bias = json_number_value(value);
-		if (!token_id_parse(key, &b->bias[i].token))
-			return body_wants(err, "logit_bias", "keyed by token ids");
-		if (!json_is_number(value) || bias < -100 || bias > 100)
-			return body_wants(err, "logit_bias", "made of numbers from -100 to 100");
-		b->bias[i++].bias = (float)bias;
-	}
-	b->chat.sampling.logit_bias = b->bias;
-	b->chat.sampling.n_logit_bias = n;
-	return SN_OK;
-}
-
-static int parse_stop(chat_body *b, const json_t *v, sn_error *err)
-{
-	sn_sampling *s = &b->chat.sampling;
-	size_t n = json_is_string(v) ? 1 : json_array_size(v);
-	if (!json_is_string(v) && !json_is_array(v))
-		return body_wants(err, "stop", "a string or a list of strings");
-	if (n > SN_MAX_STOP)
-		return fault_set(err, SN_ERR_INVALID, "stop", "stop has more than %d strings", SN_MAX_STOP);
-	for (size_t i = 0; i < n; i++) {
-		const json_t *one = json_is_string(v) ? v : json_array_get(v, i);
-		size_t size = json_string_length(one);
-		if (!json_is_string(one) || size == 0 || size > MAX_STOP_BYTES)
-			return fault_set(err, SN_ERR_INVALID, "stop", "stop strings are 1 to %d bytes long", MAX_STOP_BYTES);
-		s->stop[i] = json_string_value(one);
-		s->stop_size[i] = size;
-	}
-	s->n_stop = n;
-	return SN_OK;
-}
-
-static int parse_stream(chat_body *b, const json_t *v, sn_error *err)
-{
-	b->stream = json_is_true(v);
-	return json_is_boolean(v) ? SN_OK : body_wants(err, "stream", "true or false");
-}
-
-static int parse_stream_options(chat_body *b, const json_t *v, sn_error *err)
-{
-	const char *key;
-	json_t *value;
-	if (!json_is_object(v))
-		return body_wants(err, "stream_options", "an object");
-	json_object_foreach((json_t *)v, key, value) {
-		bool usage = strcmp(key, "include_usage") == 0;
-		if (!usage && strcmp(key, "include_obfuscation") != 0)
-			return fault_set(err, SN_ERR_INVALID, "stream_options", "stream_options has an unknown field");
-		if (!json_is_boolean(value))
-			return body_wants(err, usage ? "stream_options.include_usage" : "stream_options.include_obfuscation", "true or false");
-		if (usage)
-			b->include_usage = json_is_true(value);
-	}
-	return SN_OK;
-}
-
-/* ---- fields that may only ask for nothing --------------------------------------------------------------------- */
-
-static int only_text_format(chat_body *b, const json_t *v, sn_error *err)
-{
-	(void)b;
-	const char *type = body_plain_string(json_object_get(v, "type"));
-	if (!type)
-		return body_wants(err, "response_format", "an object with a type");
-	if (strcmp(type, "text") == 0 && json_object_size(v) == 1)
-		return SN_OK;
-	return fault_set(err, SN_ERR_UNSUPPORTED, "response_format", "only the response_format of type text is supported yet");
-}
-
-static int only_text_modality(chat_body *b, const json_t *v, sn_error *err)
-{
-	(void)b;
-	const char *first = body_plain_string(json_array_get(v, 0));
-	if (!json_is_array(v))
-		return body_wants(err, "modalities", "a list");
-	if (json_array_size(v) == 1 && first && strcmp(first, "text") == 0)
-		return SN_OK;
-	return fault_set(err, SN_ERR_UNSUPPORTED, "modalities", "only the modality text is supported as output yet");
-}
-
-static const char *field_name_of(const chat_body *b, const json_t *v)
-{
-	const char *key;
-	json_t *value;
-	json_object_foreach(b->root, key, value)
-		if (value == v)
-			return key;
-	return "";
-}
-
-static int only_empty_list(chat_body *b, const json_t *v, sn_error *err)
-{
-	if (json_is_array(v) && json_array_size(v) == 0)
-		return SN_OK;
-	return fault_set(err, SN_ERR_UNSUPPORTED, field_name_of(b, v), "tools and functions are not supported yet");
-}
-
-static int only_none(chat_body *b, const json_t *v, sn_error *err)
-{
-	const char *s = body_plain_string(v);
-	if (s && strcmp(s, "none") == 0)
-		return SN_OK;
-	return fault_set(err, SN_ERR_UNSUPPORTED, field_name_of(b, v), "tools and functions are not supported yet");
-}
-
-/* ---- the whole ------------------------------------------------------------------------------------------------ */
-
-static int unknown_field(const char *key, sn_error *err)
-{
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
-	bool nameable = strlen(key) <= MAX_NAME_BYTES && strspn(key, plain) == strlen(key);
-	return fault_set(err, SN_ERR_INVALID, nameable ? key : NULL, "the request has an unknown field");
-}
-
-static int check_together(const chat_body *b, sn_error *err)
-{
-	const sn_sampling *s = &b->chat.sampling;
-	const json_t *top = json_object_get(b->root, "top_logprobs"), *streaming = json_object_get(b->root, "stream_options");
-	if (!b->chat.n_messages)
-		return fault_set(err, SN_ERR_INVALID, "messages", "messages is missing");
-	if (top && !json_is_null(top) && !s->logprobs)
+	if (b->top_logprobs >= 0 && !b->logprobs)
 		return fault_set(err, SN_ERR_INVALID, "top_logprobs", "top_logprobs needs logprobs to be true");
-	if (streaming && !json_is_null(streaming) && !b->stream)
-		return fault_set(err, SN_ERR_INVALID, "stream_options", "stream_options needs stream to be true");
-	if (s->max_tokens && s->min_tokens > s->max_tokens)
-		return fault_set(err, SN_ERR_INVALID, "min_tokens", "min_tokens is above max_tokens");
-	return SN_OK;
-}
-
-static const field *field_find(const char *key)
-{
-	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-		if (strcmp(fields[i].name, key) == 0)
-			return &fields[i];
-	return NULL;
+	if (b->max_tokens && b->max_completion_tokens && b->max_tokens != b->max_completion_tokens)
+		return fault_set(err, SN_ERR_INVALID, "max_tokens", "max_tokens and max_completion_tokens differ");
+	sn_sampling *s = &b->generation.sampling;
+	s->max_tokens = b->max_tokens ? b->max_tokens : b->max_completion_tokens;
+	s->logprobs = b->logprobs;
+	s->top_logprobs = b->top_logprobs > 0 ? (uint32_t)b->top_logprobs : 0;
+	return generation_check(&b->generation, err);
 }
 
 int chat_body_parse(chat_body *b, const char *data, size_t size, const chat_limits *limits, sn_error *err)
 {
-	const char *key;
-	json_t *value;
-	*b = (chat_body){.limits = limits};
-	sn_sampling_init(&b->chat.sampling);
+	const field_table *const tables[] = {&generation_fields, &chat_fields};
+	void *const into[] = {&b->generation, b};
+	*b = (chat_body){.messages.limits = limits, .top_logprobs = -1, .add_generation_prompt = true};
+	generation_init(&b->generation);
 	int rc = body_parse(&b->root, data, size, err);
-	if (rc != SN_OK)
-		return rc;
-	json_object_foreach(b->root, key, value) {
-		const field *f = field_find(key);
-		if (!f)
-			rc = unknown_field(key, err);
-		else if (!json_is_null(value) && f->parse != chat_messages_parse) /* null asks for the default */
-			rc = parse_field(b, f, value, err);
-		if (rc != SN_OK)
-			goto fail;
-	}
-	/* Last, since they may name URLs: nothing is fetched for a body that is wrong elsewhere. */
-	value = json_object_get(b->root, "messages");
-	if (value && !json_is_null(value) && (rc = chat_messages_parse(b, value, err)) != SN_OK)
-		goto fail;
-	rc = check_together(b, err);
 	if (rc == SN_OK)
-		return SN_OK;
-fail:
-	chat_body_fini(b);
-	return rc;
+		rc = fields_parse(b->root, tables, into, 2, err);
+	if (rc == SN_OK)
+		rc = check_together(b, err);
+	if (rc != SN_OK) {
+		chat_body_fini(b);
+		return rc;
+	}
+	b->chat = (sn_chat){.model = b->generation.model, .cache_salt = b->generation.cache_salt, .messages = b->messages.list,
+	                    .n_messages = b->messages.n, .vars = b->vars.list, .n_vars = b->vars.n,
+	                    .no_generation_prompt = !b->add_generation_prompt, .sampling = b->generation.sampling};
+	return SN_OK;
 }
 
 void chat_body_fini(chat_body *b)
 {
-	for (size_t i = 0; i < b->n_media; i++)
-		media_bytes_fini(&b->media[i]);
-	free(b->media);
-	free(b->kinds);
-	free(b->bias);
-	free(b->parts);
-	free(b->messages);
+	chat_messages_fini(&b->messages);
+	generation_fini(&b->generation);
 	json_decref(b->root);
 	*b = (chat_body){0};
 }

@@ -1,42 +1,36 @@
-/* chat_parse.h - the body of POST /v1/chat/completions -> sn_chat.
- *
- * Every field is in one of the tables of chat_parse.c: parsed, accepted because it cannot change the answer, or refused
- * by name. A field that is in none is refused too: nothing that a client asks for is dropped in silence.
- */
+/* chat_parse.h - the body of POST /v1/chat/completions -> sn_chat. */
 #ifndef API_CHAT_PARSE_H
 #define API_CHAT_PARSE_H
 
-#include <jansson.h>
+#include "chat_messages.h"
+#include "generation.h"
 
-#include "core.h"
-#include "media_url.h"
-#include "options.h"
-
-typedef struct chat_limits {
-	const options *options; /* how many media of a kind */
-	size_t media_bytes;     /* per medium */
-	const sn_engine *engine; /* knows the kinds of files */
-	media_reader *reader;   /* of URLs other than data:; NULL: there are none */
-} chat_limits;
+/* chat_template_kwargs: variables for the chat template. */
+typedef struct chat_vars {
+	sn_chat_var list[SN_MAX_CHAT_VARS];
+	size_t n;
+} chat_vars;
 
 typedef struct chat_body {
-	sn_chat chat;         /* borrows from the rest */
-	bool stream, include_usage;
+	sn_chat chat; /* borrows from the rest */
+	generation generation;
+	chat_messages messages;
+	chat_vars vars;
+	uint32_t max_tokens, max_completion_tokens; /* 0: not given */
+	int32_t top_logprobs; /* -1: not given */
+	bool logprobs, add_generation_prompt;
 	json_t *root;
-	sn_message *messages; /* [chat.n_messages] */
-	sn_part *parts;       /* all messages' parts, in order */
-	size_t n_parts;
-	sn_logit_bias *bias;
-	media_bytes *media;   /* [n_media] */
-	char (*kinds)[SN_KIND_SIZE]; /* [n_media] */
-	size_t n_media;
-	const chat_limits *limits;
 } chat_body;
+
+extern const field_table chat_fields; /* into a chat_body, beside generation_fields */
 
 /* On failure everything is released already. */
 int chat_body_parse(chat_body *b, const char *data, size_t size, const chat_limits *limits, sn_error *err);
 void chat_body_fini(chat_body *b);
-/* Fills messages, parts and media (chat_messages.c). What it made is released by chat_body_fini, also on failure. */
-int chat_messages_parse(chat_body *b, const json_t *v, sn_error *err);
+/* One value of chat_template_kwargs's type; schema: what it takes. */
+int chat_vars_parse(chat_vars *out, const char *param, const json_t *v, sn_error *err);
+#define CHAT_VARS_SCHEMA                                                                                                   \
+	"{\"type\":\"object\",\"maxProperties\":" FIELD_STR(SN_MAX_CHAT_VARS) ",\"propertyNames\":{\"pattern\":\"^[A-Za-z_][A-Za-z0-9_]{0,62}$\"}," \
+	"\"additionalProperties\":{\"type\":[\"boolean\",\"number\",\"string\"]}}"
 
 #endif

@@ -72,6 +72,16 @@ unsigned fault_retry_after(int status)
 	return fault_find(status)->retry_after;
 }
 
+bool fault_at(size_t i, int *http, const char **type, const char **code)
+{
+	if (i >= sizeof rows / sizeof *rows)
+		return false;
+	*http = rows[i].http;
+	*type = rows[i].type;
+	*code = rows[i].code;
+	return true;
+}
+
 void fault_render(out_buf *o, const sn_error *err)
 {
 	const fault_row *row = fault_find(err->status);

@@ -30,6 +30,8 @@ int fault_set(sn_error *err, int status, const char *param, const char *fmt, ...
 int fault_http_status(int status);
 /* Seconds a client should wait before it tries again, 0 if trying again is no use. */
 unsigned fault_retry_after(int status);
+/* The ways there are, i = 0..; false behind the last. code may be NULL. */
+bool fault_at(size_t i, int *http, const char **type, const char **code);
 /* OpenAI's error object: {"error":{"message","type","param","code"}} */
 void fault_render(out_buf *o, const sn_error *err);
 

@@ -5,6 +5,7 @@
 #include "api.h"
 #include "fault.h"
 #include "json.h"
+#include "plugins.h"
 
 #define MAX_LISTED 256
 
@@ -60,19 +61,28 @@ void plugins_endpoint(request *r)
 	send_list(r, NULL);
 }
 
+typedef struct plugin_body { const char *file; } plugin_body;
+
+static const field fields[] = {
+	{.name = "file", .kind = FIELD_NAME, .offset = offsetof(plugin_body, file), .required = true, .doc = "The plain name of a file in the plugin folder."},
+};
+
+const field_table plugin_fields = FIELD_TABLE(fields);
+
 static int parse_file(char *out, size_t cap, const char *data, size_t size, sn_error *err)
 {
+	const field_table *tables[] = {&plugin_fields};
+	plugin_body body = {0};
+	void *into[] = {&body};
 	json_t *root;
 	int rc = body_parse(&root, data, size, err);
 	if (rc != SN_OK)
 		return rc;
-	const char *file = body_plain_string(json_object_get(root, "file"));
-	if (!file || strlen(file) >= cap)
+	rc = fields_parse(root, tables, into, 1, err);
+	if (rc == SN_OK && strlen(body.file) >= cap)
 		rc = body_wants(err, "file", "the plain name of a file in the plugin folder");
-	else if (json_object_size(root) != 1)
-		rc = fault_set(err, SN_ERR_INVALID, NULL, "the request has an unknown field");
-	else
-		memcpy(out, file, strlen(file) + 1);
+	else if (rc == SN_OK)
+		memcpy(out, body.file, strlen(body.file) + 1);
 	json_decref(root);
 	return rc;
 }

@@ -3,26 +3,39 @@
 #include <string.h>
 #include <strings.h>
 
+#include "chat_parse.h"
+#include "completion_parse.h"
 #include "fault.h"
+#include "plugins.h"
+#include "tokenize.h"
 
-typedef struct route {
-	const char *method;
-	const char *path; /* ends in {id}: one more, non-empty piece */
-	void (*endpoint)(request *r);
-	bool open;        /* needs no key */
-} route;
+#define ANSWERS "404 413 415 429"
 
 /* Every route there is. A path that is not here, byte for byte, is a 404. */
 static const route table[] = {
-	{"POST", "/v1/chat/completions", chat_endpoint, false},
-	{"GET", "/v1/models", models_list_endpoint, false},
-	{"GET", "/v1/models/{id}", models_get_endpoint, false},
-	{"GET", "/v1/plugins", plugins_endpoint, false},
-	{"POST", "/v1/plugins", plugins_add_endpoint, false}, /* asks for an admin's key itself */
-	{"GET", "/metrics", metrics_endpoint, false},
-	{"GET", "/livez", livez_endpoint, true},
-	{"GET", "/readyz", readyz_endpoint, true},
+	{"POST", "/v1/chat/completions", chat_endpoint, false, "The answer to a conversation", "ChatCompletion", "ChatCompletionChunk", NULL,
+	 ANSWERS " 422", {&generation_fields, &chat_fields}},
+	{"POST", "/v1/completions", completions_endpoint, false, "What follows a text", "Completion", "Completion", NULL,
+	 ANSWERS, {&generation_fields, &completion_fields}},
+	{"POST", "/tokenize", tokenize_endpoint, false, "Token ids of a text or of a conversation", "Tokens", NULL, NULL, ANSWERS, {&tokenize_fields}},
+	{"POST", "/detokenize", detokenize_endpoint, false, "The text of token ids", "Text", NULL, NULL, ANSWERS, {&detokenize_fields}},
+	{"GET", "/v1/models", models_list_endpoint, false, "The models", "ModelList", NULL, NULL, "", {NULL}},
+	{"GET", "/v1/models/{id}", models_get_endpoint, false, "One model", "Model", NULL, NULL, "404", {NULL}},
+	{"GET", "/v1/plugins", plugins_endpoint, false, "The plugins, also those that were refused", "PluginList", NULL, NULL, "", {NULL}},
+	/* asks for an admin's key itself */
+	{"POST", "/v1/plugins", plugins_add_endpoint, false, "Add a file of the plugin folder; needs an admin's key", "PluginList", NULL, NULL,
+	 ANSWERS " 403", {&plugin_fields}},
+	{"GET", "/openapi.json", openapi_endpoint, false, "This document", "Document", NULL, NULL, "", {NULL}},
+	{"GET", "/metrics", metrics_endpoint, false, "Metrics as Prometheus text", NULL, NULL, NULL, "", {NULL}},
+	{"GET", "/livez", livez_endpoint, true, "Does the process still move?", "Status", NULL, "Status", "", {NULL}},
+	{"GET", "/readyz", readyz_endpoint, true, "May work be sent here?", "Status", NULL, "Status", "", {NULL}},
 };
+
+const route *routes_all(size_t *n)
+{
+	*n = sizeof table / sizeof *table;
+	return table;
+}
 
 static int hex(char c)
 {

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-#define STATS_ROUTES 16
+#define STATS_ROUTES 20
 #define STATS_STATUSES 17
 
 typedef struct stats {

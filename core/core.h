@@ -209,6 +209,18 @@ typedef struct sn_message {
 	bool is_string; /* content came as one string, not as a list of parts (n_parts is 1) */
 } sn_message;
 
+/* A variable for the chat template beside those that it always has, such as enable_thinking. A string is the client's word:
+ * special tokens spelled out in it are text. Names that the template has already are refused (param "chat_template_kwargs"). */
+typedef struct sn_chat_var {
+	const char *name;
+	enum { SN_VAR_BOOL, SN_VAR_NUMBER, SN_VAR_STRING } kind;
+	bool b;
+	double number; /* an int if it is whole */
+	const char *string;
+} sn_chat_var;
+
+#define SN_MAX_CHAT_VARS 32
+
 typedef struct sn_logit_bias { int32_t token; float bias; } sn_logit_bias;
 
 #define SN_MAX_CHOICES 16
@@ -259,6 +271,8 @@ typedef struct sn_chat {
 	const sn_message *messages;
 	size_t n_messages;
 	bool no_generation_prompt; /* end the prompt after the last message, without the opening of the assistant's turn */
+	const sn_chat_var *vars;   /* [n_vars], at most SN_MAX_CHAT_VARS */
+	size_t n_vars;
 	sn_sampling sampling;
 	uint32_t timeout_ms;    /* total, from submit; 0: none */
 } sn_chat;
@@ -342,6 +356,8 @@ typedef struct sn_tokenize_input {
 	const sn_message *messages; /* [n_messages], text only: media are refused. NULL: the text */
 	size_t n_messages;
 	bool no_generation_prompt;  /* messages: as in sn_chat */
+	const sn_chat_var *vars;    /* [n_vars] messages: as in sn_chat */
+	size_t n_vars;
 	const char *text;           /* UTF-8, may hold NUL */
 	size_t size;                /* bytes */
 	bool add_special;           /* text: the beginning-of-sequence token first, where the vocabulary says that it adds one */

@@ -41,7 +41,7 @@ static sn_status encode_messages(const served_model *m, const sn_tokenize_input 
 		return error_set(err, SN_ERR_UNSUPPORTED, "model %s has no chat template", m->name);
 	marked_text prompt;
 	marked_init(&prompt, MAX_TEXT_BYTES);
-	const chat_options options = {.add_generation_prompt = !in->no_generation_prompt};
+	const chat_options options = {.vars = in->vars, .n_vars = in->n_vars, .add_generation_prompt = !in->no_generation_prompt};
 	sn_status st = chat_render(m->m->chat, m->m->vocab, in->messages, in->n_messages, &options, &prompt, err);
 	if (!st)
 		st = vocab_encode(m->m->vocab, &prompt, &out->ids, &out->n, err);

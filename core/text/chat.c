@@ -112,13 +112,13 @@ static bool set_token(const rendering *r, value *globals, const char *name, int3
 	return id < 0 || value_set(r->a, globals, name, value_string(r->a, vocab_token(r->v, id), true));
 }
 
-static const value *var_value(arena *a, const chat_var *var)
+static const value *var_value(arena *a, const sn_chat_var *var)
 {
 	bool whole = var->number == (double)(int64_t)var->number;
-	if (var->kind == CHAT_BOOL)
+	if (var->kind == SN_VAR_BOOL)
 		return value_bool(var->b);
-	if (var->kind == CHAT_STRING)
-		return value_string(a, str_of(var->string), true);
+	if (var->kind == SN_VAR_STRING)
+		return value_string(a, str_of(var->string), false);
 	return whole ? value_int(a, (int64_t)var->number) : value_float(a, var->number);
 }
 
@@ -240,6 +240,8 @@ static sn_status check_vars(const chat_options *o, sn_error *err)
 {
 	static const char *const reserved[] = {"messages", "tools", "documents", "add_generation_prompt", "bos_token", "eos_token", "unk_token",
 	                                       "pad_token"};
+	if (o->n_vars > SN_MAX_CHAT_VARS)
+		return error_param(err, SN_ERR_INVALID, "chat_template_kwargs", "chat_template_kwargs has more than %d variables", SN_MAX_CHAT_VARS);
 	for (size_t i = 0; i < o->n_vars; i++) {
 		const char *name = o->vars[i].name;
 		bool bad = jinja_has_function(str_of(name));
@@ -247,7 +249,7 @@ static sn_status check_vars(const chat_options *o, sn_error *err)
 			bad = bad || !strcmp(name, reserved[k]);
 		if (bad)
 			return error_param(err, SN_ERR_INVALID, "chat_template_kwargs", "chat_template_kwargs: '%.64s' is a reserved name", name);
-		if (o->vars[i].kind == CHAT_NUMBER && !(o->vars[i].number >= -9e15 && o->vars[i].number <= 9e15))
+		if (o->vars[i].kind == SN_VAR_NUMBER && !(o->vars[i].number >= -9e15 && o->vars[i].number <= 9e15))
 			return error_param(err, SN_ERR_INVALID, "chat_template_kwargs", "chat_template_kwargs: '%.64s' is too large", name);
 	}
 	return SN_OK;

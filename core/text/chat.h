@@ -32,19 +32,10 @@ typedef struct chat_marker {
 	bool in_template;      /* as chat_template_places says; else chat_render puts it in */
 } chat_marker;
 
-/* A variable for the template beside those that chat_render sets, such as enable_thinking. Borrowed; trusted. */
-typedef struct chat_var {
-	const char *name;
-	enum { CHAT_BOOL, CHAT_NUMBER, CHAT_STRING } kind;
-	bool b;
-	double number; /* an int if it is whole */
-	const char *string;
-} chat_var;
-
 typedef struct chat_options {
 	const chat_marker *markers; /* [n_markers], one for each kind that the model takes */
 	size_t n_markers;
-	const chat_var *vars; /* [n_vars] */
+	const sn_chat_var *vars; /* [n_vars], at most SN_MAX_CHAT_VARS; borrowed, untrusted */
 	size_t n_vars;
 	bool add_generation_prompt;
 } chat_options;

@@ -1,6 +1,7 @@
 import openai
 import pytest
 
+import contract
 from harness import Baseline, Server
 
 
@@ -20,8 +21,16 @@ def hostile(server):
 
 @pytest.fixture(scope="module")
 def client(server):
-    """The official SDK, unmodified."""
-    return openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none", max_retries=0)
+    """The official SDK, unmodified; the OpenAPI document judges what it gets."""
+    document = contract.load(server.port, server.headers())
+
+    def judge(response):
+        if not response.headers.get("content-type", "").startswith("text/event-stream"):
+            response.read()
+            contract.check(document, response.request.method, response.request.url.path, response.status_code, response.headers, response.content)
+
+    http = openai.DefaultHttpxClient(event_hooks={"response": [judge]})
+    return openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none", max_retries=0, http_client=http)
 
 
 @pytest.fixture(scope="module")

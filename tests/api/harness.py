@@ -15,6 +15,8 @@ import subprocess
 import tempfile
 import time
 
+import contract
+
 REPO = pathlib.Path(__file__).resolve().parents[2]
 BIN = os.environ.get("SENSORIUM_BIN", str(REPO / "build" / "sensorium"))
 MODEL = os.environ.get("SENSORIUM_MODEL", str(REPO / "samples" / "model"))
@@ -23,6 +25,7 @@ PATIENCE = 5 if SANITIZED else 1  # limits on time and memory are about the plai
 START_SECONDS = float(os.environ.get("SENSORIUM_START_SECONDS", "60"))
 
 CHAT = "/v1/chat/completions"
+COMPLETIONS = "/v1/completions"
 JSON = {"Content-Type": "application/json"}
 GOLDEN = {"messages": [{"role": "user", "content": "Hello"}], "temperature": 0, "seed": 7, "max_tokens": 12}
 
@@ -97,17 +100,26 @@ class Server:
         return head
 
     def request(self, method, path, body=None, headers=None, timeout=30):
-        """-> (status, headers, bytes) over a connection of its own."""
+        """-> (status, headers, bytes) over a connection of its own. The OpenAPI document judges the answer."""
+        document = contract.load(self.port, self.headers())
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         try:
             c.request(method, path, body, self.headers(headers))
             r = c.getresponse()
-            return r.status, {k.lower(): v for k, v in r.getheaders()}, r.read()
+            answer = r.status, {k.lower(): v for k, v in r.getheaders()}, r.read()
         finally:
             c.close()
+        if document:
+            contract.check(document, method, path, *answer)
+        return answer
 
     def get(self, path):
         return self.request("GET", path)
+
+    def post(self, path, body, **kw):
+        """-> (status, headers, the answer's JSON)"""
+        status, headers, answer = self.request("POST", path, json.dumps(body).encode(), JSON, **kw)
+        return status, headers, json.loads(answer)
 
     def chat(self, body, **kw):
         data = body if isinstance(body, (bytes, str)) else json.dumps(body)
@@ -116,9 +128,9 @@ class Server:
         status, headers, answer = self.request("POST", CHAT, data, JSON, **kw)
         return status, headers, json.loads(answer)
 
-    def stream(self, body):
+    def stream(self, body, path=CHAT):
         """-> (status, headers, raw bytes of the event stream)."""
-        return self.request("POST", CHAT, json.dumps({**body, "stream": True}).encode(), JSON)
+        return self.request("POST", path, json.dumps({**body, "stream": True}).encode(), JSON)
 
     def connect(self, timeout=10):
         return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)

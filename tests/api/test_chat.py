@@ -9,7 +9,7 @@ import openai
 import pytest
 from PIL import Image
 
-from harness import CHAT, JSON, ask, error_of, sse_events
+from harness import CHAT, COMPLETIONS, JSON, ask, error_of, sse_events
 
 
 def picture(color="red", size=(64, 64), kind="PNG"):
@@ -231,7 +231,8 @@ def test_the_short_form_and_detail_are_accepted(server):
 
 # ---- errors ------------------------------------------------------------------------------------------------------------
 
-ROUTES = {CHAT: "POST", "/v1/models": "GET", "/v1/models/x": "GET", "/v1/plugins": "GET POST", "/metrics": "GET", "/livez": "GET", "/readyz": "GET"}
+ROUTES = {CHAT: "POST", COMPLETIONS: "POST", "/tokenize": "POST", "/detokenize": "POST", "/openapi.json": "GET", "/v1/models": "GET", "/v1/models/x": "GET",
+          "/v1/plugins": "GET POST", "/metrics": "GET", "/livez": "GET", "/readyz": "GET"}
 
 
 @pytest.mark.parametrize("path", ROUTES)
@@ -255,7 +256,7 @@ def test_an_unknown_method_is_refused(server):
 
 
 def test_an_unknown_route_is_404(server):
-    for path in ("/", "/v1", "/v1/", "/v1/chat", "/v1/completions", "/v1/embeddings", "/health", "/docs", "/v1/models/"):
+    for path in ("/", "/v1", "/v1/", "/v1/chat", "/v1/tokenize", "/v1/embeddings", "/health", "/docs", "/v1/models/"):
         status, headers, body = server.get(path)
         assert status == 404 and headers["content-type"] == "application/json"
         error_of(json.loads(body))
@@ -266,8 +267,9 @@ def test_a_query_does_not_hide_a_route(server):
 
 
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx", ""])
-def test_other_content_types_are_415(server, kind):
-    status, _, body = server.request("POST", CHAT, json.dumps(ask()).encode(), {"Content-Type": kind} if kind is not None else {})
+@pytest.mark.parametrize("path", [p for p, methods in ROUTES.items() if "POST" in methods])
+def test_other_content_types_are_415(server, path, kind):
+    status, _, body = server.request("POST", path, json.dumps(ask()).encode(), {"Content-Type": kind} if kind is not None else {})
     assert status == 415
     error_of(json.loads(body))
 

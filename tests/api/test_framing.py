@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from harness import CHAT, JSON, PATIENCE, ask, error_of, responses_in, status_of
+from harness import CHAT, COMPLETIONS, JSON, PATIENCE, ask, error_of, responses_in, status_of
 
 CANARY = b"GET /v1/models/canary HTTP/1.1\r\nHost: x\r\n\r\n"
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -218,14 +218,37 @@ FAN_OUT = {
 }
 
 
-@pytest.mark.parametrize("name", FAN_OUT)
-def test_fan_out_is_capped_before_any_work(hostile, name):
-    data = json.dumps(FAN_OUT[name]).encode()
-    before = hostile.memory_peak()
-    start = time.monotonic()
-    status, _, answer = hostile.request("POST", CHAT, data, JSON)
-    took = time.monotonic() - start
-    assert status == 400, answer
-    error_of(json.loads(answer))
-    assert took < (0.1 + len(data) / 20e6) * PATIENCE, took  # reading and parsing the bytes is not the point here
+COMPLETION_FAN_OUT = {
+    "n": {"prompt": "x", "n": 17},
+    "65 prompts": {"prompt": ["x"] * 65},
+    "100k prompts": {"prompt": ["x"] * 100_000},
+    "65 prompts of ids": {"prompt": [[65]] * 65},
+    "100k ids": {"prompt": [65] * 100_000},
+    "500k stops": {"prompt": "x", "stop": ["a"] * 500_000},
+    "17 stop tokens": {"prompt": "x", "stop_token_ids": [65] * 17},
+    "100k stop tokens": {"prompt": "x", "stop_token_ids": [65] * 100_000},
+    "1025 biases": {"prompt": "x", "logit_bias": {str(i): 1 for i in range(1025)}},
+    "logprobs 21": {"prompt": "x", "logprobs": 21},
+    "best_of 10000": {"prompt": "x", "best_of": 10_000},
+}
+ALL_FAN_OUT = [(CHAT, n, b) for n, b in FAN_OUT.items()] + [(COMPLETIONS, n, b) for n, b in COMPLETION_FAN_OUT.items()] + [
+    (CHAT, "33 variables", ask(chat_template_kwargs={"v%d" % i: 1 for i in range(33)})),
+    ("/tokenize", "5000 messages", {"messages": [{"role": "user", "content": "x"}] * 5_000}),
+    ("/detokenize", "2M tokens", {"tokens": [65] * 2_000_000}),
+]
+
+
+@pytest.mark.parametrize("path,name,body", ALL_FAN_OUT, ids=["%s %s" % (p, n) for p, n, _ in ALL_FAN_OUT])
+def test_fan_out_is_capped_before_any_work(hostile, path, name, body):
+    data = json.dumps(body).encode()
+    before, took = hostile.memory_peak(), []
+    for _ in range(3):  # the best of three: what else the machine does is not the point
+        start = time.monotonic()
+        status, _, answer = hostile.request("POST", path, data, JSON)
+        took.append(time.monotonic() - start)
+        assert status == 400, answer
+        error_of(json.loads(answer))
+        if took[-1] < 0.1:
+            break
+    assert min(took) < (0.1 + len(data) / 20e6) * PATIENCE, took  # nor are reading and parsing the bytes
     assert hostile.memory_peak() - before < (32 * len(data) + (1 << 20)) * PATIENCE

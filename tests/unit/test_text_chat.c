@@ -259,8 +259,8 @@ static void probing_says_what_a_template_writes(void **state)
 static void variables_reach_the_template(void **state)
 {
 	(void)state;
-	const chat_var vars[] = {{.name = "enable_thinking", .kind = CHAT_BOOL, .b = false}, {.name = "n", .kind = CHAT_NUMBER, .number = 3},
-	                         {.name = "x", .kind = CHAT_NUMBER, .number = 0.5}, {.name = "s", .kind = CHAT_STRING, .string = "low"}};
+	const sn_chat_var vars[] = {{.name = "enable_thinking", .kind = SN_VAR_BOOL, .b = false}, {.name = "n", .kind = SN_VAR_NUMBER, .number = 3},
+	                         {.name = "x", .kind = SN_VAR_NUMBER, .number = 0.5}, {.name = "s", .kind = SN_VAR_STRING, .string = "low"}};
 	const chat_options o = {.vars = vars, .n_vars = 4};
 	chat_template *t = open_template("{{ messages[0].content }}{% if enable_thinking is false %}|{{ n }}|{{ x }}|{{ s }}{% endif %}");
 	sn_part hi = text_part("hi");
@@ -273,7 +273,7 @@ static void variables_reach_the_template(void **state)
 	marked_fini(&out);
 	static const char *const reserved[] = {"messages", "tools", "add_generation_prompt", "bos_token", "eos_token", "raise_exception", "namespace"};
 	for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
-		const chat_var var = {.name = reserved[i], .kind = CHAT_BOOL};
+		const sn_chat_var var = {.name = reserved[i], .kind = SN_VAR_BOOL};
 		const chat_options bad = {.vars = &var, .n_vars = 1};
 		marked_init(&out, 0);
 		assert_int_equal(chat_render(t, NULL, m, 1, &bad, &out, &err), SN_ERR_INVALID);

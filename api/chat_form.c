@@ -1,0 +1,77 @@
+#include <math.h>
+
+#include "forms.h"
+
+static void token_members(out_buf *o, const sn_top_logprob *t)
+{
+	out_text(o, "\"token\":");
+	out_json(o, t->bytes, t->size);
+	/* JSON has no infinity; OpenAI writes -9999 for a token that cannot be. */
+	out_fmt(o, ",\"logprob\":%.9g,\"bytes\":[", isfinite(t->logprob) ? (double)t->logprob : -9999.0);
+	for (uint32_t i = 0; i < t->size; i++)
+		out_fmt(o, i ? ",%u" : "%u", (unsigned char)t->bytes[i]);
+	out_text(o, "]");
+}
+
+static void gather(answer_choice *c, const sn_token_logprob *tokens, size_t n)
+{
+	out_buf *o = &c->lists[0];
+	for (size_t i = 0; i < n; i++) {
+		out_text(o, o->size ? ",{" : "{");
+		token_members(o, &tokens[i].self);
+		out_text(o, ",\"top_logprobs\":[");
+		for (uint32_t j = 0; j < tokens[i].n_top; j++) {
+			out_text(o, j ? ",{" : "{");
+			token_members(o, &tokens[i].top[j]);
+			out_text(o, "}");
+		}
+		out_text(o, "]}");
+	}
+}
+
+static void logprobs(out_buf *o, const answer *a, uint32_t choice)
+{
+	if (!a->logprobs) {
+		out_text(o, ",\"logprobs\":null");
+		return;
+	}
+	out_text(o, ",\"logprobs\":{\"content\":");
+	answer_list(o, &a->choices[choice].lists[0]);
+	out_text(o, ",\"refusal\":null}");
+}
+
+static void whole(out_buf *o, const answer *a, uint32_t choice)
+{
+	const answer_choice *c = &a->choices[choice];
+	out_fmt(o, "{\"index\":%u,\"message\":{\"role\":\"assistant\",\"content\":", choice);
+	out_json(o, c->text.data, c->text.size);
+	out_text(o, ",\"refusal\":null}");
+	logprobs(o, a, choice);
+	out_fmt(o, ",\"finish_reason\":\"%s\"}", answer_finish_name(c->finish));
+}
+
+static void open_choice(out_buf *o, const answer *a, uint32_t choice)
+{
+	(void)a;
+	out_fmt(o, "{\"index\":%u,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}", choice);
+}
+
+static void text(out_buf *o, const answer *a, uint32_t choice, const sn_event *ev)
+{
+	out_fmt(o, "{\"index\":%u,\"delta\":{\"content\":", choice);
+	out_json(o, ev->text, ev->size);
+	out_text(o, "}");
+	logprobs(o, a, choice);
+	out_text(o, ",\"finish_reason\":null}");
+}
+
+static void close_choice(out_buf *o, const answer *a, uint32_t choice, const sn_event *ev)
+{
+	(void)a;
+	out_fmt(o, "{\"index\":%u,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"%s\"}", choice, answer_finish_name(ev->finish));
+}
+
+const answer_form chat_form = {
+	.id_prefix = "chatcmpl-", .object = "chat.completion", .chunk = "chat.completion.chunk",
+	.choice = whole, .logprobs = gather, .open = open_choice, .text = text, .close = close_choice,
+};
