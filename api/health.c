@@ -46,7 +46,7 @@ void metrics_endpoint(request *r)
 		return;
 	}
 	stats_render(&r->api->stats, to);
-	fprintf(to, "# HELP sensorium_http_requests_in_flight Chat requests being answered.\n"
+	fprintf(to, "# HELP sensorium_http_requests_in_flight Chat and completion requests being answered.\n"
 	            "# TYPE sensorium_http_requests_in_flight gauge\nsensorium_http_requests_in_flight %u\n",
 	        atomic_load(&r->api->in_flight));
 	sn_status rc = atomic_load(&r->api->loaded) ? sn_engine_metrics(r->api->engine, to) : SN_OK;

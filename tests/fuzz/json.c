@@ -1,7 +1,8 @@
-/* json.c - a client's body: JSON, chat fields, messages, data: URLs inside them. */
+/* json.c - a client's body: JSON, the fields of chat and of completions, messages, data: URLs inside them. */
 #include <fcntl.h>
 
 #include "chat_parse.h"
+#include "completion_parse.h"
 #include "fuzz.h"
 
 /* An engine without models and plugins, for the questions that parsing asks. */
@@ -31,6 +32,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (chat_body_parse(&body, (const char *)data, size, &limits, &err) == SN_OK) {
 		FUZZ_PROMISE(body.chat.n_messages > 0);
 		chat_body_fini(&body);
+	} else {
+		FUZZ_PROMISE(err.status != SN_OK && *err.text);
+	}
+	completion_body completion;
+	if (completion_body_parse(&completion, (const char *)data, size, &err) == SN_OK) {
+		FUZZ_PROMISE(completion.n_prompts > 0 && completion.n_prompts <= MAX_PROMPTS);
+		for (size_t i = 0; i < completion.n_prompts; i++)
+			FUZZ_PROMISE(completion.prompts[i].text || completion.prompts[i].n_ids > 0);
+		completion_body_fini(&completion);
 	} else {
 		FUZZ_PROMISE(err.status != SN_OK && *err.text);
 	}

@@ -59,6 +59,11 @@ def bodies():
                 "repetition_penalty": 1.1, "ignore_eos": False, "user": "u", "metadata": {"a": "b"}, "response_format": {"type": "text"},
                 "tools": [], "tool_choice": "none"},
         "nulls": {"messages": [user], "temperature": None, "stop": None},
+        "variables": {"messages": [user], "chat_template_kwargs": {"a": True, "b": 1.5, "c": "x"}, "stop_token_ids": [1, 2], "cache_salt": "s"},
+        "prompt": {"prompt": "Hi", "echo": True, "best_of": 2, "n": 2, "suffix": "", "add_special_tokens": False},
+        "prompts": {"prompt": ["Hi", "there"], "logprobs": 3, "stop_token_ids": [1]},
+        "ids": {"prompt": [1, 2, 3], "max_tokens": 1},
+        "lists_of_ids": {"prompt": [[1, 2], [3]], "skip_special_tokens": True, "bad_words": []},
     }.items():
         put("json", name, json.dumps(body))
     put("json", "deep", '{"messages":' + "[" * 70)
