@@ -24,6 +24,7 @@
 #define LINGER_BYTES (64u << 20) /* of a refused body, read so that the client sees the answer and not a reset */
 #define LINGER_MS 2000
 #define FREE_THREADS 16 /* for connections that come while others are shut down to make room */
+#define KEPT_THREADS 32 /* of which no body is waited for, whatever its route: so that there are always threads for all else */
 #define CROWD_LOG_MS 1000
 #define CROWDED "too many connections at once; try again later"
 
@@ -34,6 +35,7 @@ struct http_server {
 	unsigned port;
 	atomic_bool draining;
 	atomic_size_t body_bytes;
+	atomic_uint working; /* exchanges in their handlers */
 	atomic_llong crowd_logged_ms;
 };
 
@@ -167,6 +169,8 @@ int http_read_body(http_exchange *x, const char **data, size_t *size, sn_error *
 	const http_config *config = &x->server->config;
 	if (x->framing.length > config->max_body)
 		return fault_set(err, SN_ERR_TOO_LARGE, NULL, "the body is larger than %zu bytes", config->max_body);
+	if (atomic_load(&x->server->working) > config->threads - KEPT_THREADS)
+		return fault_set(err, SN_ERR_QUEUE_FULL, NULL, "too many requests at once; try again later");
 	if (x->framing.expect_continue) {
 		static const char go[] = "HTTP/1.1 100 Continue\r\n\r\n";
 		mg_write(x->conn, go, sizeof go - 1);
@@ -431,7 +435,9 @@ static int on_request(struct mg_connection *conn)
 		refuse_connection(&x, &err);
 		x.framing = (framing){0};
 	} else {
+		atomic_fetch_add(&x.server->working, 1);
 		x.server->config.handle(x.server->config.ctx, &x);
+		atomic_fetch_sub(&x.server->working, 1);
 		if (!x.status) {
 			fault_set(&err, SN_ERR_INTERNAL, NULL, "the handler gave no answer");
 			http_send_error(&x, &err);
