@@ -217,15 +217,15 @@ class Check:
         """The same as endings, asked of what the compiler made: macros and inline functions hide nothing. Rooms other than main's."""
         found = 0
         for room in ("modalities", "kernels", "core", "plugins", "api"):
-            for at, _, names in os.walk(os.path.join(folder, room)):
-                for name in sorted(n for n in names if n.endswith(".o")):
-                    found += 1
-                    out = subprocess.run(["nm", "-u", os.path.join(at, name)], capture_output=True, text=True)
-                    for symbol in {line.split()[-1].split("@")[0] for line in out.stdout.splitlines()} & ENDINGS:
-                        if (room, name, symbol) not in MAY_END:
-                            self.broken.append(f"{room}: {name} can reach {symbol}()")
-                    if out.returncode:
-                        self.broken.append(f"{room}: {name} cannot be read by nm")
+            objects = [os.path.join(at, n) for at, _, names in os.walk(os.path.join(folder, room)) for n in sorted(names) if n.endswith(".o")]
+            found += len(objects)
+            out = subprocess.run(["nm", "-A", "-u", *objects], capture_output=True, text=True) if objects else None
+            if out and out.returncode:
+                self.broken.append(f"{room}: its objects cannot be read by nm")
+            for line in sorted(set(out.stdout.splitlines())) if out else ():
+                name, symbol = os.path.basename(line.split(":")[0]), line.split()[-1].split("@")[0]
+                if symbol in ENDINGS and (room, name, symbol) not in MAY_END:
+                    self.broken.append(f"{room}: {name} can reach {symbol}()")
         if not found:
             self.broken.append("no object was built to be checked in the folder given by --objects")
 
