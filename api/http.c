@@ -23,6 +23,10 @@
 #define BODY_STEP (64 * 1024)
 #define LINGER_BYTES (64u << 20) /* of a refused body, read so that the client sees the answer and not a reset */
 #define LINGER_MS 2000
+#define FREE_THREADS 16 /* for connections that come while others are shut down to make room */
+#define KEPT_THREADS 32 /* of which no body is waited for, whatever its route: so that there are always threads for all else */
+#define CROWD_LOG_MS 1000
+#define CROWDED "too many connections at once; try again later"
 
 struct http_server {
 	struct mg_context *mg;
@@ -31,6 +35,8 @@ struct http_server {
 	unsigned port;
 	atomic_bool draining;
 	atomic_size_t body_bytes;
+	atomic_uint working; /* exchanges in their handlers */
+	atomic_llong crowd_logged_ms;
 };
 
 struct http_exchange {
@@ -123,6 +129,8 @@ static int body_incomplete(http_exchange *x, sn_error *err)
 {
 	if (!watch_disarm(x->watched))
 		return fault_set(err, FAULT_TIMEOUT, NULL, "the body did not arrive in time");
+	if (watch_crowded_out(x->watched)) /* just before it began to work */
+		return fault_set(err, SN_ERR_QUEUE_FULL, NULL, CROWDED);
 	if (watch_peer_gone(x->watched))
 		return fault_set(err, x->framing.chunked ? SN_ERR_INVALID : FAULT_CLIENT_GONE, NULL, "the body was cut off");
 	if (x->framing.chunked)
@@ -161,6 +169,8 @@ int http_read_body(http_exchange *x, const char **data, size_t *size, sn_error *
 	const http_config *config = &x->server->config;
 	if (x->framing.length > config->max_body)
 		return fault_set(err, SN_ERR_TOO_LARGE, NULL, "the body is larger than %zu bytes", config->max_body);
+	if (atomic_load(&x->server->working) > config->threads - KEPT_THREADS)
+		return fault_set(err, SN_ERR_QUEUE_FULL, NULL, "too many requests at once; try again later");
 	if (x->framing.expect_continue) {
 		static const char go[] = "HTTP/1.1 100 Continue\r\n\r\n";
 		mg_write(x->conn, go, sizeof go - 1);
@@ -220,7 +230,8 @@ void http_add_header(http_exchange *x, const char *name, const char *value)
 static bool must_close(const http_exchange *x)
 {
 	bool unread = !x->body_read && (x->framing.length || x->framing.chunked);
-	return unread || !x->framing.keep_alive || atomic_load(&x->server->draining) || watch_fired(x->watched);
+	return unread || !x->framing.keep_alive || atomic_load(&x->server->draining) || watch_fired(x->watched) ||
+	       watch_crowded_out(x->watched);
 }
 
 static const char *reason(int status)
@@ -367,7 +378,7 @@ static void linger(http_exchange *x)
 	bool unread = !x->body_read && (x->framing.length || x->framing.chunked);
 	if (!unread || x->broken || watch_fired(x->watched) || x->framing.expect_continue)
 		return;
-	watch_arm(x->watched, WATCH_READ, LINGER_MS);
+	watch_wait(x->watched, LINGER_MS); /* it has its answer: its thread may go to another */
 	for (size_t total = 0; total < LINGER_BYTES;) {
 		int n = mg_read(x->conn, sink, sizeof sink);
 		if (n <= 0)
@@ -389,7 +400,8 @@ static void exchange_fini(http_exchange *x)
 	if (config->finished)
 		config->finished(config->ctx, x->route, x->status);
 	linger(x);
-	watch_touch(x->watched);
+	/* A next request: civetweb waits keep_alive_ms for its first byte, and that it comes in pieces is bounded here. */
+	watch_wait(x->watched, config->keep_alive_ms + config->header_timeout_ms);
 }
 
 static int refuse_connection(http_exchange *x, const sn_error *err)
@@ -416,14 +428,16 @@ static int on_request(struct mg_connection *conn)
 	sn_error err;
 	exchange_init(&x, conn);
 	x.info = mg_get_request_info(conn);
-	watch_find(x.watched, x.info->remote_addr, x.info->remote_port, x.info->server_port);
+	watch_work(x.watched);
 	request_id_choose(&x);
 	if (check_framing(&x, &err) != SN_OK) {
 		/* What follows is not a request of anybody's: nothing of it is read. */
 		refuse_connection(&x, &err);
 		x.framing = (framing){0};
 	} else {
+		atomic_fetch_add(&x.server->working, 1);
 		x.server->config.handle(x.server->config.ctx, &x);
+		atomic_fetch_sub(&x.server->working, 1);
 		if (!x.status) {
 			fault_set(&err, SN_ERR_INTERNAL, NULL, "the handler gave no answer");
 			http_send_error(&x, &err);
@@ -450,7 +464,9 @@ static int on_unreadable(struct mg_connection *conn, int status, const char *tex
 	(void)text;
 	exchange_init(&x, conn);
 	request_id_choose(&x);
-	if (watch_age_ms(x.watched) >= header_patience_ms(x.server))
+	if (watch_crowded_out(x.watched))
+		fault_set(&err, SN_ERR_QUEUE_FULL, NULL, CROWDED);
+	else if (watch_fired(x.watched) || watch_age_ms(x.watched) >= header_patience_ms(x.server))
 		fault_set(&err, FAULT_TIMEOUT, NULL, "the request did not arrive in time");
 	else if (status == 413 || status == 414)
 		fault_set(&err, FAULT_HEADERS, NULL, "the request line and headers are larger than %s bytes", MAX_HEADER_BYTES);
@@ -465,10 +481,32 @@ static int on_unreadable(struct mg_connection *conn, int status, const char *tex
 	return 0;
 }
 
+/* For the watch. civetweb wrote the addresses before on_connection, leaves them until on_connection_close, and shows them from the
+ * moment when it begins to wait for the request. */
+static bool locate(const void *conn, watch_address *out)
+{
+	const struct mg_request_info *info = mg_get_request_info(conn);
+	if (info)
+		*out = (watch_address){info->remote_addr, info->remote_port, info->server_port};
+	return info != NULL;
+}
+
+static void log_crowd(http_server *s)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	long long now = (long long)t.tv_sec * 1000 + t.tv_nsec / 1000000, last = atomic_load(&s->crowd_logged_ms);
+	if (now - last >= CROWD_LOG_MS && atomic_compare_exchange_strong(&s->crowd_logged_ms, &last, now))
+		sn_log_write(s->config.log, SN_LOG_WARN, "http", NULL, "more connections than threads: those that wait longest are closed");
+}
+
 static int on_connection(const struct mg_connection *conn, void **data)
 {
 	http_server *s = mg_get_user_data(mg_get_context(conn));
-	*data = watch_add(s->watch);
+	bool crowded;
+	*data = watch_add(s->watch, conn, s->config.header_timeout_ms, &crowded);
+	if (crowded)
+		log_crowd(s);
 	return 0;
 }
 
@@ -561,7 +599,7 @@ int http_open(http_server **out, const http_config *config, sn_error *err)
 	if (!s)
 		return fault_set(err, SN_ERR_NOMEM, NULL, "no memory for the HTTP server");
 	s->config = *config;
-	if (!watch_open(&s->watch)) {
+	if (!watch_open(&s->watch, config->threads - FREE_THREADS, locate)) {
 		rc = fault_set(err, SN_ERR_NOMEM, NULL, "no thread for the HTTP server");
 		goto fail;
 	}

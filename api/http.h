@@ -16,7 +16,7 @@ typedef struct http_exchange http_exchange;
 typedef struct http_config {
 	const char *address;  /* numeric */
 	unsigned port;        /* 0: any */
-	unsigned threads;     /* connections served at once; others wait to be accepted */
+	unsigned threads;     /* connections at once, more than 32; when they run short, those that wait for a request are closed */
 	unsigned header_timeout_ms, body_timeout_ms, write_timeout_ms, keep_alive_ms;
 	size_t max_body;      /* bytes of one body */
 	size_t max_bodies;    /* bytes of all bodies in memory at once */

@@ -13,20 +13,24 @@
 
 #define TICK_MS 50
 
+/* All of it under the owner's lock. */
 struct watch_conn {
 	watch *owner;
 	watch_conn *prev, *next;
+	const void *conn;  /* civetweb's */
 	int fd;            /* borrowed; -1 until it is found */
-	uint64_t since;    /* ms, monotonic */
+	uint64_t since;    /* ms, monotonic: when it began to wait */
 	uint64_t deadline; /* ms, monotonic; 0: none */
 	watch_side side;
-	bool fired;
+	bool waits, fired, crowded_out;
 };
 
 struct watch {
 	pthread_mutex_t lock;
 	pthread_cond_t wake;
 	pthread_t thread;
+	watch_locate *locate;
+	unsigned places, n; /* n: connections that nobody has shut down for want of places */
 	bool stop;
 	watch_conn *conns;
 };
@@ -36,64 +40,6 @@ static uint64_t now_ms(void)
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static void *watch_run(void *arg)
-{
-	watch *w = arg;
-	pthread_mutex_lock(&w->lock);
-	while (!w->stop) {
-		uint64_t now = now_ms();
-		for (watch_conn *c = w->conns; c; c = c->next) {
-			if (!c->deadline || now < c->deadline)
-				continue;
-			c->deadline = 0;
-			c->fired = true;
-			if (c->fd >= 0)
-				shutdown(c->fd, c->side == WATCH_READ ? SHUT_RD : SHUT_RDWR);
-		}
-		struct timespec until;
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_nsec += TICK_MS * 1000000L;
-		until.tv_sec += until.tv_nsec / 1000000000L;
-		until.tv_nsec %= 1000000000L;
-		pthread_cond_timedwait(&w->wake, &w->lock, &until);
-	}
-	pthread_mutex_unlock(&w->lock);
-	return NULL;
-}
-
-bool watch_open(watch **out)
-{
-	watch *w = calloc(1, sizeof *w);
-	if (!w)
-		return false;
-	pthread_mutex_init(&w->lock, NULL);
-	pthread_cond_init(&w->wake, NULL);
-	if (pthread_create(&w->thread, NULL, watch_run, w) != 0) {
-		pthread_cond_destroy(&w->wake);
-		pthread_mutex_destroy(&w->lock);
-		free(w);
-		return false;
-	}
-	*out = w;
-	return true;
-}
-
-void watch_close(watch **pw)
-{
-	watch *w = *pw;
-	if (!w)
-		return;
-	pthread_mutex_lock(&w->lock);
-	w->stop = true;
-	pthread_cond_signal(&w->wake);
-	pthread_mutex_unlock(&w->lock);
-	pthread_join(w->thread, NULL);
-	pthread_cond_destroy(&w->wake);
-	pthread_mutex_destroy(&w->lock);
-	free(w);
-	*pw = NULL;
 }
 
 static int address_port(const struct sockaddr_storage *a)
@@ -147,15 +93,102 @@ static int socket_find(const char *peer, int peer_port, int local_port)
 	return found;
 }
 
-watch_conn *watch_add(watch *w)
+/* Locked. The descriptor, once it can be told. */
+static bool find(watch_conn *c)
+{
+	watch_address a;
+	if (c->fd < 0 && c->owner->locate(c->conn, &a))
+		c->fd = socket_find(a.peer, a.peer_port, a.local_port);
+	return c->fd >= 0;
+}
+
+static void *watch_run(void *arg)
+{
+	watch *w = arg;
+	pthread_mutex_lock(&w->lock);
+	while (!w->stop) {
+		uint64_t now = now_ms();
+		for (watch_conn *c = w->conns; c; c = c->next) {
+			if (!c->deadline || now < c->deadline)
+				continue;
+			c->deadline = 0;
+			c->fired = true;
+			if (find(c))
+				shutdown(c->fd, c->side == WATCH_READ ? SHUT_RD : SHUT_RDWR);
+		}
+		struct timespec until;
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += TICK_MS * 1000000L;
+		until.tv_sec += until.tv_nsec / 1000000000L;
+		until.tv_nsec %= 1000000000L;
+		pthread_cond_timedwait(&w->wake, &w->lock, &until);
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+bool watch_open(watch **out, unsigned places, watch_locate *locate)
+{
+	watch *w = calloc(1, sizeof *w);
+	if (!w)
+		return false;
+	w->places = places;
+	w->locate = locate;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->wake, NULL);
+	if (pthread_create(&w->thread, NULL, watch_run, w) != 0) {
+		pthread_cond_destroy(&w->wake);
+		pthread_mutex_destroy(&w->lock);
+		free(w);
+		return false;
+	}
+	*out = w;
+	return true;
+}
+
+void watch_close(watch **pw)
+{
+	watch *w = *pw;
+	if (!w)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+	pthread_join(w->thread, NULL);
+	pthread_cond_destroy(&w->wake);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+	*pw = NULL;
+}
+
+/* Locked. Of those that wait, the one that has waited longest goes; its thread sees the end of the stream at once. */
+static bool make_place(watch *w)
+{
+	watch_conn *oldest = NULL;
+	for (watch_conn *c = w->conns; c; c = c->next)
+		if (c->waits && !c->crowded_out && (!oldest || c->since <= oldest->since))
+			oldest = c;
+	if (!oldest || !find(oldest))
+		return false;
+	oldest->crowded_out = true;
+	w->n--;
+	shutdown(oldest->fd, SHUT_RD);
+	return true;
+}
+
+watch_conn *watch_add(watch *w, const void *conn, unsigned timeout_ms, bool *crowded)
 {
 	watch_conn *c = calloc(1, sizeof *c);
+	*crowded = false;
 	if (!c)
 		return NULL;
-	c->owner = w;
-	c->fd = -1;
-	c->since = now_ms();
+	*c = (watch_conn){.owner = w, .conn = conn, .fd = -1, .since = now_ms(), .waits = true};
+	c->deadline = c->since + timeout_ms;
 	pthread_mutex_lock(&w->lock);
+	while (w->n >= w->places && make_place(w))
+		*crowded = true;
+	w->n++;
 	c->next = w->conns;
 	if (w->conns)
 		w->conns->prev = c;
@@ -164,25 +197,43 @@ watch_conn *watch_add(watch *w)
 	return c;
 }
 
-void watch_find(watch_conn *c, const char *peer, int peer_port, int local_port)
+void watch_work(watch_conn *c)
 {
-	if (!c || c->fd >= 0)
+	if (!c)
 		return;
-	int fd = socket_find(peer, peer_port, local_port);
 	pthread_mutex_lock(&c->owner->lock);
-	c->fd = fd;
+	c->waits = false;
+	c->deadline = 0;
+	find(c);
 	pthread_mutex_unlock(&c->owner->lock);
 }
 
+void watch_wait(watch_conn *c, unsigned timeout_ms)
+{
+	if (!c)
+		return;
+	pthread_mutex_lock(&c->owner->lock);
+	c->waits = true;
+	c->since = now_ms();
+	c->side = WATCH_READ;
+	c->deadline = c->since + timeout_ms;
+	pthread_mutex_unlock(&c->owner->lock);
+}
+
+bool watch_crowded_out(watch_conn *c)
+{
+	if (!c)
+		return false;
+	pthread_mutex_lock(&c->owner->lock);
+	bool out = c->crowded_out;
+	pthread_mutex_unlock(&c->owner->lock);
+	return out;
+}
+
+/* Its own thread alone writes since. */
 unsigned long watch_age_ms(const watch_conn *c)
 {
 	return c ? (unsigned long)(now_ms() - c->since) : 0;
-}
-
-void watch_touch(watch_conn *c)
-{
-	if (c)
-		c->since = now_ms();
 }
 
 void watch_remove(watch_conn **pc)
@@ -191,6 +242,7 @@ void watch_remove(watch_conn **pc)
 	if (!c)
 		return;
 	pthread_mutex_lock(&c->owner->lock);
+	c->owner->n -= !c->crowded_out;
 	if (c->prev)
 		c->prev->next = c->next;
 	else
@@ -235,9 +287,11 @@ bool watch_fired(watch_conn *c)
 
 bool watch_peer_gone(const watch_conn *c)
 {
-	if (!c || c->fd < 0)
+	if (!c)
 		return false;
-	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP};
+	pthread_mutex_lock(&c->owner->lock);
+	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP}; /* -1 is never ready */
+	pthread_mutex_unlock(&c->owner->lock);
 	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL));
 }
 
@@ -245,7 +299,7 @@ void watch_stop_reading(watch *w)
 {
 	pthread_mutex_lock(&w->lock);
 	for (watch_conn *c = w->conns; c; c = c->next)
-		if (c->fd >= 0)
+		if (find(c))
 			shutdown(c->fd, SHUT_RD);
 	pthread_mutex_unlock(&w->lock);
 }

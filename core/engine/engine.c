@@ -126,22 +126,6 @@ void sn_engine_close(sn_engine **ep)
 
 /* ---- models ---- */
 
-static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config *config, sn_error *err)
-{
-	sn_status st = model_open(&s->m, config->path, config->chat_template, e->config.kv_dtype, &e->ops, err);
-	if (!st)
-		s->m->kv.max_chunk = e->config.max_num_batched_tokens;
-	if (!st && config->mmproj)
-		st = encoders_attach_tower(e, s, config->mmproj, err);
-	if (!st)
-		encoders_attach_own(e, s, false);
-	if (!st)
-		st = forward_reserve(&e->buffers, s->m, e->config.max_num_batched_tokens, e->config.max_num_seqs, err);
-	if (!st)
-		st = sampler_reserve(&e->sampler, s->m->h.n_vocab, err);
-	return st;
-}
-
 static size_t encoders_bytes(const served_model *s)
 {
 	size_t n = 0;
@@ -150,12 +134,40 @@ static size_t encoders_bytes(const served_model *s)
 	return n;
 }
 
-static size_t memory_of(const sn_engine *e)
+/* Asked before the buffers for s are there, while its weights are mapped and not read: with them, would all fit? */
+static sn_status check_memory(const sn_engine *e, const served_model *s, sn_error *err)
 {
-	size_t n = e->buffers.bytes + e->config.kv_cache_memory;
-	for (uint32_t i = 0; i < e->n_models; i++)
-		n += e->models[i].m->weight_bytes + encoders_bytes(&e->models[i]);
-	return n;
+	size_t limit = e->config.memory_limit, weights = 0, need;
+	size_t buffers = forward_bytes(&e->buffers, s->m, e->config.max_num_batched_tokens, e->config.max_num_seqs);
+	for (const served_model *m = e->models; m <= s; m++)
+		weights += m->m->weight_bytes + encoders_bytes(m);
+	if (__builtin_add_overflow(buffers, weights, &need) || __builtin_add_overflow(need, e->config.kv_cache_memory, &need))
+		need = SIZE_MAX;
+	if (!limit || need <= limit)
+		return SN_OK;
+	return error_set(err, SN_ERR_NOMEM,
+	                 "model %s: %zu bytes are needed (weights %zu, buffers of a step %zu, KV pool %zu), the memory limit is %zu",
+	                 s->name, need, weights, buffers, e->config.kv_cache_memory, limit);
+}
+
+static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config *config, sn_error *err)
+{
+	sn_status st = model_open(&s->m, config->path, config->chat_template, e->config.kv_dtype, &e->ops, err);
+	if (!st)
+		s->m->kv.max_chunk = e->config.max_num_batched_tokens;
+	if (!st)
+		st = check_memory(e, s, err);
+	if (!st && config->mmproj)
+		st = encoders_attach_tower(e, s, config->mmproj, err);
+	if (!st && config->mmproj)
+		st = check_memory(e, s, err);
+	if (!st)
+		encoders_attach_own(e, s, false);
+	if (!st)
+		st = forward_reserve(&e->buffers, s->m, e->config.max_num_batched_tokens, e->config.max_num_seqs, err);
+	if (!st)
+		st = sampler_reserve(&e->sampler, s->m->h.n_vocab, err);
+	return st;
 }
 
 static void log_model(const sn_engine *e, const served_model *s)
@@ -187,15 +199,6 @@ sn_status sn_engine_load(sn_engine *e, const sn_model_config *config, sn_error *
 	*s = (served_model){.name = strdup(config->name), .id = e->n_models + 1};
 	e->infos[e->n_models] = (sn_model_info){0};
 	sn_status st = s->name ? load_parts(e, s, config, err) : error_set(err, SN_ERR_NOMEM, "no memory for a model");
-	if (!st) {
-		e->n_models++;
-		size_t need = memory_of(e);
-		if (e->config.memory_limit && need > e->config.memory_limit) {
-			e->n_models--;
-			st = error_set(err, SN_ERR_NOMEM, "model %s: weights, buffers and KV pool need %zu bytes, the memory limit is %zu", s->name, need,
-			               e->config.memory_limit);
-		}
-	}
 	if (st) {
 		encoders_close(s);
 		model_close(&s->m);
@@ -203,6 +206,7 @@ sn_status sn_engine_load(sn_engine *e, const sn_model_config *config, sn_error *
 		*s = (served_model){0};
 		return st;
 	}
+	e->n_models++;
 	s->longest_token = vocab_longest(s->m->vocab);
 	s->max_len = s->m->h.n_context;
 	if (e->config.max_model_len && e->config.max_model_len < s->max_len)

@@ -14,36 +14,60 @@ struct attn_task {
 
 /* ---- buffers ---- */
 
-static bool grow(float **p, size_t rows, size_t cols, size_t *total)
-{
-	size_t n;
-	if (__builtin_mul_overflow(rows, cols, &n) || __builtin_mul_overflow(n, sizeof **p, &n))
-		return false;
-	float *q = aligned_alloc(64, (n + 63) / 64 * 64 + 64);
-	if (!q)
-		return false;
-	free(*p);
-	*p = q;
-	*total += n;
-	return true;
-}
+struct buffer { float **p; size_t rows, cols, *have; };
+enum { N_BUFFERS = 10 };
 
-sn_status forward_reserve(forward_buffers *b, const model *m, uint32_t max_rows, uint32_t max_out, sn_error *err)
+/* Each buffer is as large as the largest model so far needs; sizes only grow. */
+static void list_buffers(forward_buffers *b, const model *m, uint32_t max_rows, uint32_t max_out, struct buffer *out /* [N_BUFFERS] */)
 {
-	/* Each buffer is as large as the largest model so far needs; sizes only grow. */
 	const hparams *h = &m->h;
 	size_t q = (size_t)h->n_head * h->head_dim, kv = (size_t)h->n_kv_head * h->head_dim;
-	const struct { float **p; size_t rows, cols; size_t *have; } want[] = {
+	const struct buffer all[N_BUFFERS] = {
 	    {&b->x, max_rows, h->n_embd, &b->cols[0]},   {&b->h, max_rows, h->n_embd, &b->cols[1]},
 	    {&b->q, max_rows, q, &b->cols[2]},           {&b->attn, max_rows, q, &b->cols[3]},
 	    {&b->kv, max_rows, kv, &b->cols[4]},         {&b->gate, max_rows, h->n_ffn, &b->cols[5]},
 	    {&b->up, max_rows, h->n_ffn, &b->cols[6]},   {&b->cos_sin, max_rows, (size_t)h->n_rot * m->kv.n_groups, &b->cols[7]},
 	    {&b->logits, max_out, h->n_vocab, &b->cols[8]}, {&b->out, max_out, h->n_embd, &b->cols[9]},
 	};
-	for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+	memcpy(out, all, sizeof all);
+}
+
+size_t forward_bytes(const forward_buffers *b, const model *m, uint32_t max_rows, uint32_t max_out)
+{
+	forward_buffers now = *b;
+	struct buffer all[N_BUFFERS];
+	size_t sum = 0, n;
+	list_buffers(&now, m, max_rows, max_out, all);
+	for (size_t i = 0; i < N_BUFFERS; i++) {
+		size_t cols = all[i].cols > *all[i].have ? all[i].cols : *all[i].have;
+		if (__builtin_mul_overflow(all[i].rows, cols, &n) || __builtin_mul_overflow(n, sizeof **all[i].p, &n) || __builtin_add_overflow(sum, n, &sum))
+			return SIZE_MAX;
+	}
+	return sum;
+}
+
+static bool grow(float **p, size_t rows, size_t cols)
+{
+	size_t n;
+	if (__builtin_mul_overflow(rows, cols, &n) || __builtin_mul_overflow(n, sizeof **p, &n) || n > SIZE_MAX - 128)
+		return false;
+	float *q = aligned_alloc(64, (n + 63) / 64 * 64 + 64);
+	if (!q)
+		return false;
+	free(*p);
+	*p = q;
+	return true;
+}
+
+sn_status forward_reserve(forward_buffers *b, const model *m, uint32_t max_rows, uint32_t max_out, sn_error *err)
+{
+	const hparams *h = &m->h;
+	struct buffer want[N_BUFFERS];
+	list_buffers(b, m, max_rows, max_out, want);
+	for (size_t i = 0; i < N_BUFFERS; i++) {
 		if (want[i].cols <= *want[i].have)
 			continue;
-		if (!grow(want[i].p, want[i].rows, want[i].cols, &b->bytes))
+		if (!grow(want[i].p, want[i].rows, want[i].cols))
 			return error_set(err, SN_ERR_NOMEM, "%s: no memory for the buffers of a step", m->file->name);
 		*want[i].have = want[i].cols;
 	}

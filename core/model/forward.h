@@ -36,9 +36,10 @@ typedef struct forward_buffers {
 	struct attn_task *tasks;
 	size_t n_tasks_cap;
 	size_t cols[10];       /* of each buffer above, in order, so far */
-	size_t bytes;
 } forward_buffers;
 
+/* What the buffers hold, or SIZE_MAX, once forward_reserve has made them large enough for m as well. */
+size_t forward_bytes(const forward_buffers *b, const model *m, uint32_t max_rows, uint32_t max_out);
 /* Makes the buffers large enough for m as well. Not in a step. */
 sn_status forward_reserve(forward_buffers *b, const model *m, uint32_t max_rows, uint32_t max_out, sn_error *err);
 void forward_free(forward_buffers *b);

@@ -3,6 +3,7 @@
 import base64
 import json
 import pathlib
+import re
 import shutil
 import struct
 import time
@@ -133,6 +134,30 @@ def test_40_a_failing_plugin_is_listed_as_degraded_and_recovers(folder):
         baseline.check(server)
         assert server.chat(rows())[0] == 200
         assert listed(server)["rows-encoder"]["state"] == "ready"
+
+
+def test_61_readiness_waits_for_a_slow_load(folder):
+    """The port is open while the model loads: alive, not ready, and refusing in so many words; ready only after the first token."""
+    shutil.copy(ZOO / "zoo_slow_load.so", folder)
+    server = Server("--plugin-dir", str(folder))
+    until = time.monotonic() + 30
+    while not (found := re.search(r"listening on http://\S*:(\d+)", server.log())):
+        assert time.monotonic() < until, server.log()
+        time.sleep(0.01)
+    server.port = int(found.group(1))
+    ready, n = 503, 0
+    while ready == 503:
+        status, headers, _ = server.chat(ask())
+        ready, _, answer = server.request("GET", "/readyz")
+        assert server.request("GET", "/livez")[0] == 200
+        if ready == 503:
+            assert status == 503 and headers["retry-after"] and json.loads(answer)["status"] == "loading"
+            n += 1
+        time.sleep(0.02)
+    assert ready == 200 and n > 10
+    server.wait_log("ready on")
+    with server:
+        assert server.chat(ask())[0] == 200
 
 
 def test_41_a_step_that_never_returns_ends_the_process(folder):

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""The house rules, checked on the source tree and on the built plugins.
+"""The house rules, checked on the source tree, on the built objects and on the built plugins.
 
-  check.py ROOT [--plugins DIR]    fails on a broken rule; reports (does not fail) what has grown past one idea
-  check.py --self-test             proves on small violating trees that every rule can fail
+  check.py ROOT [--plugins DIR] [--objects DIR]    fails on a broken rule; reports (does not fail) what has grown past one idea
+  check.py --self-test                             proves on small violating trees that every rule can fail
 
 Rooms and arrows: each room lists what its files may include. A quoted include must resolve inside the room's own
 folders; an angled one must be on the room's list, where it has one, and never on its forbidden list."""
@@ -20,6 +20,17 @@ HTTP_AND_JSON = {"civetweb.h", "jansson.h", "microhttpd.h", "curl/curl.h"}
 FETCH = PURE | {"arpa/inet.h", "curl/curl.h", "netinet/in.h", "stdio.h", "stdlib.h", "string.h", "sys/socket.h", "unistd.h"}
 LOADERS = ("core/plugin/", "api/fetch_load.c")
 MAX_FILE, MAX_FUNCTION = 800, 80
+
+# What ends a process, by the names that objects ask for; and the objects that may.
+ENDINGS = {"abort", "exit", "_exit", "_Exit", "quick_exit", "__assert_fail", "__assert_perror_fail", "__assert", "raise", "kill", "tgkill",
+           "err", "errx", "verr", "verrx", "pthread_exit", "pthread_kill"}
+MAY_END = {
+    ("api", "main.c.o", "_exit"): "main",
+    ("api", "cmd_plugins.c.o", "kill"): "`plugins --check` ends the child in which a plugin hangs",
+}
+
+# Goals of reliability whose tests tests/reliability.txt names.
+GOALS = {*range(1, 9), *range(11, 20), *range(23, 28), *range(30, 37), *range(38, 51), 52, 53, 55, *range(59, 63), *range(64, 70)}
 
 # Mutable globals that are there on purpose: (file, name): why.
 GLOBALS = {
@@ -155,7 +166,7 @@ class Check:
                 if path == "api/main.c":
                     continue
                 code = strip(self.text(path), False)
-                for m in re.finditer(r"(?<![\w.>])(abort|exit|_exit|_Exit|quick_exit|assert)\s*\(", code):
+                for m in re.finditer(r"(?<![\w.>])(abort|exit|_exit|_Exit|quick_exit|assert|__builtin_trap|__builtin_unreachable)\s*\(", code):
                     self.fail(path, code.count("\n", 0, m.start()) + 1, f"{m.group(1)}() outside main.c")
 
     def loading(self):
@@ -200,7 +211,60 @@ class Check:
             if out.returncode or symbols != ["sn_plugin_entry_1"]:
                 self.broken.append(f"{name}: exports {symbols}, expected sn_plugin_entry_1 alone")
 
-    def run(self, plugins=None):
+    # ---- objects as built
+
+    def objects(self, folder):
+        """The same as endings, asked of what the compiler made: macros and inline functions hide nothing. Rooms other than main's."""
+        found = 0
+        for room in ("modalities", "kernels", "core", "plugins", "api"):
+            objects = [os.path.join(at, n) for at, _, names in os.walk(os.path.join(folder, room)) for n in sorted(names) if n.endswith(".o")]
+            found += len(objects)
+            out = subprocess.run(["nm", "-A", "-u", *objects], capture_output=True, text=True) if objects else None
+            if out and out.returncode:
+                self.broken.append(f"{room}: its objects cannot be read by nm")
+            for line in sorted(set(out.stdout.splitlines())) if out else ():
+                name, symbol = os.path.basename(line.split(":")[0]), line.split()[-1].split("@")[0]
+                if symbol in ENDINGS and (room, name, symbol) not in MAY_END:
+                    self.broken.append(f"{room}: {name} can reach {symbol}()")
+        if not found:
+            self.broken.append("no object was built to be checked in the folder given by --objects")
+
+    # ---- the goals of reliability and their tests
+
+    def has_test(self, file, name):
+        """A function that pytest collects, a test that cmocka is given, or a rule of this file."""
+        if not os.path.isfile(os.path.join(self.root, file)):
+            return False
+        text, word = self.text(file), re.escape(name)
+        if file.endswith(".c"):
+            return re.search(rf"\bcmocka_unit_test(_setup|_teardown|_setup_teardown)?\(\s*{word}\s*[,)]", text) is not None
+        if os.path.basename(file) == "check.py":
+            return re.search(rf"^    def {word}\(self", text, re.M) is not None and f"self.{name}(" in text
+        return name.startswith("test_") and os.path.basename(file).startswith("test_") and re.search(rf"^def {word}\(", text, re.M) is not None
+
+    def reliability(self):
+        path, seen = "tests/reliability.txt", set()
+        if not os.path.isfile(os.path.join(self.root, path)):
+            self.broken.append(f"{path} is missing")
+            return
+        for no, line in enumerate(self.text(path).split("\n"), 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            fields = [f.strip() for f in line.split("|")]
+            number = int(fields[0]) if fields[0].isdigit() else 0
+            tests = fields[2].split() if len(fields) > 2 else []
+            if number not in GOALS or number in seen or len(fields) not in (3, 4) or not fields[1] or not tests:
+                self.fail(path, no, "not `number | what | file::test ... [| what is lacking]`, or the number is unknown or there twice")
+                continue
+            seen.add(number)
+            for test in tests:
+                file, _, name = test.partition("::")
+                if not name or not self.has_test(file, name):
+                    self.fail(path, no, f"goal {number}: there is no test {test}")
+        for number in sorted(GOALS - seen):
+            self.broken.append(f"{path}: no test is named for goal {number}")
+
+    def run(self, plugins=None, objects=None):
         for room in rooms(self.root):
             self.includes(*room)
         self.plugin_names()
@@ -209,9 +273,12 @@ class Check:
         self.endings()
         self.loading()
         self.globals()
+        self.reliability()
         self.sizes()
         if plugins:
             self.exports(plugins)
+        if objects:
+            self.objects(objects)
 
 
 def declarations(code):
@@ -288,9 +355,15 @@ CLEAN = {
     "api/fetch/allow.h": "",
     "api/fetch_load.c": '#include "fetch/fetch.h"\nvoid *f(void) { return dlopen("x", 2); }\n',
     "core/plugin/registry.c": 'void *f(void) { return dlopen("x", 2); }\n',
+    "tests/unit/t.c": "static void one(void **state) {}\n\t    cmocka_unit_test(one),\nstatic void unused(void **state) {}\n",
+    "tests/api/test_t.py": "def test_two(server):\n    pass\n\n\ndef helper():\n    pass\n",
+    "tests/reliability.txt": "# goals\n\n" + "".join(f"{n} | words | tests/unit/t.c::one tests/api/test_t.py::test_two | more\n" for n in sorted(GOALS)),
 }
 
 VIOLATIONS = [
+    ("tests/reliability.txt", "99 | of nobody | tests/unit/t.c::one\n", "number is unknown"),
+    ("tests/reliability.txt", "1 | again | tests/unit/t.c::one\n", "there twice"),
+    ("tests/reliability.txt", "x\n", "not `number"),
     ("modalities/abi/media.h", "#include <string.h>\n", "may not include <string.h>"),
     ("modalities/abi/media.h", '#include "../image/resize.h"\n', "may not include"),
     ("modalities/image/resize.c", "#include <stdio.h>\n", "may not include <stdio.h>"),
@@ -360,6 +433,31 @@ def result_of(files, plugins=None):
         return check
 
 
+def objects_self_test():
+    """Objects that end the process are found, also through a macro; main's own and empty folders are told apart."""
+    failures = []
+    cases = (("core/x.c.o", "#include <assert.h>\nint f(int a) { assert(a); return a; }", "core: x.c.o can reach __assert_fail()"),
+             ("plugins/p/y.c.o", "#include <stdlib.h>\nvoid f(void) { abort(); }", "plugins: y.c.o can reach abort()"),
+             ("api/z.c.o", "void _exit(int) __attribute__((noreturn));\nvoid f(void) { _exit(1); }", "api: z.c.o can reach _exit()"),
+             ("api/main.c.o", "void _exit(int) __attribute__((noreturn));\nvoid f(void) { _exit(1); }", None),
+             ("kernels/k.c.o", "#include <string.h>\nvoid f(void *p) { memset(p, 0, 9); }", None))
+    for path, code, expected in cases:
+        with tempfile.TemporaryDirectory() as folder:
+            tree_of(folder, {"source.c": code, path: ""})
+            if subprocess.run([os.environ.get("CC", "cc"), "-c", "-o", os.path.join(folder, path), os.path.join(folder, "source.c")]).returncode:
+                return ["no C compiler to build test objects with"]
+            check = Check(folder)
+            check.objects(folder)
+            if check.broken != ([expected] if expected else []):
+                failures.append(f"objects: {path}: {check.broken}, expected {expected}")
+    with tempfile.TemporaryDirectory() as folder:
+        check = Check(folder)
+        check.objects(folder)
+        if not check.broken:
+            failures.append("an empty build tree passes")
+    return failures
+
+
 def self_test():
     failures = []
     clean = result_of(CLEAN)
@@ -377,6 +475,16 @@ def self_test():
         failures.append(f"a long file and function should be reported, not refused: {reported.broken} {reported.reports}")
     if not result_of(CLEAN, "plugins").broken:
         failures.append("an empty plugin folder passes")
+    table = CLEAN["tests/reliability.txt"]
+    for text, expected in ((table.replace("5 | words |", "5 |  |"), "there twice"), (table.replace("\n44 |", "\n# 44 |"), "for goal 44"),
+                           (table.replace("t.c::one", "t.c::unused"), "no test tests/unit/t.c::unused"),
+                           (table.replace("t.c::one", "none.c::one"), "no test tests/unit/none.c::one"), (table.replace("::one", ""), "no test"),
+                           (table.replace("::test_two", "::helper"), "no test"), (table.replace("test_t.py::test_two", "test_t.py::test_tw"), "no test")):
+        if not any(expected in b for b in result_of({**CLEAN, "tests/reliability.txt": text}).broken):
+            failures.append(f"not noticed in the table of goals: {expected}")
+    if not any("is missing" in b for b in result_of({k: v for k, v in CLEAN.items() if k != "tests/reliability.txt"}).broken):
+        failures.append("a missing table of goals passes")
+    failures += objects_self_test()
     with tempfile.TemporaryDirectory() as folder:
         for name, code, good in (("one", "int sn_plugin_entry_1;", True), ("two", "int sn_plugin_entry_1, helper;", False), ("none", "static int x;", False)):
             source = os.path.join(folder, name + ".c")
@@ -399,6 +507,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", nargs="?")
     parser.add_argument("--plugins", help="folder of built plugins")
+    parser.add_argument("--objects", help="the build tree")
     parser.add_argument("--self-test", action="store_true")
     args = parser.parse_args()
     if args.self_test:
@@ -407,7 +516,7 @@ def main():
         if not args.root:
             parser.error("which tree?")
         check = Check(args.root)
-        check.run(args.plugins)
+        check.run(args.plugins, args.objects)
         broken = check.broken
         for line in check.reports:
             print("report:", line)

@@ -657,6 +657,91 @@ static void jobs_take_turns(void **state)
 	world_close(w);
 }
 
+/* ---- fairness, on a virtual clock ---- */
+
+/* One prompt of 4,096 rows and twenty short ones that come while it is computed. A step costs ROW_MS a row and STEP_MS. */
+enum { LONG_ROWS = 4096, N_SHORT = 20, SHORT_ROWS = 32, SHORT_OUT = 16 };
+static const double ROW_MS = 0.25, STEP_MS = 2;
+
+struct asked {
+	seq_row rows[LONG_ROWS + SHORT_OUT];
+	kv_seq kv;
+	uint32_t prompt, n_known, n_computed;
+	double arrives, first, ended; /* ms; ended 0: not yet */
+	bool there;
+};
+
+/* Until all have ended. asked[0] is the long one, if it takes part. */
+static void play(struct asked *asked, bool with_long)
+{
+	struct world *w = world_open(4096);
+	double now = 0;
+	uint32_t left = N_SHORT + with_long, who[N_SHORT + 1];
+	w->st.row_ms = ROW_MS;
+	for (uint32_t i = 0; i <= N_SHORT; i++) {
+		asked[i].prompt = asked[i].n_known = i ? SHORT_ROWS : LONG_ROWS;
+		asked[i].arrives = i ? 7.0 * i : 0;
+		assert_int_equal(kv_seq_init(&asked[i].kv, w->pool, &w->layout, LONG_ROWS + SHORT_OUT, &KEY, &ROOT, NULL), SN_OK);
+		asked[i].there = with_long || i;
+	}
+	for (uint32_t step = 0; left; step++) {
+		assert_true(step < 2000);
+		w->st.n_seqs = 0;
+		for (uint32_t i = 0; i <= N_SHORT; i++) {
+			struct asked *a = &asked[i];
+			if (!a->there || a->ended > 0 || a->arrives > now)
+				continue;
+			who[w->st.n_seqs] = i;
+			w->seqs[w->st.n_seqs++] = (sched_seq){.kv = &a->kv, .rows = a->rows, .n_known = a->n_known, .n_ready = a->n_known,
+			                                      .n_computed = a->n_computed, .max_chunk = 512};
+		}
+		const step_plan *p = plan(w);
+		now += STEP_MS + ROW_MS * p->n_rows;
+		for (uint32_t k = 0; k < p->n_seqs; k++) {
+			struct asked *a = &asked[who[p->seqs[k].seq]];
+			a->n_computed += p->seqs[k].n_rows;
+			assert_true(kv_seq_extend(&a->kv, a->n_computed));
+			if (a->n_computed < a->n_known)
+				continue;
+			a->first = a->first > 0 ? a->first : now;
+			if (++a->n_known == a->prompt + SHORT_OUT) {
+				a->ended = now;
+				left--;
+			}
+		}
+	}
+	for (uint32_t i = 0; i <= N_SHORT; i++)
+		kv_seq_fini(&asked[i].kv);
+	w->st.n_seqs = 0;
+	world_close(w);
+}
+
+static double worst_wait(const struct asked *asked)
+{
+	double worst = 0;
+	for (uint32_t i = 1; i <= N_SHORT; i++) {
+		assert_true(asked[i].first > asked[i].arrives);
+		worst = worst > asked[i].first - asked[i].arrives ? worst : asked[i].first - asked[i].arrives;
+	}
+	return worst;
+}
+
+static void check_52_a_long_prompt_holds_short_ones_up_by_two_chunks_at_most(void **state)
+{
+	(void)state;
+	struct asked *alone = calloc(N_SHORT + 1, sizeof *alone), *beside = calloc(N_SHORT + 1, sizeof *beside);
+	double chunk_ms = STEP_MS + ROW_MS * 512;
+	play(alone, false);
+	play(beside, true);
+	assert_true(worst_wait(beside) <= worst_wait(alone) + 2 * chunk_ms); /* of twenty, the worst is the p99 */
+	/* The long one moved all the while: it ends no later than all the work there is, in steps as small as a chunk of 20 ms. */
+	double work = ROW_MS * (LONG_ROWS + SHORT_OUT + N_SHORT * (SHORT_ROWS + SHORT_OUT));
+	assert_true(beside[0].ended > 0 && beside[0].ended <= work * (1 + STEP_MS / 10));
+	assert_true(beside[0].ended > beside[N_SHORT].ended);
+	free(alone);
+	free(beside);
+}
+
 static void the_same_state_gives_the_same_plan(void **state)
 {
 	(void)state;
@@ -704,6 +789,7 @@ int main(void)
 	    cmocka_unit_test(a_slice_is_as_many_units_as_fit_its_time),
 	    cmocka_unit_test(slices_are_longer_when_no_tokens_flow),
 	    cmocka_unit_test(jobs_take_turns),
+	    cmocka_unit_test(check_52_a_long_prompt_holds_short_ones_up_by_two_chunks_at_most),
 	    cmocka_unit_test(the_same_state_gives_the_same_plan),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <sensorium/ext/decode.h>
 #include <sensorium/ext/encode.h>
@@ -284,6 +285,8 @@ static sn_rc load(void *instance, const sn_model *model, sn_fault *fault)
 		memset(a->block, 0, 1000);
 	if (!a->block)
 		return fail(fault, SN_RC_NOMEM, SN_BLAME_RESOURCE, "no memory");
+	if (model && IS(SLOW_LOAD))
+		nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 500000000}, NULL);
 	if (model)
 		weights->get_u32(model, "llama.embedding_length", &a->row_dim);
 	return SN_RC_OK;

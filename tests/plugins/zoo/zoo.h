@@ -59,6 +59,8 @@
 #define ZOO_NO_MARKER 60
 #define ZOO_UNKNOWN_TOKEN 61
 #define ZOO_WRONG_WIDTH 62
+/* fits, after a while */
+#define ZOO_SLOW_LOAD 63
 /* what only `plugins --check` finds */
 #define ZOO_LEAKS 70
 #define ZOO_CRASHES_AT_SECOND_LOAD 71

@@ -1,0 +1,146 @@
+"""What the memory plan promises: refused before loading, with both figures, never killed for it (goal 36); and nothing that one client
+sent, or that lay in memory, is ever in another's answer (goal 68)."""
+
+import base64
+import io
+import json
+import os
+import re
+import resource
+import subprocess
+
+import pytest
+from PIL import Image
+
+from harness import BIN, CHAT, GOLDEN, JSON, MODEL, SANITIZED, Server, ask, run
+
+MB = 1 << 20
+
+
+def refusal(*flags):
+    code, _, log = run("serve", MODEL, "--port", "0", *flags)
+    lines = [line for line in log.splitlines() if " error " in line]
+    assert len(lines) == 1, log
+    return code, lines[0], log
+
+
+def test_36_more_than_the_limit_is_refused_with_both_figures():
+    """Weights, buffers and pool each: what is needed and what there is, before anything is loaded."""
+    code, line, _ = refusal("--memory-limit", "100M", "--kv-cache-memory", "101M")
+    assert code == 2 and str(101 * MB) in line and str(100 * MB) in line
+    limit, steps = 64 * MB, 0
+    while (found := refusal("--memory-limit", str(limit), "--kv-cache-memory", "63M") if steps < 2 else None):
+        code, line, log = found
+        need, weights, buffers, pool, had = (int(n) for n in re.search(
+            r"(\d+) bytes are needed \(weights (\d+), buffers of a step (\d+), KV pool (\d+)\), the memory limit is (\d+)", line).groups())
+        assert code == 3 and need == weights + buffers + pool > had == limit and pool == 63 * MB
+        assert "layers, context" not in log, "the model was loaded first"
+        limit, steps = need, steps + 1  # first the model alone is too much, then with its tower
+    # More rows in a step need larger buffers, and only those.
+    code, line, _ = refusal("--memory-limit", "64M", "--kv-cache-memory", "63M", "--max-num-batched-tokens", "65536")
+    assert code == 3 and int(re.search(r"buffers of a step (\d+)", line).group(1)) > 16 * buffers
+    # With exactly what is needed it starts.
+    with Server("--memory-limit", str(need), "--kv-cache-memory", "63M") as server:
+        assert server.chat(ask())[0] == 200
+    assert refusal("--memory-limit", str(need - 1), "--kv-cache-memory", "63M")[0] == 3
+
+
+def test_36_huge_buffers_are_refused_before_they_are_there():
+    """65536 rows and 1024 sequences in a step: gigabytes of buffers, of which not one page was touched."""
+    child = subprocess.Popen([BIN, "serve", MODEL, "--port", "0", "--memory-limit", "300M", "--kv-cache-memory", "64M", "--max-num-batched-tokens", "65536",
+                              "--max-num-seqs", "1024"], stderr=subprocess.PIPE)
+    log = child.stderr.read()
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    child.stderr.close()
+    assert child.returncode == 3 and b"are needed" in log, log
+    assert SANITIZED or used.ru_maxrss < 100 << 10, used.ru_maxrss
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer maps terabytes")
+def test_36_less_address_space_than_it_needs_is_a_refusal():
+    """RLIMIT_AS from far too little to enough: a refusal in words or a server that answers; never a signal, never a hang."""
+    seen = set()
+    for limit in (96, 192, 320, 448, 576, 1536):
+        done = subprocess.run([BIN, "run", MODEL, "--threads", "2", "--kv-cache-memory", "256M", "--max-tokens", "4", "Hello"], capture_output=True,
+                              timeout=60, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit * MB, limit * MB)))
+        assert done.returncode >= 0, (limit, done.returncode, done.stderr)
+        assert done.stdout if done.returncode == 0 else done.stderr, limit
+        assert b"core dumped" not in done.stderr
+        seen.add(done.returncode == 0)
+    assert seen == {True, False}, "the limits do not span what it needs"
+
+
+# ---- nobody's bytes ----------------------------------------------------------------------------------------------------
+
+def picture(color, size=(32, 32)):
+    file = io.BytesIO()
+    Image.new("RGB", size, color).save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def mix():
+    """Requests through every kind of buffer: text, logprobs, stream, pictures, errors, lists."""
+    see = {**ask("What is it?", logprobs=True, top_logprobs=3), "messages": [{"role": "user", "content": [
+        {"type": "image_url", "image_url": {"url": picture("red")}}, {"type": "text", "text": "What is it?"}]}]}
+    for body in (GOLDEN, {**GOLDEN, "logprobs": True, "top_logprobs": 5}, {**GOLDEN, "temperature": 0.9, "n": 3}, see,
+                 {**GOLDEN, "stream": True}, {**see, "stream": True}, {**GOLDEN, "model": "x" * 300}, {**GOLDEN, "n": 1000},
+                 {**see, "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]}]}):
+        yield "POST", CHAT, json.dumps(body).encode()
+    yield "POST", CHAT, b"{"
+    for path in ("/v1/models", "/v1/plugins", "/v1/models/none", "/nowhere", "/livez", "/readyz"):
+        yield "GET", path, None
+
+
+def answers(server):
+    out = []
+    for method, path, data in mix():
+        status, headers, body = server.request(method, path, data, JSON if data else {})
+        if headers["content-type"].startswith("text/event-stream"):  # how tokens are bundled is a matter of time
+            events = [json.loads(e[6:]) for e in body.split(b"\n\n") if e.startswith(b"data: {")]
+            deltas = [(c["index"], c["delta"].get("content"), (c["logprobs"] or {}).get("content")) for e in events for c in e["choices"]]
+            body = repr(["".join(t or "" for _, t, _ in deltas), [p for _, _, l in deltas for p in l or []], events[-1]["choices"]]).encode()
+        body = re.sub(rb'"id":"chatcmpl-[^"]*"|"created":\d+|"(calls|failures|media_bytes)":\d+', b"", body)
+        out.append((method, path, status, {k: v for k, v in headers.items() if k not in ("date", "x-request-id")}, body))
+    return out
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer has its own malloc")
+def test_68_no_answer_depends_on_what_lay_in_memory():
+    """Fresh and freed memory filled with three different bytes by the C library: every answer stays the same, to the byte."""
+    seen = []
+    for fill in (0, 0x5A, 0xFF):
+        with Server(env={"GLIBC_TUNABLES": "glibc.malloc.perturb=%d" % fill}) as server:
+            answers(server)
+            seen.append(answers(server))
+            log = server.log().encode("utf-8", "surrogateescape")
+        for text in [log] + [a[4] for a in seen[-1]]:
+            assert bytes([0x5A] * 8) not in text and bytes([0xA5] * 8) not in text and bytes(4) not in text
+    assert len(seen[0]) > 12 and any(a[2] == 200 for a in seen[0]) and any(a[2] == 400 for a in seen[0])
+    for other in seen[1:]:
+        for a, b in zip(seen[0], other):
+            assert a == b
+
+
+def test_68_an_earlier_client_s_words_are_in_nobody_s_answer():
+    """A canary through prompts, fields, headers and refused bodies; then everything that the next client can ask for."""
+    canary = "CANARY-68-" + "q" * 200
+    with Server() as server:
+        for body in (ask(canary), {**ask(canary), "n": 4}, {**ask(), "model": canary}, {**ask(), canary: 1}, {**ask(), "stop": [canary]}):
+            server.chat(body)
+            server.stream(body)
+        server.chat(json.dumps(ask(canary))[:-3])
+        server.request("GET", "/v1/models/" + canary, headers={"X-Request-Id": canary, "User-Agent": canary})
+        s = server.connect()
+        s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n" + canary.encode() * 4)
+        s.close()
+        server.wait_idle()
+        texts = [json.dumps(a[3]).encode() + a[4] for a in answers(server)]
+        texts += [server.get("/metrics")[2], server.log().encode("utf-8", "surrogateescape")]
+        s = server.connect()  # fewer bytes than were announced, after the same buffers held the canary
+        s.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n{")
+        s.shutdown(1)
+        texts.append(b"".join(iter(lambda: s.recv(65536), b"")))
+        s.close()
+        for text in texts:
+            assert b"CANARY-68" not in text and b"qqqqqqqq" not in text

@@ -1,0 +1,178 @@
+"""What clients share and what they do not: time, the queue, cached prefixes and media (goals 45, 47, 48, 52, 53)."""
+
+import base64
+import io
+import json
+import threading
+import time
+
+import pytest
+from PIL import Image
+
+from harness import CHAT, JSON, PATIENCE, Baseline, Server, ask, error_of
+
+KEYS = ("sk-one-0123456789abcdef", "sk-two-0123456789abcdef")
+LONG = {**ask("Write a very long story."), "max_tokens": 1500, "ignore_eos": True}
+
+
+class Parallel:
+    """Calls in threads of their own, started at once; -> their results in order."""
+
+    def __init__(self, calls):
+        self.results = [None] * len(calls)
+        self.threads = [threading.Thread(target=self.one, args=(i, c)) for i, c in enumerate(calls)]
+        for t in self.threads:
+            t.start()
+
+    def one(self, i, call):
+        self.results[i] = call()
+
+    def join(self):
+        for t in self.threads:
+            t.join()
+        return self.results
+
+
+# ---- time --------------------------------------------------------------------------------------------------------------
+
+def first_token(server, body):
+    """Seconds until the first event with text, and the whole answer's raw bytes."""
+    start, data = time.monotonic(), json.dumps({**body, "stream": True}).encode()
+    with server.connect(120) as s:
+        s.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+                  % (CHAT.encode(), len(data)) + data)
+        raw, first = b"", None
+        while piece := s.recv(65536):
+            raw += piece
+            if first is None and b'"delta":{"content":' in raw:
+                first = time.monotonic() - start
+    return first, raw
+
+
+def test_52_short_requests_are_served_beside_a_long_prompt():
+    """A smoke test of what test_schedule.c proves on a virtual clock; its bound is wide because the machine is shared."""
+    with Server("--max-num-batched-tokens", "128", "--no-enable-prefix-caching") as server:
+        limit = json.loads(server.get("/v1/models")[2])["data"][0]["max_model_len"]
+        words = min(4096, limit - 64)
+        long = {**ask("a " * (words // 2)), "max_tokens": 4}
+        assert server.chat(long)[0] == 200
+        start = time.monotonic()
+        server.chat(long)
+        alone = time.monotonic() - start
+        short = lambda: first_token(server, ask("Hi"))
+        baseline = max(r[0] for r in Parallel([short] * 20).join())
+        beside = Parallel([lambda: first_token(server, long)])
+        time.sleep(alone / 10)
+        waits = [r[0] for r in Parallel([short] * 20).join()]
+        ended, raw = beside.join()[0]
+        assert ended and raw.rstrip().endswith(b"0") and b"[DONE]" in raw
+        chunk = server.metrics()["sensorium_step_seconds_sum"] / server.metrics()["sensorium_step_seconds_count"]
+        assert max(waits) <= baseline + 2 * chunk + 1.0 * PATIENCE, (baseline, chunk, waits)
+
+
+# ---- the queue ---------------------------------------------------------------------------------------------------------
+
+def test_47_who_waits_too_long_in_the_queue_is_told_so():
+    with Server("--max-num-seqs", "1", "--max-queued-requests", "8", "--request-timeout", "1") as server:
+        before = Baseline(server)
+        failed = server.metrics()["sensorium_request_failed_total"]
+        start = time.monotonic()
+        results = Parallel([lambda: server.chat({**LONG, "n": 4})] * 6).join()
+        assert time.monotonic() - start < 4 * PATIENCE
+        late = [(status, headers, answer) for status, headers, answer in results if status != 200]
+        assert len(late) >= 5
+        for status, headers, answer in late:
+            assert status == 503 and error_of(answer)["code"] == "deadline_exceeded" and headers["retry-after"]
+        server.wait_idle()
+        assert server.metrics()["sensorium_request_failed_total"] - failed == len(late)
+        before.check(server)
+
+
+def test_48_a_burst_costs_no_memory():
+    """Ten times what fits, three times over: the first burst may grow the heap, the next ones do not."""
+    with Server("--max-num-seqs", "2", "--max-queued-requests", "4") as server:
+        before = Baseline(server)
+        body = json.dumps({**ask("x" * 50_000), "max_tokens": 2}).encode()  # too long for the context: read, parsed and refused
+        quick = json.dumps({**ask(), "max_tokens": 20, "ignore_eos": True}).encode()
+        peaks, total = [], 0
+        for _ in range(4):
+            calls = [lambda b=b: server.request("POST", CHAT, b, JSON, timeout=60)[0] for b in (body, quick) * 30]
+            statuses = Parallel(calls).join()
+            total += len(statuses)
+            assert set(statuses) <= {200, 400, 429} and 200 in statuses
+            server.wait_idle()
+            peaks.append(server.memory_peak())
+        assert peaks[-1] - peaks[1] < (8 << 20) * PATIENCE, peaks
+        m = server.metrics()
+        assert m["sensorium_num_requests_waiting"] == 0
+        counted = sum(v for k, v in m.items() if k.startswith('sensorium_http_requests_total{route="%s"' % CHAT))
+        assert counted == total + 2  # the baseline's
+        before.check(server)
+
+
+# ---- the context -------------------------------------------------------------------------------------------------------
+
+def test_45_what_cannot_ever_fit_is_refused_at_once_and_costs_nobody():
+    """Longer than the context, and longer than the whole pool, while another request runs."""
+    with Server("--kv-cache-memory", "4M") as server:
+        before = Baseline(server)
+        limit = json.loads(server.get("/v1/models")[2])["data"][0]["max_model_len"]
+        other = Parallel([lambda: server.chat({**ask("Count."), "max_tokens": 60, "ignore_eos": True, "seed": 5})])
+        for body in ({**ask("word " * limit * 2)}, {**ask(), "max_tokens": limit + 1}):
+            start = time.monotonic()
+            status, _, answer = server.chat(body)
+            assert status == 400 and error_of(answer)["code"] == "context_length_exceeded"
+            assert time.monotonic() - start < 1.0 * PATIENCE
+        status, _, during = other.join()[0]
+        assert status == 200
+        again = server.chat({**ask("Count."), "max_tokens": 60, "ignore_eos": True, "seed": 5})[2]
+        assert again["choices"] == during["choices"]
+        before.check(server)
+
+
+# ---- caches ------------------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def two_keys(tmp_path_factory):
+    path = tmp_path_factory.mktemp("keys") / "keys"
+    path.write_text("\n".join(KEYS))
+    path.chmod(0o600)
+    with Server("--api-key-file", str(path), key=KEYS[0]) as s:
+        yield s
+
+
+
+
+def as_key(server, key, body):
+    status, _, raw = server.request("POST", CHAT, json.dumps(body).encode(), {**JSON, "Authorization": "Bearer " + key})
+    answer = json.loads(raw)
+    assert status == 200, answer
+    return answer["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+
+def test_53_a_prefix_is_found_by_its_own_key_alone(two_keys):
+    """Paired: the same request, twice by each key. Who warmed it finds it; the other finds nothing before it came itself."""
+    body = ask("A prefix of some length, " * 20)
+    assert as_key(two_keys, KEYS[0], body) == 0
+    warm = as_key(two_keys, KEYS[0], body)
+    assert warm > 50
+    assert as_key(two_keys, KEYS[1], body) == 0
+    assert as_key(two_keys, KEYS[1], body) == warm
+
+
+def look(data, size):
+    file = io.BytesIO()
+    Image.frombytes("RGB", size, data).save(file, "PNG")
+    url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return {**ask(), "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": "What?"}]}]}
+
+
+def test_53_the_same_bytes_in_another_shape_are_another_picture(two_keys):
+    """30 x 15 and 15 x 30 of the same 1,350 bytes; and by another key, the same picture again."""
+    data = bytes((7 * i) % 256 for i in range(30 * 15 * 3))
+    runs = lambda: two_keys.metrics()["sensorium_encoder_runs_total"]
+    start, seen = runs(), []
+    for key, size in ((0, (30, 15)), (0, (15, 30)), (0, (30, 15)), (1, (30, 15)), (1, (30, 15))):
+        as_key(two_keys, KEYS[key], look(data, size))
+        seen.append(runs() - start)
+    assert seen == [1, 2, 2, 3, 3]
