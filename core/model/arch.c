@@ -111,7 +111,7 @@ static sn_status read_windows(hparams *h, const model_file *f, sn_error *err)
 	sn_status st = read_u32(h, f, "attention.sliding_window", 0, UINT32_MAX, 1, &h->window, err);
 	if (st)
 		return st;
-	if (h->window >= h->n_context) /* no row ever looks further back; but windowed layers are turned by a base of their own */
+	if (h->window >= h->n_context) /* no row ever looks further back; but the layers keep what else such layers have, as their RoPE */
 		h->window = h->arch->window_pattern ? h->n_context : 0;
 	if (h->window && !h->arch->window_pattern)
 		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key %s: %u: windows in architecture %s are not supported", f->name, key, h->window,

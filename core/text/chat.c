@@ -107,9 +107,11 @@ static const value *messages_value(const rendering *r, const sn_message *message
 	return list;
 }
 
-static bool set_token(const rendering *r, value *globals, const char *name, int32_t id)
+/* Where no vocabulary is known, as in a probe, they are empty, so that a template which joins one to a text renders. */
+static bool set_token(const rendering *r, value *globals, const char *name, int32_t (*id_of)(const vocab *))
 {
-	return id < 0 || value_set(r->a, globals, name, value_string(r->a, vocab_token(r->v, id), true));
+	int32_t id = r->v ? id_of(r->v) : -1;
+	return (r->v && id < 0) || value_set(r->a, globals, name, value_string(r->a, r->v ? vocab_token(r->v, id) : (str){0}, true));
 }
 
 static const value *var_value(arena *a, const sn_chat_var *var)
@@ -128,9 +130,7 @@ static const value *globals_value(const rendering *r, const sn_message *messages
 	bool ok = value_set(r->a, g, "messages", messages_value(r, messages, n)) &&
 	          value_set(r->a, g, "add_generation_prompt", value_bool(r->options->add_generation_prompt)) &&
 	          value_set(r->a, g, "tools", value_none()) && value_set(r->a, g, "documents", value_none());
-	if (r->v)
-		ok = ok && set_token(r, g, "bos_token", vocab_bos(r->v)) && set_token(r, g, "eos_token", vocab_eos(r->v)) &&
-		     set_token(r, g, "unk_token", vocab_unk(r->v));
+	ok = ok && set_token(r, g, "bos_token", vocab_bos) && set_token(r, g, "eos_token", vocab_eos) && set_token(r, g, "unk_token", vocab_unk);
 	for (size_t i = 0; i < r->options->n_vars; i++)
 		ok = ok && value_set(r->a, g, r->options->vars[i].name, var_value(r->a, &r->options->vars[i]));
 	return ok ? g : NULL;

@@ -232,7 +232,7 @@ static void the_pattern_says_which_layers_have_a_window(void **state)
 	    {{"attention.sliding_window", DROP, 0, 0, 0}, 0, {false, false, false}},
 	    {{"attention.sliding_window", U32, 0, 0, 0}, 0, {false, false, false}},
 	    {{"attention.sliding_window", U32, 1, 0, 0}, 1, {true, true, false}},
-	    {{"attention.sliding_window", U32, CONTEXT, 0, 0}, CONTEXT, {true, true, false}},
+	    {{"attention.sliding_window", U32, CONTEXT, 0, 0}, CONTEXT, {true, true, false}}, /* hides nothing; the RoPE is still theirs */
 	    {{"attention.sliding_window", U32, UINT32_MAX, 0, 0}, CONTEXT, {true, true, false}},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -67,7 +67,8 @@ static void templates_are_probed_for_what_they_take(void **state)
 	static const struct {
 		const char *source;
 		chat_caps caps;
-	} cases[] = {{SMOLVLM, {false, true, true}}, {CHATML, {true, false, true}}, {BOTH, {true, true, true}}, {NO_SYSTEM, {true, false, false}}};
+	} cases[] = {{SMOLVLM, {false, true, true}}, {CHATML, {true, false, true}}, {BOTH, {true, true, true}}, {NO_SYSTEM, {true, false, false}},
+	             {"{{ bos_token + eos_token + unk_token + messages[-1]['content'] }}", {true, false, false}}};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		chat_template *t = open_template(cases[i].source);
 		chat_caps caps = chat_template_caps(t);
