@@ -373,7 +373,7 @@ class Trainer:
         while self.texts.drawn.value < 1000 or self.shapes.drawn.value < 200:
             time.sleep(0.2)
         start = last_print = last_save = last_eval = time.time()
-        first_pictures = printed_pictures = self.pictures
+        printed_pictures = self.pictures
         end = start + args.minutes * 60
         drawn = [self.texts.drawn.value, self.shapes.drawn.value]
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stopped", True))

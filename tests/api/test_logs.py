@@ -8,7 +8,7 @@ import re
 import pytest
 from PIL import Image
 
-from harness import CHAT, JSON, Server, ask
+from harness import JSON, Server, ask
 
 KEY = "sk-canary-5551212"
 LINE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (debug|info |warn |error) \S+ +\S.*$")

@@ -6,7 +6,6 @@ A run takes a seeded sample of all k; --all takes every one.
 import base64
 import json
 import mmap
-import os
 import pathlib
 import random
 import struct

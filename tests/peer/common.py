@@ -4,7 +4,6 @@ SENSORIUM_BIN names the program (default build/sensorium), as in tests/api.
 """
 import base64
 import io
-import os
 import pathlib
 import random
 import sys

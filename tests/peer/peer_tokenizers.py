@@ -7,7 +7,6 @@ for GGUF files. All families of tests/golden/text/families.py, larger than in th
 
 PEER_TOKENIZE names the program (default build/peer_tokenize)."""
 import argparse
-import json
 import os
 import pathlib
 import random

@@ -4,7 +4,7 @@ status=0
 for so in "$@"; do
 	names=$(nm -D --defined-only "$so" | awk '{ print $3 }')
 	if [ "$names" != sn_plugin_entry_1 ]; then
-		echo "$so exports:" $names >&2
+		printf "%s exports: %s\n" "$so" "$names" >&2
 		status=1
 	fi
 done
