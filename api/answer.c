@@ -22,21 +22,22 @@ static void usage_add(sn_usage *sum, const sn_usage *u)
 	sum->media_rows += u->media_rows;
 }
 
-/* Looks at each open request once, beginning behind the one that spoke last; the first of them is waited for. */
+/* Looks at each open request, beginning behind the one that spoke last; if none has anything to say, waits for one of them. */
 static sn_event_kind ask_all(answer *a, size_t *which, sn_event *ev)
 {
-	bool waited = false;
-	for (size_t k = 0; k < a->n_prompts; k++) {
+	bool alone = a->n_open == 1;
+	for (size_t k = alone ? a->n_prompts : 0; k < 2 * a->n_prompts; k++) {
 		size_t i = (a->turn + k) % a->n_prompts;
 		if (!a->requests[i])
 			continue;
-		int patience = a->n_open == 1 ? POLL_MS : waited ? 0 : POLL_SHARED_MS;
-		waited = true;
+		int patience = alone ? POLL_MS : k < a->n_prompts ? 0 : POLL_SHARED_MS;
 		if (sn_request_next(a->requests[i], patience, ev) != SN_EVENT_NONE) {
 			*which = i;
 			a->turn = i + 1;
 			return ev->kind;
 		}
+		if (patience)
+			break;
 	}
 	return SN_EVENT_NONE;
 }

@@ -47,6 +47,8 @@ static int parse_text_map(const json_t *v, const char *param, sn_error *err)
 static int parse_only(const json_t *v, const field *f, sn_error *err)
 {
 	json_t *taken = f->schema ? json_loads(f->schema, JSON_DECODE_ANY, NULL) : NULL;
+	if (f->schema && !taken)
+		return fault_set(err, SN_ERR_NOMEM, f->name, "no memory for the body");
 	bool same = taken && json_equal(taken, v);
 	json_decref(taken);
 	if (same)

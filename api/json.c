@@ -21,6 +21,16 @@ void body_json_init(void)
 	json_set_alloc_funcs(note_malloc, free);
 }
 
+void json_memory_watch(void)
+{
+	starved = false;
+}
+
+bool json_memory_failed(void)
+{
+	return starved;
+}
+
 static int scan(const char *data, size_t size, sn_error *err)
 {
 	size_t depth = 0, values = 1;

@@ -15,6 +15,9 @@
 
 /* Once, before any other thread: from then on a body that finds no memory is SN_ERR_NOMEM, not a syntax error. */
 void body_json_init(void);
+/* For JSON that is made, not read: did this thread's jansson want for memory since the last json_memory_watch? */
+void json_memory_watch(void);
+bool json_memory_failed(void);
 /* *out is an object; release it with json_decref. */
 int body_parse(json_t **out, const char *data, size_t size, sn_error *err);
 /* The string without a NUL inside, or NULL. */

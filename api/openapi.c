@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fault.h"
+#include "json.h"
 #include "routes.h"
 
 #define EVERY_ROUTE "400 408 417 431 500 503 505"
@@ -127,11 +128,12 @@ static json_t *paths(void)
 
 void openapi_endpoint(request *r)
 {
+	json_memory_watch();
 	json_t *document = json_loadb(openapi_base, openapi_base_size, 0, NULL);
 	json_object_set_new(json_object_get(document, "info"), "version", json_string(SN_VERSION));
-	int rc = json_object_set_new(document, "paths", paths());
-	char *text = rc == 0 ? json_dumps(document, JSON_COMPACT) : NULL;
-	out_buf body = {.failed = !text};
+	json_object_set_new(document, "paths", paths());
+	char *text = json_dumps(document, JSON_COMPACT);
+	out_buf body = {.failed = !text || json_memory_failed()}; /* better none than one with a hole */
 	if (text)
 		out_text(&body, text);
 	http_send_out(r->x, "application/json", &body);
