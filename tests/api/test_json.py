@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from harness import CHAT, JSON, ask, error_of
+from harness import CHAT, COMPLETIONS, JSON, ask, error_of
 
 
 def with_field(text):
@@ -51,11 +51,12 @@ BROKEN = {
 }
 
 
+@pytest.mark.parametrize("path", [CHAT, COMPLETIONS, "/tokenize", "/detokenize"])
 @pytest.mark.parametrize("name", BROKEN)
-def test_broken_json_is_400(hostile, name):
-    status, _, answer = hostile.chat(BROKEN[name])
+def test_broken_json_is_400(hostile, path, name):
+    status, _, answer = hostile.request("POST", path, BROKEN[name], JSON)
     assert status == 400, answer
-    error_of(answer)
+    error_of(json.loads(answer))
 
 
 @pytest.mark.parametrize("depth", [62, 63, 65, 3_000, 100_000, 4_000_000])

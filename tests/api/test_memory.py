@@ -12,7 +12,7 @@ import subprocess
 import pytest
 from PIL import Image
 
-from harness import BIN, CHAT, GOLDEN, JSON, MODEL, SANITIZED, Server, ask, run
+from harness import BIN, CHAT, COMPLETIONS, GOLDEN, JSON, MODEL, SANITIZED, Server, ask, run
 
 MB = 1 << 20
 
@@ -88,7 +88,10 @@ def mix():
                  {**see, "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]}]}):
         yield "POST", CHAT, json.dumps(body).encode()
     yield "POST", CHAT, b"{"
-    for path in ("/v1/models", "/v1/plugins", "/v1/models/none", "/nowhere", "/livez", "/readyz"):
+    yield "POST", COMPLETIONS, json.dumps({"prompt": "Hello", "temperature": 0, "max_tokens": 8, "echo": True, "logprobs": 3}).encode()
+    yield "POST", "/tokenize", json.dumps({"prompt": "Hello there"}).encode()
+    yield "POST", "/detokenize", json.dumps({"tokens": [65, 66, 67]}).encode()
+    for path in ("/v1/models", "/v1/plugins", "/openapi.json", "/v1/models/none", "/nowhere", "/livez", "/readyz"):
         yield "GET", path, None
 
 
@@ -100,7 +103,7 @@ def answers(server):
             events = [json.loads(e[6:]) for e in body.split(b"\n\n") if e.startswith(b"data: {")]
             deltas = [(c["index"], c["delta"].get("content"), (c["logprobs"] or {}).get("content")) for e in events for c in e["choices"]]
             body = repr(["".join(t or "" for _, t, _ in deltas), [p for _, _, l in deltas for p in l or []], events[-1]["choices"]]).encode()
-        body = re.sub(rb'"id":"chatcmpl-[^"]*"|"created":\d+|"(calls|failures|media_bytes)":\d+', b"", body)
+        body = re.sub(rb'"id":"(chatcmpl|cmpl)-[^"]*"|"created":\d+|"(calls|failures|media_bytes)":\d+', b"", body)
         out.append((method, path, status, {k: v for k, v in headers.items() if k not in ("date", "x-request-id")}, body))
     return out
 

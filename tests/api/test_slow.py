@@ -24,6 +24,8 @@ SLOW = {  # what is sent at once, what is sent byte by byte
     "nothing at all": (b"", b""),
     "headers": (b"GET /livez HTTP/1.1\r\nHost: x\r\nA: ", b"a" * 1000),
     "a body": (HEAD + b"Content-Length: 1000\r\n\r\n", b" " * 1000),
+    "a body of a route that counts no places": (b"POST /tokenize HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n",
+                                                b" " * 1000),
     "a chunked body": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n3e8\r\n", b" " * 1000),
     "a body that nobody wants": (b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", b" " * 1000),
     "a second request": (b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /livez HTTP/1.1\r\nHost: x\r\n" + b"a: b\r\n" * 1000),
@@ -115,16 +117,6 @@ def test_4_slow_senders_hold_nobody_up(server, kind):
         if raw and not second:
             assert status_of(raw) in ((404,) if "nobody" in kind else (408, 429)), raw
     server.baseline.check(server)
-
-
-def test_4_slow_bodies_of_other_routes_hold_nobody_up():
-    """A route that does not count against the places of chats: its bodies may not take the last threads either."""
-    head = b"POST /v1/plugins HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer sk-admin-0123\r\nContent-Length: 1000\r\n\r\n"
-    with Server(*FLAGS, "--admin-api-key", "env:ADMIN", env={"ADMIN": "sk-admin-0123"}) as server:
-        with Heart(server) as heart:
-            results = drip(server, 2 * THREADS, head, b" " * 1000, 12)
-        assert heart.statuses == {200} and max(heart.took) < PROMPT * PATIENCE, sorted(heart.took)[-5:]
-        assert {status_of(raw) for raw, _ in results if raw} == {408, 429}
 
 
 def test_4_readers_that_do_not_read_hold_nobody_up(server):
