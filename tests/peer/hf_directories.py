@@ -1,12 +1,14 @@
 """Hugging Face directories of many makes, saved by transformers with random weights: our prompts and log-probabilities against its own.
 
-    python hf_directories.py [--only TEXT] [--keep DIR]
+    python hf_directories.py [--only TEXT] [--keep DIR] [--llama-cpp DIR]
 
 Needs torch, transformers, tokenizers, openai (samples/training/requirements.txt, tests/api). Each directory is what save_pretrained
 of a model, of its family's tokenizer class and of its generation_config writes; the server is asked over HTTP by the OpenAI SDK at
 temperature 0. Prompt tokens must be as many as apply_chat_template gives; for the tokens that we sampled all our top 20
 log-probabilities must be transformers' own (float32, eager) within 2e-3, and each token its best within that. A directory in
-REFUSED must not load, and the refusal must hold the words beside it.
+REFUSED must not load, and the refusal must hold the words beside it. With --llama-cpp, a source tree of llama.cpp, each directory is
+also converted by its convert_hf_to_gguf.py to F32, and the GGUF file must answer the same; its table of tokenizer hashes, which
+knows no synthetic vocabulary, is passed over.
 """
 import argparse
 import json
@@ -121,10 +123,9 @@ def spm(special, with_blocks):
     pieces += ["<0x%02X>" % b for b in range(256)]
     pieces += [t for t in sorted(learnt["vocab"], key=learnt["vocab"].get) if t not in pieces]
     vocab = {t: i for i, t in enumerate(pieces)}
-    merges = [tuple(m) for m in learnt["merges"]]
-    if with_blocks:
-        merges += [(c * a, c * (n - a)) for c in "\n\u2581" for n in range(2, 6) for a in range(1, n)]
-    return vocab, [m for m in merges if "".join(m) in vocab]
+    # As transformers takes merges from SentencePiece's scores: every way to make a piece, pieces by rank.
+    merges = [(t[:i], t[i:]) for t in pieces[len(special):] for i in range(1, len(t)) if t[0] != "<" and t[:i] in vocab and t[i:] in vocab]
+    return vocab, merges
 
 
 def byte_level(pre, special, template, split=None, bos=None, ignore_merges=False, normalizer=None):
@@ -239,10 +240,10 @@ CASES = {
     "qwen2-untied": (Q, dict(tie_word_embeddings=False, rope_parameters={"rope_type": "default", "rope_theta": 1e6}), qwen2_tokenizer, "float32", "20KB", 0, None),
     "qwen2-as-4": (Q, dict(tie_word_embeddings=True, max_window_layers=1, sliding_window=64, rope_parameters={"rope_type": "default", "rope_theta": 1e6}),
                    qwen2_tokenizer, "bfloat16", None, 0, "4"),
-    "gemma3-default": (G, dict(num_hidden_layers=7, sliding_window=16), gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-default": (G, dict(num_hidden_layers=7, sliding_window=16, query_pre_attn_scalar=16), gemma_tokenizer, "float32", None, 0, None),
     "gemma3-order": (G, dict(num_hidden_layers=5, layer_types=kinds("fssfs"), sliding_window=20), gemma_tokenizer, "bfloat16", None, 64, None),
     "gemma3-all-full": (G, dict(num_hidden_layers=2, layer_types=kinds("ff"), sliding_window=20), gemma_tokenizer, "float32", None, 0, None),
-    "gemma3-all-sliding": (G, dict(num_hidden_layers=2, layer_types=kinds("ss"), sliding_window=20), gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-all-sliding": (G, dict(num_hidden_layers=2, layer_types=kinds("ss"), sliding_window=20, query_pre_attn_scalar=16), gemma_tokenizer, "float32", None, 0, None),
     "gemma3-window-1": (G, dict(num_hidden_layers=3, layer_types=kinds("sfs"), sliding_window=1), gemma_tokenizer, "float32", None, 0, None),
     "gemma3-window-wide": (G, dict(num_hidden_layers=3, layer_types=kinds("sfs"), sliding_window=512), gemma_tokenizer, "float32", None, 0, None),
     "gemma3-window-all": (G, dict(num_hidden_layers=3, layer_types=kinds("sfs"), sliding_window=4096), gemma_tokenizer, "float32", None, 0, None),
@@ -250,8 +251,8 @@ CASES = {
     "gemma3-scalar-256": (G, dict(num_hidden_layers=3, head_dim=256, query_pre_attn_scalar=168, sliding_window=30, sliding_window_pattern=3,
                                   num_attention_heads=2, num_key_value_heads=1), gemma_tokenizer, "bfloat16", None, 0, None),
     "gemma3-linear": (G, dict(num_hidden_layers=4, sliding_window_pattern=2, sliding_window=20, rope_parameters=G8), gemma_tokenizer, "float32", None, 0, None),
-    "gemma3-as-4": (G, dict(num_hidden_layers=7, sliding_window_pattern=6, sliding_window=20, rope_parameters=G8), gemma_tokenizer, "bfloat16", "20KB", 0, "4"),
-    "gemma3-untied": (G, dict(num_hidden_layers=2, tie_word_embeddings=False), gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-as-4": (G, dict(num_hidden_layers=7, sliding_window_pattern=6, sliding_window=20, query_pre_attn_scalar=16, rope_parameters=G8), gemma_tokenizer, "bfloat16", "20KB", 0, "4"),
+    "gemma3-untied": (G, dict(num_hidden_layers=2, query_pre_attn_scalar=16, tie_word_embeddings=False), gemma_tokenizer, "float32", None, 0, None),
 }
 REFUSED = {  # the same, and what the refusal must name
     "mistral-window": (M, dict(sliding_window=64), mistral_tokenizer, "float32", None, 0, None, "sliding_window"),
@@ -262,6 +263,12 @@ REFUSED = {  # the same, and what the refusal must name
     "gemma3-softcap": (G, dict(final_logit_softcapping=30.0), gemma_tokenizer, "float32", None, 0, None, "final_logit_softcapping"),
     "gemma3-both-ways": (G, dict(use_bidirectional_attention=True), gemma_tokenizer, "float32", None, 0, None, "use_bidirectional_attention"),
 }
+
+
+# What GGUF can say: it knows no scale of gemma's scores, no order of its layers but each sixth, no normalisation of qwen2's text, and puts
+# Llama 2's blank after every control token.
+CONVERTED = {"llama-gqa", "llama-mqa-f16-tied", "llama-attention-bias", "llama-mlp-bias", "llama-rope-llama3", "llama-rope-linear", "llama-theta",
+             "llama-3-as-4", "mistral-head-dim", "qwen2-untied", "qwen2-as-4", "gemma3-default", "gemma3-all-sliding", "gemma3-untied", "gemma3-as-4"}
 
 
 def fill(model, dtype, seed):
@@ -384,21 +391,69 @@ def check_answer(model, tok, prompt, steps, candidates, ends):
     return worst, greedy, ids[len(prompt):]
 
 
-def one_case(name, case, folder, seed, verdict):
+def one_case(name, case, folder, seed, verdict, llama_cpp):
     ends = write(folder, case, seed)
     tok = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
-    if "Gemma" in type(model).__name__:  # a model of the stored type rounds its scale to that type, as the one that was trained
-        scale = model.model.embed_tokens.embed_scale
-        scale.copy_(scale.to(getattr(torch, case[3])))
     raw = {c: b for b, c in enumerate(export.byte_alphabet())} if "ByteLevel" in str(tok._tokenizer.decoder) else None
     candidates = {}
     for i in range(len(tok)):
         candidates.setdefault(bytes_of(tok, i, raw), []).append(i)
-    with common.Server(*common.EXACT, "--served-model-name", name, "--max-num-batched-tokens", "64", model=folder) as server:
+    containers = [(name, folder)] + ([(name + ".gguf", convert(llama_cpp, folder, tok))] if llama_cpp and name in CONVERTED else [])
+    for name, path in containers:
+        if "Gemma" in type(model).__name__:  # a model of the stored type rounds its scale to that type, as the one that was trained
+            dtype = torch.float32 if path != folder else getattr(torch, case[3])
+            model.model.embed_tokens.embed_scale.copy_(torch.tensor(model.config.hidden_size ** 0.5).to(dtype))
+        ask_all(name, path, folder, tok, model, candidates, ends, verdict)
+
+
+CONVERT = """
+import sys
+tree, pre, folder, out = sys.argv[1:]
+sys.path[:0] = [tree, tree + "/gguf-py"]
+import conversion.base
+conversion.base.TextModel.get_vocab_base_pre = lambda self, tokenizer: pre
+import convert_hf_to_gguf
+sys.argv = ["convert", "--outtype", "f32", "--outfile", out, folder]
+convert_hf_to_gguf.main()
+"""
+
+
+def write_sentencepiece(tok, path):
+    from sentencepiece import sentencepiece_model_pb2 as pb
+    m = pb.ModelProto()
+    m.trainer_spec.model_type, m.trainer_spec.byte_fallback = 2, True
+    m.normalizer_spec.name, m.normalizer_spec.remove_extra_whitespaces = "identity", False
+    m.normalizer_spec.add_dummy_prefix = "Gemma" not in type(tok).__name__
+    vocab = tok.get_vocab()
+    for t in sorted(vocab, key=vocab.get):
+        special, byte = t in tok.added_tokens_encoder, re.fullmatch("<0x[0-9A-F]{2}>", t)
+        kind = 2 if t == tok.unk_token else 3 if special else 6 if byte else 1
+        m.pieces.add(piece=t, score=0 if special or byte else -vocab[t], type=kind)
+    with open(path, "wb") as f:
+        f.write(m.SerializeToString())
+
+
+def convert(tree, folder, tok):
+    """-> path of the GGUF file"""
+    spm_like = "ByteLevel" not in str(tok._tokenizer.decoder)
+    pre = "gpt-2" if "GPT2" in type(tok).__name__ else {LLAMA3_CHAT: "llama-bpe", QWEN2_CHAT: "qwen2"}.get(tok.chat_template, "smollm")
+    if spm_like:
+        write_sentencepiece(tok, os.path.join(folder, "tokenizer.model"))
+    out = folder + ".gguf"
+    r = subprocess.run([sys.executable, "-c", CONVERT, tree, pre, folder, out], capture_output=True, text=True)
+    if r.returncode:
+        raise RuntimeError("converter: " + r.stderr[-500:])
+    return out
+
+
+def ask_all(name, path, folder, tok, model, candidates, ends, verdict):
+    with common.Server(*common.EXACT, "--served-model-name", name, "--max-num-batched-tokens", "64", model=path) as server:
         client = openai.OpenAI(base_url="http://127.0.0.1:%d/v1" % server.port, api_key="none", max_retries=0)
         for n, messages in enumerate(CONVERSATIONS):
             if messages[0][0] == "system" and "system" not in tok.chat_template:
+                continue
+            if name.endswith(".gguf") and name.startswith("qwen2") and any("\u0301" in c for _, c in messages):
                 continue
             asked = [{"role": r, "content": c} for r, c in messages]
             has_special = any(s in c for _, c in messages for s in spellings(tok))
@@ -424,6 +479,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--only", default="", help="cases whose names hold this")
     p.add_argument("--keep", help="folder for the directories")
+    p.add_argument("--llama-cpp", help="source tree of llama.cpp")
     args = p.parse_args()
     verdict = common.Verdict()
     transformers.utils.logging.disable_progress_bar()
@@ -435,7 +491,7 @@ def main():
             shutil.rmtree(folder, ignore_errors=True)
             try:
                 if name in CASES:
-                    one_case(name, case, folder, i, verdict)
+                    one_case(name, case, folder, i, verdict, args.llama_cpp)
                 else:
                     write(folder, case, i)
                     code, text = refused(folder)
