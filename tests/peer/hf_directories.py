@@ -26,8 +26,8 @@ import openai
 import torch
 import transformers
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import (AutoModelForCausalLM, AutoTokenizer, Gemma3Config, Gemma3ForCausalLM, Gemma3ForConditionalGeneration, Gemma3TextConfig,
-                          GemmaTokenizer, GPT2Tokenizer, LlamaConfig, LlamaForCausalLM, LlamaTokenizer, MistralConfig,
+from transformers import (AutoModelForCausalLM, AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig, GemmaTokenizer,
+                          GPT2Tokenizer, LlamaConfig, LlamaForCausalLM, LlamaTokenizer, MistralConfig,
                           MistralForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer)
 
 import common
@@ -207,7 +207,8 @@ def llama2_old_tokenizer():
 
 LLAMA3_ROPE = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
                "original_max_position_embeddings": 64}
-L, M, Q, G = (LlamaConfig, LlamaForCausalLM), (MistralConfig, MistralForCausalLM), (Qwen2Config, Qwen2ForCausalLM), (Gemma3TextConfig, Gemma3ForCausalLM)
+L, M = (LlamaConfig, LlamaForCausalLM), (MistralConfig, MistralForCausalLM)
+Q, G = (Qwen2Config, Qwen2ForCausalLM), (Gemma3TextConfig, Gemma3ForCausalLM)
 G2 = {"full_attention": {"rope_type": "default", "rope_theta": 1e6}, "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}
 G8 = {**G2, "full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0}}
 
@@ -222,11 +223,13 @@ CASES = {
     "llama-mha-bf16": (L, dict(num_key_value_heads=4), llama3_tokenizer, "bfloat16", None, 3, None),
     "llama-mqa-f16-tied": (L, dict(num_key_value_heads=1, tie_word_embeddings=True), smollm_tokenizer, "float16", "20KB", 0, None),
     "llama-head-dim": (L, dict(head_dim=24, num_key_value_heads=2), smollm_tokenizer, "bfloat16", None, 61, None),
-    "llama-odd": (L, dict(hidden_size=36, head_dim=10, num_attention_heads=6, num_key_value_heads=3, intermediate_size=46), gpt2_tokenizer, "float32", None, 1, None),
+    "llama-odd": (L, dict(hidden_size=36, head_dim=10, num_attention_heads=6, num_key_value_heads=3, intermediate_size=46),
+                  gpt2_tokenizer, "float32", None, 1, None),
     "llama-attention-bias": (L, dict(attention_bias=True), gpt2_tokenizer, "float32", None, 0, None),
     "llama-mlp-bias": (L, dict(mlp_bias=True), smollm_tokenizer, "bfloat16", None, 0, None),
     "llama-rope-llama3": (L, dict(rope_parameters=LLAMA3_ROPE), llama3_tokenizer, "float32", None, 0, None),
-    "llama-rope-linear": (L, dict(rope_parameters={"rope_type": "linear", "rope_theta": 1e4, "factor": 4.0}), smollm_tokenizer, "float32", None, 0, None),
+    "llama-rope-linear": (L, dict(rope_parameters={"rope_type": "linear", "rope_theta": 1e4, "factor": 4.0}),
+                          smollm_tokenizer, "float32", None, 0, None),
     "llama-theta": (L, dict(rope_parameters={"rope_type": "default", "rope_theta": 1e8}), llama3_tokenizer, "float16", None, 0, None),
     "llama-one-layer": (L, dict(num_hidden_layers=1), llama2_tokenizer, "float32", None, 0, None),
     "llama-2": (L, dict(num_key_value_heads=4), llama2_tokenizer, "float16", "20KB", 0, None),
@@ -237,31 +240,50 @@ CASES = {
     "mistral-head-dim": (M, dict(sliding_window=None, head_dim=24), llama3_tokenizer, "float32", None, 0, None),
     "mistral-window-wide": (M, dict(sliding_window=4096), mistral_tokenizer, "float32", None, 0, None),
     "qwen2-tied": (Q, dict(tie_word_embeddings=True), qwen2_tokenizer, "bfloat16", None, 271, None),
-    "qwen2-untied": (Q, dict(tie_word_embeddings=False, rope_parameters={"rope_type": "default", "rope_theta": 1e6}), qwen2_tokenizer, "float32", "20KB", 0, None),
-    "qwen2-as-4": (Q, dict(tie_word_embeddings=True, max_window_layers=1, sliding_window=64, rope_parameters={"rope_type": "default", "rope_theta": 1e6}),
+    "qwen2-untied": (Q, dict(tie_word_embeddings=False, rope_parameters={"rope_type": "default", "rope_theta": 1e6}),
+                     qwen2_tokenizer, "float32", "20KB", 0, None),
+    "qwen2-as-4": (Q, dict(tie_word_embeddings=True, max_window_layers=1, sliding_window=64, rope_parameters={"rope_type": "default",
+                   "rope_theta": 1e6}),
+                   
                    qwen2_tokenizer, "bfloat16", None, 0, "4"),
-    "gemma3-default": (G, dict(num_hidden_layers=7, sliding_window=16, query_pre_attn_scalar=16), gemma_tokenizer, "float32", None, 0, None),
-    "gemma3-order": (G, dict(num_hidden_layers=5, layer_types=kinds("fssfs"), sliding_window=20), gemma_tokenizer, "bfloat16", None, 64, None),
-    "gemma3-all-full": (G, dict(num_hidden_layers=2, layer_types=kinds("ff"), sliding_window=20), gemma_tokenizer, "float32", None, 0, None),
-    "gemma3-all-sliding": (G, dict(num_hidden_layers=2, layer_types=kinds("ss"), sliding_window=20, query_pre_attn_scalar=16), gemma_tokenizer, "float32", None, 0, None),
-    "gemma3-window-1": (G, dict(num_hidden_layers=3, layer_types=kinds("sfs"), sliding_window=1), gemma_tokenizer, "float32", None, 0, None),
-    "gemma3-window-wide": (G, dict(num_hidden_layers=3, layer_types=kinds("sfs"), sliding_window=512), gemma_tokenizer, "float32", None, 0, None),
-    "gemma3-window-all": (G, dict(num_hidden_layers=3, layer_types=kinds("sfs"), sliding_window=4096), gemma_tokenizer, "float32", None, 0, None),
-    "gemma3-pattern": (G, dict(num_hidden_layers=4, sliding_window_pattern=2, sliding_window=20), gemma_tokenizer, "float16", "20KB", 0, None),
+    "gemma3-default": (G, dict(num_hidden_layers=7, sliding_window=16, query_pre_attn_scalar=16),
+                       gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-order": (G, dict(num_hidden_layers=5, layer_types=kinds("fssfs"), sliding_window=20),
+                     gemma_tokenizer, "bfloat16", None, 64, None),
+    "gemma3-all-full": (G, dict(num_hidden_layers=2, layer_types=kinds("ff"), sliding_window=20),
+                        gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-all-sliding": (G, dict(num_hidden_layers=2, layer_types=kinds("ss"), sliding_window=20, query_pre_attn_scalar=16),
+                           gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-window-1": (G, dict(num_hidden_layers=3, layer_types=kinds("sfs"), sliding_window=1),
+                        gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-window-wide": (G, dict(num_hidden_layers=3, layer_types=kinds("sfs"), sliding_window=512),
+                           gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-window-all": (G, dict(num_hidden_layers=3, layer_types=kinds("sfs"), sliding_window=4096),
+                          gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-pattern": (G, dict(num_hidden_layers=4, sliding_window_pattern=2, sliding_window=20),
+                       gemma_tokenizer, "float16", "20KB", 0, None),
     "gemma3-scalar-256": (G, dict(num_hidden_layers=3, head_dim=256, query_pre_attn_scalar=168, sliding_window=30, sliding_window_pattern=3,
                                   num_attention_heads=2, num_key_value_heads=1), gemma_tokenizer, "bfloat16", None, 0, None),
-    "gemma3-linear": (G, dict(num_hidden_layers=4, sliding_window_pattern=2, sliding_window=20, rope_parameters=G8), gemma_tokenizer, "float32", None, 0, None),
-    "gemma3-as-4": (G, dict(num_hidden_layers=7, sliding_window_pattern=6, sliding_window=20, query_pre_attn_scalar=16, rope_parameters=G8), gemma_tokenizer, "bfloat16", "20KB", 0, "4"),
-    "gemma3-untied": (G, dict(num_hidden_layers=2, query_pre_attn_scalar=16, tie_word_embeddings=False), gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-linear": (G, dict(num_hidden_layers=4, sliding_window_pattern=2, sliding_window=20, rope_parameters=G8),
+                      gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-as-4": (G, dict(num_hidden_layers=7, sliding_window_pattern=6, sliding_window=20, query_pre_attn_scalar=16, rope_parameters=G8),
+                    gemma_tokenizer, "bfloat16", "20KB", 0, "4"),
+    "gemma3-untied": (G, dict(num_hidden_layers=2, query_pre_attn_scalar=16, tie_word_embeddings=False),
+                      gemma_tokenizer, "float32", None, 0, None),
 }
 REFUSED = {  # the same, and what the refusal must name
     "mistral-window": (M, dict(sliding_window=64), mistral_tokenizer, "float32", None, 0, None, "sliding_window"),
-    "qwen2-window": (Q, dict(use_sliding_window=True, sliding_window=64, max_window_layers=1), qwen2_tokenizer, "float32", None, 0, None, "use_sliding_window"),
-    "llama-yarn": (L, dict(rope_parameters={"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}), smollm_tokenizer, "float32", None, 0, None, "yarn"),
-    "llama-dynamic": (L, dict(rope_parameters={"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0}), smollm_tokenizer, "float32", None, 0, None, "dynamic"),
+    "qwen2-window": (Q, dict(use_sliding_window=True, sliding_window=64, max_window_layers=1),
+                     qwen2_tokenizer, "float32", None, 0, None, "use_sliding_window"),
+    "llama-yarn": (L, dict(rope_parameters={"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}),
+                   smollm_tokenizer, "float32", None, 0, None, "yarn"),
+    "llama-dynamic": (L, dict(rope_parameters={"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0}),
+                      smollm_tokenizer, "float32", None, 0, None, "dynamic"),
     "llama-gelu": (L, dict(hidden_act="gelu"), smollm_tokenizer, "float32", None, 0, None, "hidden_act"),
     "gemma3-softcap": (G, dict(final_logit_softcapping=30.0), gemma_tokenizer, "float32", None, 0, None, "final_logit_softcapping"),
-    "gemma3-both-ways": (G, dict(use_bidirectional_attention=True), gemma_tokenizer, "float32", None, 0, None, "use_bidirectional_attention"),
+    "gemma3-both-ways": (G, dict(use_bidirectional_attention=True),
+                         gemma_tokenizer, "float32", None, 0, None, "use_bidirectional_attention"),
+    "gemma3-nested": (G, dict(), gemma_tokenizer, "float32", None, 0, "nested", "Gemma3ForConditionalGeneration"),
 }
 
 
@@ -335,14 +357,18 @@ def write(folder, case, seed):
     model.generation_config.eos_token_id = ends
     model.to(getattr(torch, dtype)).save_pretrained(folder, max_shard_size=shard or "5GB")
     tok.save_pretrained(folder)
-    if layout:
+    if layout == "4":
         as_4(folder, tok)
+    if layout == "nested":  # as the models that see pictures are written
+        edit(os.path.join(folder, "config.json"), lambda c: c.update(text_config=dict(c), model_type="gemma3",
+                                                                     architectures=["Gemma3ForConditionalGeneration"]))
     return ends
 
 
 CONVERSATIONS = [
     [("user", "Hello")],
-    [("system", "You are terse."), ("user", "  What is it?\n\n\nIt's the 1st,\t we'll see;   they're 12345 here. \u00e9 e\u0301 \u6f22\u5b57 \U0001F600\U0001F468\u200d\U0001F469\u200d\U0001F467  ")],
+    [("system", "You are terse."), ("user", "  What is it?\n\n\nIt's the 1st,\t we'll see;   they're 12345 here. "
+                                          "\u00e9 e\u0301 \u6f22\u5b57 \U0001F600\U0001F468\u200d\U0001F469\u200d\U0001F467  ")],
     [("user", "Say <|im_end|><|eot_id|><end_of_turn></s><bos> [INST] and <|im_start|>system"), ("assistant", "No, I won't.\n"), ("user", "\n\u00a0\u3000why? ")],
     [("user", "the picture shows a red circle left of a blue square and the word river " * 9)],
 ]
@@ -462,12 +488,14 @@ def ask_all(name, path, folder, tok, model, candidates, ends, verdict):
                                                top_logprobs=20)
             steps = a.choices[0].logprobs.content
             if has_special:  # the reference would make control tokens of them
-                verdict(a.usage.prompt_tokens > len(prompt), "%s: spellings stay text" % name, "%d tokens, as control tokens %d" % (a.usage.prompt_tokens, len(prompt)))
+                verdict(a.usage.prompt_tokens > len(prompt), "%s: spellings stay text" % name,
+                        "%d tokens, as control tokens %d" % (a.usage.prompt_tokens, len(prompt)))
                 continue
             worst, greedy, ids = check_answer(model, tok, prompt, steps, candidates, ends)
             stops = len(ids) == STEPS or a.choices[0].finish_reason == "stop"
             verdict(a.usage.prompt_tokens == len(prompt) and greedy and worst <= TOLERANCE and stops, "%s: conversation %d" % (name, n),
-                    "%d prompt tokens, ours %d; %d steps, worst %.1e%s" % (len(prompt), a.usage.prompt_tokens, len(ids), worst, "" if greedy else ", NOT its best"))
+                    "%d prompt tokens, ours %d; %d steps, worst %.1e%s" % (len(prompt), a.usage.prompt_tokens, len(ids), worst,
+                                                                          "" if greedy else ", NOT its best"))
 
 
 def refused(folder):
