@@ -67,7 +67,7 @@ def ids_of_bytes(tokens):
 
 
 def picture_part(data):
-    kind = "jpeg" if data[:2] == b"\xff\xd8" else "png"
+    kind = "jpeg" if data[:2] == b"\xff\xd8" else "webp" if data[8:12] == b"WEBP" else "gif" if data[:3] == b"GIF" else "png"
     return {"type": "image_url", "image_url": {"url": "data:image/%s;base64,%s" % (kind, base64.b64encode(data).decode())}}
 
 

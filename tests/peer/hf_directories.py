@@ -1,12 +1,14 @@
 """Hugging Face directories of many makes, saved by transformers with random weights: our prompts and log-probabilities against its own.
 
-    python hf_directories.py [--only TEXT] [--keep DIR]
+    python hf_directories.py [--only TEXT] [--keep DIR] [--llama-cpp DIR]
 
 Needs torch, transformers, tokenizers, openai (samples/training/requirements.txt, tests/api). Each directory is what save_pretrained
 of a model, of its family's tokenizer class and of its generation_config writes; the server is asked over HTTP by the OpenAI SDK at
 temperature 0. Prompt tokens must be as many as apply_chat_template gives; for the tokens that we sampled all our top 20
 log-probabilities must be transformers' own (float32, eager) within 2e-3, and each token its best within that. A directory in
-REFUSED must not load, and the refusal must hold the words beside it.
+REFUSED must not load, and the refusal must hold the words beside it. With --llama-cpp, a source tree of llama.cpp, each directory is
+also converted by its convert_hf_to_gguf.py to F32, and the GGUF file must answer the same; its table of tokenizer hashes, which
+knows no synthetic vocabulary, is passed over.
 """
 import argparse
 import json
@@ -24,8 +26,8 @@ import openai
 import torch
 import transformers
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import (AutoModelForCausalLM, AutoTokenizer, Gemma3Config, Gemma3ForCausalLM, Gemma3ForConditionalGeneration, Gemma3TextConfig,
-                          GemmaTokenizer, GPT2Tokenizer, LlamaConfig, LlamaForCausalLM, LlamaTokenizer, MistralConfig,
+from transformers import (AutoModelForCausalLM, AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig, GemmaTokenizer,
+                          GPT2Tokenizer, LlamaConfig, LlamaForCausalLM, LlamaTokenizer, MistralConfig,
                           MistralForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer)
 
 import common
@@ -121,10 +123,9 @@ def spm(special, with_blocks):
     pieces += ["<0x%02X>" % b for b in range(256)]
     pieces += [t for t in sorted(learnt["vocab"], key=learnt["vocab"].get) if t not in pieces]
     vocab = {t: i for i, t in enumerate(pieces)}
-    merges = [tuple(m) for m in learnt["merges"]]
-    if with_blocks:
-        merges += [(c * a, c * (n - a)) for c in "\n\u2581" for n in range(2, 6) for a in range(1, n)]
-    return vocab, [m for m in merges if "".join(m) in vocab]
+    # As transformers takes merges from SentencePiece's scores: every way to make a piece, pieces by rank.
+    merges = [(t[:i], t[i:]) for t in pieces[len(special):] for i in range(1, len(t)) if t[0] != "<" and t[:i] in vocab and t[i:] in vocab]
+    return vocab, merges
 
 
 def byte_level(pre, special, template, split=None, bos=None, ignore_merges=False, normalizer=None):
@@ -206,7 +207,8 @@ def llama2_old_tokenizer():
 
 LLAMA3_ROPE = {"rope_type": "llama3", "rope_theta": 5e5, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
                "original_max_position_embeddings": 64}
-L, M, Q, G = (LlamaConfig, LlamaForCausalLM), (MistralConfig, MistralForCausalLM), (Qwen2Config, Qwen2ForCausalLM), (Gemma3TextConfig, Gemma3ForCausalLM)
+L, M = (LlamaConfig, LlamaForCausalLM), (MistralConfig, MistralForCausalLM)
+Q, G = (Qwen2Config, Qwen2ForCausalLM), (Gemma3TextConfig, Gemma3ForCausalLM)
 G2 = {"full_attention": {"rope_type": "default", "rope_theta": 1e6}, "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}
 G8 = {**G2, "full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0}}
 
@@ -221,11 +223,13 @@ CASES = {
     "llama-mha-bf16": (L, dict(num_key_value_heads=4), llama3_tokenizer, "bfloat16", None, 3, None),
     "llama-mqa-f16-tied": (L, dict(num_key_value_heads=1, tie_word_embeddings=True), smollm_tokenizer, "float16", "20KB", 0, None),
     "llama-head-dim": (L, dict(head_dim=24, num_key_value_heads=2), smollm_tokenizer, "bfloat16", None, 61, None),
-    "llama-odd": (L, dict(hidden_size=36, head_dim=10, num_attention_heads=6, num_key_value_heads=3, intermediate_size=46), gpt2_tokenizer, "float32", None, 1, None),
+    "llama-odd": (L, dict(hidden_size=36, head_dim=10, num_attention_heads=6, num_key_value_heads=3, intermediate_size=46),
+                  gpt2_tokenizer, "float32", None, 1, None),
     "llama-attention-bias": (L, dict(attention_bias=True), gpt2_tokenizer, "float32", None, 0, None),
     "llama-mlp-bias": (L, dict(mlp_bias=True), smollm_tokenizer, "bfloat16", None, 0, None),
     "llama-rope-llama3": (L, dict(rope_parameters=LLAMA3_ROPE), llama3_tokenizer, "float32", None, 0, None),
-    "llama-rope-linear": (L, dict(rope_parameters={"rope_type": "linear", "rope_theta": 1e4, "factor": 4.0}), smollm_tokenizer, "float32", None, 0, None),
+    "llama-rope-linear": (L, dict(rope_parameters={"rope_type": "linear", "rope_theta": 1e4, "factor": 4.0}),
+                          smollm_tokenizer, "float32", None, 0, None),
     "llama-theta": (L, dict(rope_parameters={"rope_type": "default", "rope_theta": 1e8}), llama3_tokenizer, "float16", None, 0, None),
     "llama-one-layer": (L, dict(num_hidden_layers=1), llama2_tokenizer, "float32", None, 0, None),
     "llama-2": (L, dict(num_key_value_heads=4), llama2_tokenizer, "float16", "20KB", 0, None),
@@ -236,32 +240,57 @@ CASES = {
     "mistral-head-dim": (M, dict(sliding_window=None, head_dim=24), llama3_tokenizer, "float32", None, 0, None),
     "mistral-window-wide": (M, dict(sliding_window=4096), mistral_tokenizer, "float32", None, 0, None),
     "qwen2-tied": (Q, dict(tie_word_embeddings=True), qwen2_tokenizer, "bfloat16", None, 271, None),
-    "qwen2-untied": (Q, dict(tie_word_embeddings=False, rope_parameters={"rope_type": "default", "rope_theta": 1e6}), qwen2_tokenizer, "float32", "20KB", 0, None),
-    "qwen2-as-4": (Q, dict(tie_word_embeddings=True, max_window_layers=1, sliding_window=64, rope_parameters={"rope_type": "default", "rope_theta": 1e6}),
+    "qwen2-untied": (Q, dict(tie_word_embeddings=False, rope_parameters={"rope_type": "default", "rope_theta": 1e6}),
+                     qwen2_tokenizer, "float32", "20KB", 0, None),
+    "qwen2-as-4": (Q, dict(tie_word_embeddings=True, max_window_layers=1, sliding_window=64, rope_parameters={"rope_type": "default",
+                   "rope_theta": 1e6}),
+                   
                    qwen2_tokenizer, "bfloat16", None, 0, "4"),
-    "gemma3-default": (G, dict(num_hidden_layers=7, sliding_window=16), gemma_tokenizer, "float32", None, 0, None),
-    "gemma3-order": (G, dict(num_hidden_layers=5, layer_types=kinds("fssfs"), sliding_window=20), gemma_tokenizer, "bfloat16", None, 64, None),
-    "gemma3-all-full": (G, dict(num_hidden_layers=2, layer_types=kinds("ff"), sliding_window=20), gemma_tokenizer, "float32", None, 0, None),
-    "gemma3-all-sliding": (G, dict(num_hidden_layers=2, layer_types=kinds("ss"), sliding_window=20), gemma_tokenizer, "float32", None, 0, None),
-    "gemma3-window-1": (G, dict(num_hidden_layers=3, layer_types=kinds("sfs"), sliding_window=1), gemma_tokenizer, "float32", None, 0, None),
-    "gemma3-window-wide": (G, dict(num_hidden_layers=3, layer_types=kinds("sfs"), sliding_window=512), gemma_tokenizer, "float32", None, 0, None),
-    "gemma3-window-all": (G, dict(num_hidden_layers=3, layer_types=kinds("sfs"), sliding_window=4096), gemma_tokenizer, "float32", None, 0, None),
-    "gemma3-pattern": (G, dict(num_hidden_layers=4, sliding_window_pattern=2, sliding_window=20), gemma_tokenizer, "float16", "20KB", 0, None),
+    "gemma3-default": (G, dict(num_hidden_layers=7, sliding_window=16, query_pre_attn_scalar=16),
+                       gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-order": (G, dict(num_hidden_layers=5, layer_types=kinds("fssfs"), sliding_window=20),
+                     gemma_tokenizer, "bfloat16", None, 64, None),
+    "gemma3-all-full": (G, dict(num_hidden_layers=2, layer_types=kinds("ff"), sliding_window=20),
+                        gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-all-sliding": (G, dict(num_hidden_layers=2, layer_types=kinds("ss"), sliding_window=20, query_pre_attn_scalar=16),
+                           gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-window-1": (G, dict(num_hidden_layers=3, layer_types=kinds("sfs"), sliding_window=1),
+                        gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-window-wide": (G, dict(num_hidden_layers=3, layer_types=kinds("sfs"), sliding_window=512),
+                           gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-window-all": (G, dict(num_hidden_layers=3, layer_types=kinds("sfs"), sliding_window=4096),
+                          gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-pattern": (G, dict(num_hidden_layers=4, sliding_window_pattern=2, sliding_window=20),
+                       gemma_tokenizer, "float16", "20KB", 0, None),
     "gemma3-scalar-256": (G, dict(num_hidden_layers=3, head_dim=256, query_pre_attn_scalar=168, sliding_window=30, sliding_window_pattern=3,
                                   num_attention_heads=2, num_key_value_heads=1), gemma_tokenizer, "bfloat16", None, 0, None),
-    "gemma3-linear": (G, dict(num_hidden_layers=4, sliding_window_pattern=2, sliding_window=20, rope_parameters=G8), gemma_tokenizer, "float32", None, 0, None),
-    "gemma3-as-4": (G, dict(num_hidden_layers=7, sliding_window_pattern=6, sliding_window=20, rope_parameters=G8), gemma_tokenizer, "bfloat16", "20KB", 0, "4"),
-    "gemma3-untied": (G, dict(num_hidden_layers=2, tie_word_embeddings=False), gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-linear": (G, dict(num_hidden_layers=4, sliding_window_pattern=2, sliding_window=20, rope_parameters=G8),
+                      gemma_tokenizer, "float32", None, 0, None),
+    "gemma3-as-4": (G, dict(num_hidden_layers=7, sliding_window_pattern=6, sliding_window=20, query_pre_attn_scalar=16, rope_parameters=G8),
+                    gemma_tokenizer, "bfloat16", "20KB", 0, "4"),
+    "gemma3-untied": (G, dict(num_hidden_layers=2, query_pre_attn_scalar=16, tie_word_embeddings=False),
+                      gemma_tokenizer, "float32", None, 0, None),
 }
 REFUSED = {  # the same, and what the refusal must name
     "mistral-window": (M, dict(sliding_window=64), mistral_tokenizer, "float32", None, 0, None, "sliding_window"),
-    "qwen2-window": (Q, dict(use_sliding_window=True, sliding_window=64, max_window_layers=1), qwen2_tokenizer, "float32", None, 0, None, "use_sliding_window"),
-    "llama-yarn": (L, dict(rope_parameters={"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}), smollm_tokenizer, "float32", None, 0, None, "yarn"),
-    "llama-dynamic": (L, dict(rope_parameters={"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0}), smollm_tokenizer, "float32", None, 0, None, "dynamic"),
+    "qwen2-window": (Q, dict(use_sliding_window=True, sliding_window=64, max_window_layers=1),
+                     qwen2_tokenizer, "float32", None, 0, None, "use_sliding_window"),
+    "llama-yarn": (L, dict(rope_parameters={"rope_type": "yarn", "rope_theta": 1e4, "factor": 4.0}),
+                   smollm_tokenizer, "float32", None, 0, None, "yarn"),
+    "llama-dynamic": (L, dict(rope_parameters={"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0}),
+                      smollm_tokenizer, "float32", None, 0, None, "dynamic"),
     "llama-gelu": (L, dict(hidden_act="gelu"), smollm_tokenizer, "float32", None, 0, None, "hidden_act"),
     "gemma3-softcap": (G, dict(final_logit_softcapping=30.0), gemma_tokenizer, "float32", None, 0, None, "final_logit_softcapping"),
-    "gemma3-both-ways": (G, dict(use_bidirectional_attention=True), gemma_tokenizer, "float32", None, 0, None, "use_bidirectional_attention"),
+    "gemma3-both-ways": (G, dict(use_bidirectional_attention=True),
+                         gemma_tokenizer, "float32", None, 0, None, "use_bidirectional_attention"),
+    "gemma3-nested": (G, dict(), gemma_tokenizer, "float32", None, 0, "nested", "Gemma3ForConditionalGeneration"),
 }
+
+
+# What GGUF can say: it knows no scale of gemma's scores, no order of its layers but each sixth, no normalisation of qwen2's text, and puts
+# Llama 2's blank after every control token.
+CONVERTED = {"llama-gqa", "llama-mqa-f16-tied", "llama-attention-bias", "llama-mlp-bias", "llama-rope-llama3", "llama-rope-linear", "llama-theta",
+             "llama-3-as-4", "mistral-head-dim", "qwen2-untied", "qwen2-as-4", "gemma3-default", "gemma3-all-sliding", "gemma3-untied", "gemma3-as-4"}
 
 
 def fill(model, dtype, seed):
@@ -328,14 +357,18 @@ def write(folder, case, seed):
     model.generation_config.eos_token_id = ends
     model.to(getattr(torch, dtype)).save_pretrained(folder, max_shard_size=shard or "5GB")
     tok.save_pretrained(folder)
-    if layout:
+    if layout == "4":
         as_4(folder, tok)
+    if layout == "nested":  # as the models that see pictures are written
+        edit(os.path.join(folder, "config.json"), lambda c: c.update(text_config=dict(c), model_type="gemma3",
+                                                                     architectures=["Gemma3ForConditionalGeneration"]))
     return ends
 
 
 CONVERSATIONS = [
     [("user", "Hello")],
-    [("system", "You are terse."), ("user", "  What is it?\n\n\nIt's the 1st,\t we'll see;   they're 12345 here. \u00e9 e\u0301 \u6f22\u5b57 \U0001F600\U0001F468\u200d\U0001F469\u200d\U0001F467  ")],
+    [("system", "You are terse."), ("user", "  What is it?\n\n\nIt's the 1st,\t we'll see;   they're 12345 here. "
+                                          "\u00e9 e\u0301 \u6f22\u5b57 \U0001F600\U0001F468\u200d\U0001F469\u200d\U0001F467  ")],
     [("user", "Say <|im_end|><|eot_id|><end_of_turn></s><bos> [INST] and <|im_start|>system"), ("assistant", "No, I won't.\n"), ("user", "\n\u00a0\u3000why? ")],
     [("user", "the picture shows a red circle left of a blue square and the word river " * 9)],
 ]
@@ -384,21 +417,69 @@ def check_answer(model, tok, prompt, steps, candidates, ends):
     return worst, greedy, ids[len(prompt):]
 
 
-def one_case(name, case, folder, seed, verdict):
+def one_case(name, case, folder, seed, verdict, llama_cpp):
     ends = write(folder, case, seed)
     tok = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
-    if "Gemma" in type(model).__name__:  # a model of the stored type rounds its scale to that type, as the one that was trained
-        scale = model.model.embed_tokens.embed_scale
-        scale.copy_(scale.to(getattr(torch, case[3])))
     raw = {c: b for b, c in enumerate(export.byte_alphabet())} if "ByteLevel" in str(tok._tokenizer.decoder) else None
     candidates = {}
     for i in range(len(tok)):
         candidates.setdefault(bytes_of(tok, i, raw), []).append(i)
-    with common.Server(*common.EXACT, "--served-model-name", name, "--max-num-batched-tokens", "64", model=folder) as server:
+    containers = [(name, folder)] + ([(name + ".gguf", convert(llama_cpp, folder, tok))] if llama_cpp and name in CONVERTED else [])
+    for name, path in containers:
+        if "Gemma" in type(model).__name__:  # a model of the stored type rounds its scale to that type, as the one that was trained
+            dtype = torch.float32 if path != folder else getattr(torch, case[3])
+            model.model.embed_tokens.embed_scale.copy_(torch.tensor(model.config.hidden_size ** 0.5).to(dtype))
+        ask_all(name, path, folder, tok, model, candidates, ends, verdict)
+
+
+CONVERT = """
+import sys
+tree, pre, folder, out = sys.argv[1:]
+sys.path[:0] = [tree, tree + "/gguf-py"]
+import conversion.base
+conversion.base.TextModel.get_vocab_base_pre = lambda self, tokenizer: pre
+import convert_hf_to_gguf
+sys.argv = ["convert", "--outtype", "f32", "--outfile", out, folder]
+convert_hf_to_gguf.main()
+"""
+
+
+def write_sentencepiece(tok, path):
+    from sentencepiece import sentencepiece_model_pb2 as pb
+    m = pb.ModelProto()
+    m.trainer_spec.model_type, m.trainer_spec.byte_fallback = 2, True
+    m.normalizer_spec.name, m.normalizer_spec.remove_extra_whitespaces = "identity", False
+    m.normalizer_spec.add_dummy_prefix = "Gemma" not in type(tok).__name__
+    vocab = tok.get_vocab()
+    for t in sorted(vocab, key=vocab.get):
+        special, byte = t in tok.added_tokens_encoder, re.fullmatch("<0x[0-9A-F]{2}>", t)
+        kind = 2 if t == tok.unk_token else 3 if special else 6 if byte else 1
+        m.pieces.add(piece=t, score=0 if special or byte else -vocab[t], type=kind)
+    with open(path, "wb") as f:
+        f.write(m.SerializeToString())
+
+
+def convert(tree, folder, tok):
+    """-> path of the GGUF file"""
+    spm_like = "ByteLevel" not in str(tok._tokenizer.decoder)
+    pre = "gpt-2" if "GPT2" in type(tok).__name__ else {LLAMA3_CHAT: "llama-bpe", QWEN2_CHAT: "qwen2"}.get(tok.chat_template, "smollm")
+    if spm_like:
+        write_sentencepiece(tok, os.path.join(folder, "tokenizer.model"))
+    out = folder + ".gguf"
+    r = subprocess.run([sys.executable, "-c", CONVERT, tree, pre, folder, out], capture_output=True, text=True)
+    if r.returncode:
+        raise RuntimeError("converter: " + r.stderr[-500:])
+    return out
+
+
+def ask_all(name, path, folder, tok, model, candidates, ends, verdict):
+    with common.Server(*common.EXACT, "--served-model-name", name, "--max-num-batched-tokens", "64", model=path) as server:
         client = openai.OpenAI(base_url="http://127.0.0.1:%d/v1" % server.port, api_key="none", max_retries=0)
         for n, messages in enumerate(CONVERSATIONS):
             if messages[0][0] == "system" and "system" not in tok.chat_template:
+                continue
+            if name.endswith(".gguf") and name.startswith("qwen2") and any("\u0301" in c for _, c in messages):
                 continue
             asked = [{"role": r, "content": c} for r, c in messages]
             has_special = any(s in c for _, c in messages for s in spellings(tok))
@@ -407,12 +488,14 @@ def one_case(name, case, folder, seed, verdict):
                                                top_logprobs=20)
             steps = a.choices[0].logprobs.content
             if has_special:  # the reference would make control tokens of them
-                verdict(a.usage.prompt_tokens > len(prompt), "%s: spellings stay text" % name, "%d tokens, as control tokens %d" % (a.usage.prompt_tokens, len(prompt)))
+                verdict(a.usage.prompt_tokens > len(prompt), "%s: spellings stay text" % name,
+                        "%d tokens, as control tokens %d" % (a.usage.prompt_tokens, len(prompt)))
                 continue
             worst, greedy, ids = check_answer(model, tok, prompt, steps, candidates, ends)
             stops = len(ids) == STEPS or a.choices[0].finish_reason == "stop"
             verdict(a.usage.prompt_tokens == len(prompt) and greedy and worst <= TOLERANCE and stops, "%s: conversation %d" % (name, n),
-                    "%d prompt tokens, ours %d; %d steps, worst %.1e%s" % (len(prompt), a.usage.prompt_tokens, len(ids), worst, "" if greedy else ", NOT its best"))
+                    "%d prompt tokens, ours %d; %d steps, worst %.1e%s" % (len(prompt), a.usage.prompt_tokens, len(ids), worst,
+                                                                          "" if greedy else ", NOT its best"))
 
 
 def refused(folder):
@@ -424,6 +507,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--only", default="", help="cases whose names hold this")
     p.add_argument("--keep", help="folder for the directories")
+    p.add_argument("--llama-cpp", help="source tree of llama.cpp")
     args = p.parse_args()
     verdict = common.Verdict()
     transformers.utils.logging.disable_progress_bar()
@@ -435,7 +519,7 @@ def main():
             shutil.rmtree(folder, ignore_errors=True)
             try:
                 if name in CASES:
-                    one_case(name, case, folder, i, verdict)
+                    one_case(name, case, folder, i, verdict, args.llama_cpp)
                 else:
                     write(folder, case, i)
                     code, text = refused(folder)
