@@ -29,6 +29,7 @@ static sn_status read_optional(json_t **out, const model_file *f, const char *fi
 		return SN_OK;
 	if (!st && !json_is_object(*out)) {
 		json_decref(*out);
+		*out = NULL;
 		return error_set(err, SN_ERR_INVALID, "%s: not a JSON object", file);
 	}
 	return st ? error_set(err, st, "%s", why.text) : SN_OK;

@@ -46,7 +46,7 @@ static void take_k(parts *p, const uint8_t *block, const uint8_t *qh, const uint
 static void take_q6_k(parts *p, const uint8_t *block)
 {
 	p->n = KN_K_BLOCK, p->group = 16;
-	for (int g = 0; g < 16; g++) p->scale[g] = (int8_t)block[192 + g];
+	for (int g = 0; g < 16; g++) p->scale[g] = (int8_t)block[192 + g], p->min[g] = 0;
 	for (int i = 0; i < KN_K_BLOCK; i++) {
 		int quarter = i % 128 / 32, l = i % 32, byte = block[i / 128 * 64 + quarter % 2 * 32 + l];
 		int high = block[128 + i / 128 * 32 + l] >> 2 * quarter & 3;

@@ -105,7 +105,7 @@ static void the_logits_are_those_of_the_same_rows_put_in_by_hand(void **state)
 		assert_memory_equal(served.logits, by_hand.logits, sizeof served.logits);
 		assert_memory_equal(served.logprobs, by_hand.logprobs, sizeof served.logprobs);
 		/* and the comparison can fail: one bit in one row */
-		((uint32_t *)(void *)(file + size - 4))[0] ^= 1u << 22;
+		file[size - 2] ^= 1u << 6;
 		ask(&b, "rows", file, size, &by_hand);
 		assert_memory_not_equal(served.logits, by_hand.logits, sizeof served.logits);
 		free(file);

@@ -418,8 +418,10 @@ static void two_models_in_a_small_pool_change_no_byte(void **state)
 		w.m[0] = open_model(&w, "qwen2", types[t]);
 		w.m[1] = open_model(&w, "gemma3", types[t]);
 		make_runs(alone, &w, g);
-		for (uint32_t i = 0; i < MAX_RUNS; i++)
+		for (uint32_t i = 0; i < MAX_RUNS; i++) {
 			serve(&w, &alone[i], 1, (struct way){256, 256, false});
+			kv_seq_fini(&alone[i].kv);
+		}
 		machine_close(&w);
 
 		static const struct { uint32_t n_pages, threads; struct way way; bool presses; } ways[] = {

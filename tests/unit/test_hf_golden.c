@@ -97,8 +97,8 @@ static void check_prompt(const struct machine *w, const char *name, const int32_
 	const sn_part part = {.kind = SN_PART_TEXT, .data = PROMPT, .size = sizeof PROMPT - 1};
 	const sn_message message = {.role = "user", .parts = &part, .n_parts = 1, .is_string = true};
 	marked_text text;
-	int32_t *ids;
-	size_t n;
+	int32_t *ids = NULL;
+	size_t n = 0;
 	sn_error err = {0};
 	marked_init(&text, 0);
 	assert_non_null(w->m->chat);
