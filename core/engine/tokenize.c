@@ -13,7 +13,11 @@ sn_status text_encode(const vocab *v, const char *text, size_t size, bool truste
 	marked_init(&marked, MAX_TEXT_BYTES);
 	*ids = NULL;
 	*n = 0;
-	sn_status st = marked_append(&marked, text, size, trusted) ? SN_OK : error_set(err, SN_ERR_TOO_LARGE, "the text is too long, or memory is short");
+	sn_status st = SN_OK;
+	if (size > MAX_TEXT_BYTES)
+		st = error_set(err, SN_ERR_TOO_LARGE, "the text is longer than %d bytes", MAX_TEXT_BYTES);
+	else if (!marked_append(&marked, text, size, trusted))
+		st = error_set(err, SN_ERR_NOMEM, "no memory for the text");
 	if (!st)
 		st = vocab_encode(v, &marked, ids, n, err);
 	marked_fini(&marked);

@@ -21,6 +21,13 @@ BODIES = {
     "logprobs": {"messages": [{"role": "user", "content": "Hello"}], "temperature": 0, "max_tokens": 4, "logprobs": True, "top_logprobs": 3},
     "stream": {"messages": [{"role": "user", "content": "Hello"}], "temperature": 0, "max_tokens": 4, "stream": True},
 }
+OTHERS = {
+    "batch": (harness.COMPLETIONS, {"prompt": ["Hello", "What"], "n": 2, "temperature": 0, "max_tokens": 4, "echo": True}),
+    "batch of ids": (harness.COMPLETIONS, {"prompt": [[72, 105], [72]], "temperature": 0, "max_tokens": 4, "logprobs": 2}),
+    "tokenize": ("/tokenize", {"messages": [{"role": "user", "content": "Hello"}], "chat_template_kwargs": {"a": "b"}}),
+    "detokenize": ("/detokenize", {"tokens": [72, 105]}),
+    "document": ("/openapi.json", None),
+}
 
 
 class Faults:
@@ -86,12 +93,12 @@ def server(tmp_path_factory, request):
         yield s
 
 
-def torture(server, body, every, few=25):
+def torture(server, body, every, few=25, path=harness.CHAT):
     """Fails the k-th allocation during one request, looks at the answer, then asks again without a fault."""
-    ask = json.dumps(body).encode()
+    method, ask = ("POST", json.dumps(body).encode()) if body is not None else ("GET", None)
     for _ in range(3):
         before = server.faults.count
-        status, _, right = server.request("POST", harness.CHAT, ask, harness.JSON)
+        status, _, right = server.request(method, path, ask, harness.JSON)
         assert status == 200, right
         server.wait_idle()
     n = server.faults.count - before
@@ -100,7 +107,7 @@ def torture(server, body, every, few=25):
     for k in chosen(n, few, every):
         server.faults.arm(k)
         try:
-            status, _, answer = server.request("POST", harness.CHAT, ask, harness.JSON, timeout=20)
+            status, _, answer = server.request(method, path, ask, harness.JSON, timeout=20)
         except (ConnectionError, harness.http.client.HTTPException):
             status, answer = 0, b"" # the connection's own memory: civetweb closes it
         server.faults.disarm()
@@ -108,7 +115,7 @@ def torture(server, body, every, few=25):
         if status in (500, 503):
             harness.error_of(json.loads(answer))
             refused += 1
-        elif status not in (0, 200):
+        elif status not in (0, 200) or (status == 200 and path not in (harness.CHAT, harness.COMPLETIONS) and answer != right):
             wrong.append("allocation %d of %d failed: %d %s" % (k, n, status, answer))
         server.wait_idle()
         assert server.golden() == golden, "after allocation %d of %d had failed" % (k, n)
@@ -120,6 +127,13 @@ def torture(server, body, every, few=25):
 def test_a_request_without_memory_is_refused_alone(server, every, kind):
     n, refused = torture(server, BODIES[kind], every)
     assert n > 20 and refused > 0, "nothing failed: is the shim loaded?"
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_routes_without_memory_refuse_alone(server, every, kind):
+    path, body = OTHERS[kind]
+    n, refused = torture(server, body, every, path=path)
+    assert n > 5 and refused > 0, "nothing failed: is the shim loaded?"
 
 
 def test_a_picture_without_memory_is_refused_alone(server, every):
