@@ -18,4 +18,8 @@ _Noreturn void fuzz_broken(const char *promise, const char *file, int line);
 const char *fuzz_file(const uint8_t *data, size_t size);
 void fuzz_file_close(void);
 
+/* A folder of this process, gone when it ends, and one of its files, replaced; data NULL: no such file. */
+const char *fuzz_folder(void);
+void fuzz_folder_put(const char *name, const uint8_t *data, size_t size);
+
 #endif

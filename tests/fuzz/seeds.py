@@ -42,6 +42,13 @@ def images():
     }.items():
         put("image", name, b"\0" + data)
         put("image", "poor-" + name, b"\3" + data)
+    many = [Image.new("RGBA", (6, 4), (60 * i, 9, 200, 255 - 90 * i)) for i in range(3)]
+    for fmt, options in {"GIF": {"disposal": 2, "transparency": 0}, "WEBP": {"lossless": True}}.items():
+        out = io.BytesIO()
+        many[0].save(out, fmt, save_all=True, append_images=many[1:], duration=40, **options)
+        put("image", "moving." + fmt.lower(), b"\0" + out.getvalue())
+    put("image", "large.webp", b"\0" + picture("WEBP", "RGBA", (70, 33), quality=40, alpha_quality=60))
+    put("image", "local.gif", b"\0" + picture("GIF", "P", (33, 17), transparency=3))
     exif = Image.Exif()
     exif[0x0112] = 6
     put("image", "turned.jpg", b"\0" + picture("JPEG", exif=exif))
@@ -124,6 +131,28 @@ def safetensors_file():
     put("safetensors", "long", (1 << 40).to_bytes(8, "little") + b"{}")
 
 
+def hf_folders():
+    """The goldens' tokenizers with their settings; configurations, and one whole directory small enough to be kept."""
+    for folder in sorted(p for p in (GOLDEN / "hf").iterdir() if p.is_dir()):
+        put("hf_tokenizer", folder.name, (folder / "tokenizer.json").read_bytes() + b"\0" + (folder / "tokenizer_config.json").read_bytes())
+        put("hf_dir", folder.name, (folder / "config.json").read_bytes() + b"\0" + (folder / "generation_config.json").read_bytes() + b"\0")
+    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 1,
+              "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 3, "max_position_embeddings": 32, "rms_norm_eps": 1e-5,
+              "tie_word_embeddings": True, "hidden_act": "silu", "rope_theta": 10000.0}
+    shapes = {"model.embed_tokens": (3, 4), "model.norm": (4,)}
+    for name, shape in {"input_layernorm": (4,), "post_attention_layernorm": (4,), "self_attn.q_proj": (4, 4), "self_attn.k_proj": (2, 4),
+                        "self_attn.v_proj": (2, 4), "self_attn.o_proj": (4, 4), "mlp.gate_proj": (4, 4), "mlp.up_proj": (4, 4),
+                        "mlp.down_proj": (4, 4)}.items():
+        shapes["model.layers.0." + name] = shape
+    header, at = {}, 0
+    for name, shape in shapes.items():
+        end = at + 2 * int(np.prod(shape))
+        header[name + ".weight"] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(header).encode()
+    put("hf_dir", "whole", json.dumps(config).encode() + b"\0" + b'{"eos_token_id": [1, 2]}' + b"\0" + len(text).to_bytes(8, "little") + text + bytes(at))
+
+
 def templates():
     """Every template of the goldens, whatever their file's layout: all strings that hold a tag."""
     def strings(v):
@@ -144,4 +173,4 @@ def texts():
 
 
 if __name__ == "__main__":
-    images(), bodies(), urls(), model_file(), safetensors_file(), templates(), texts()
+    images(), bodies(), urls(), model_file(), safetensors_file(), hf_folders(), templates(), texts()
