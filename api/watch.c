@@ -167,9 +167,9 @@ static bool make_place(watch *w)
 {
 	watch_conn *oldest = NULL;
 	for (watch_conn *c = w->conns; c; c = c->next)
-		if (c->waits && !c->crowded_out && (!oldest || c->since <= oldest->since))
+		if (c->waits && !c->crowded_out && (!oldest || c->since <= oldest->since) && find(c))
 			oldest = c;
-	if (!oldest || !find(oldest))
+	if (!oldest)
 		return false;
 	oldest->crowded_out = true;
 	w->n--;
@@ -217,6 +217,8 @@ void watch_wait(watch_conn *c, unsigned timeout_ms)
 	c->since = now_ms();
 	c->side = WATCH_READ;
 	c->deadline = c->since + timeout_ms;
+	while (c->owner->n > c->owner->places && make_place(c->owner)) /* when they came nobody waited whose place they could have had */
+		;
 	pthread_mutex_unlock(&c->owner->lock);
 }
 
