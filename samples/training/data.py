@@ -1,8 +1,8 @@
-"""Synthetic pictures and conversations for the sample model.
+"""Synthetic pictures for the sample model, and the questions about them.
 
-Everything the model ever sees is made here: printed words, numbers, prices and
-times drawn with the fonts installed on this machine, coloured shapes, and a
-handful of text-only exchanges.  No picture or text is downloaded.
+Every picture the model ever sees is made here: printed words, numbers, prices and
+times drawn with the fonts installed on this machine, and coloured shapes (what is said without a picture: talk.py).
+No picture or text is downloaded.
 
 A fixed 5 % of the dictionary (chosen by a hash of the word) and the font
 families in HELD_OUT_FAMILIES are never used in training; evaluate.py uses only
@@ -433,50 +433,6 @@ def shape_question(rng, items, relation):
     if x < 0.96:
         return "How many shapes are there?", ("one", "two")[len(items) - 1]
     return "Read the image.", "There is no text."
-
-
-WHO = "I am a tiny sample model. I read short text and name shapes in pictures."
-HELP = "Show me a picture with a word, a price or coloured shapes, and ask what it is."
-UNKNOWN = "I do not know. I can only read short text and name shapes in pictures."
-NO_PICTURE = "I see no picture. Please send one."
-SMALL_TALK = (
-    (("Hello!", "Hi", "Hello", "Hi there!", "Hey", "Good morning!", "Good evening.", "hello", "hi"),
-     "Hello! Send me a picture and I will read it."),
-    (("Who are you?", "What are you?", "What is your name?", "who are you", "Introduce yourself."), WHO),
-    (("What can you do?", "Help", "How can you help me?", "help", "What do you do?"), HELP),
-    (("Thanks!", "Thank you.", "Thank you!", "thanks"), "You are welcome."),
-    (("Bye", "Goodbye!", "See you.", "bye"), "Goodbye!"),
-    (("How are you?", "How are you doing?"), "I am fine, thank you."),
-    (READ_QUESTIONS + ("What is in the picture?", "Describe the picture."), NO_PICTURE),
-)
-UNKNOWN_QUESTIONS = (
-    "What is the capital of %s?", "Tell me about %s.", "Why is the sky %s?", "Who wrote %s?",
-    "Write a poem about %s.", "Tell me a story about %s.", "What is %s?", "How do I make %s?",
-    "Explain %s.", "Do you like %s?", "Translate %s to French.", "What does %s mean?",
-)
-SYSTEM_PROMPTS = ("You are a helpful assistant.", "Answer briefly.", "You are a vision assistant.")
-
-
-def chat(rng):
-    """One text-only exchange."""
-    x = rng.random()
-    words = words_by_length(False)
-    word = lambda: rng.choice(words[rng.randint(3, 9)])
-    if x < 0.40:
-        questions, answer = rng.choice(SMALL_TALK)
-        return rng.choice(questions), answer
-    if x < 0.65:
-        said = sample_text(rng)[0]
-        if rng.random() < 0.3:
-            said += " " + word()
-        return rng.choice(("Say %s", "Repeat: %s", "Say: %s")) % said, said
-    if x < 0.80:
-        a, b = rng.randint(0, 9), rng.randint(0, 9)
-        return rng.choice(("What is %d + %d?", "%d + %d =", "What is %d+%d?")) % (a, b), str(a + b)
-    topic = word() if rng.random() < 0.6 else "the " + word()
-    if rng.random() < 0.3:
-        topic = topic.capitalize()
-    return rng.choice(UNKNOWN_QUESTIONS) % topic, UNKNOWN
 
 
 # ------------------------------------------------------------ training samples

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 import data
+import talk
 from model import SampleModel, prompt_ids
 
 
@@ -64,16 +65,12 @@ def evaluate(model, n, seed=77, show=0):
     shapes = [data.make_shape_sample(rng) for _ in range(n)]
     answers = answer_samples(model, shapes)
     figures["shape_questions"] = round(sum(a == s.answer for a, s in zip(answers, shapes)) / n, 4)
-    for name, repeats in (("small_talk", False), ("repeat_and_sums", True)):
-        talk = []
-        while len(talk) < n:
-            q, a = data.chat(rng)
-            if (q.startswith(("Say", "Repeat")) or "+" in q) == repeats:
-                talk.append((q, a))
-        answers = model.answer([prompt_ids(q, False) for q, _ in talk])
-        figures[name] = round(sum(a == t[1] for a, t in zip(answers, talk)) / n, 4)
+    for skill in talk.SKILLS:
+        exchanges = [talk.exchange(rng, held_out=True, skill=skill) for _ in range(n)]
+        answers = model.answer([prompt_ids(e.question, False) for e in exchanges])
+        figures[skill] = round(sum(a == e.answer for a, e in zip(answers, exchanges)) / n, 4)
         if show:
-            print(name, [(q, w, a) for a, (q, w) in zip(answers, talk) if a != w][:show])
+            print(skill, [(e.question, e.answer, a) for a, e in zip(answers, exchanges) if a != e.answer][:show])
     return figures
 
 

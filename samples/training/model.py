@@ -244,7 +244,7 @@ class TextAttention(nn.Module):
         self.o_proj = linear(n, c.hidden, std=(2 * c.layers * n) ** -0.5)
 
     def forward(self, x, rope, cache=None, watch=None):
-        """`watch` [B,N]: positions whose attention (of head 0) is returned."""
+        """`watch` [B,N]: positions whose attention is returned, [B,N,heads,T] as log-probabilities."""
         c = self.c
         b, t, _ = x.shape
         cos, sin = rope
@@ -258,10 +258,11 @@ class TextAttention(nn.Module):
             cache["k"], cache["v"] = k, v
         seen = None
         if watch is not None:
-            qw = q[torch.arange(b)[:, None], 0, watch].float()          # [B,N,hd]
-            scores = qw @ k[:, 0].float().transpose(1, 2) * c.head_dim ** -0.5
-            later = torch.arange(t) > watch[..., None]
-            seen = scores.masked_fill(later, -1e9).log_softmax(-1)      # [B,N,T]
+            qw = q[torch.arange(b)[:, None], :, watch].float()          # [B,N,H,hd]
+            keys = k.repeat_interleave(c.heads // c.kv_heads, 1).float()
+            scores = torch.einsum("bnhd,bhtd->bnht", qw, keys) * c.head_dim ** -0.5
+            later = torch.arange(t) > watch[..., None, None]
+            seen = scores.masked_fill(later, -1e9).log_softmax(-1)
         g = c.heads // c.kv_heads
         k, v = k.repeat_interleave(g, 1), v.repeat_interleave(g, 1)
         y = attend(q, k, v, causal=t > 1)

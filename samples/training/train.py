@@ -30,12 +30,15 @@ import torch
 import torch.nn.functional as F
 
 import data
+import talk
 from export import load_export
 from evaluate import evaluate
 from model import (CLASSES, END, IMAGE, ROWS, AuxiliaryHeads, SampleModel, encode, prompt_ids)
 
-GUIDED_LAYERS = (2, 3)
+GUIDED_LAYERS = (2, 3)               # head 0 of these looks at what is copied
+TALK_LAYERS = (1,) + GUIDED_LAYERS   # and the heads of the first at the digits of a sum
 KEPT_GROUPS = 12
+QUESTION_AT = 1 + len("User: ")          # where the question starts in a prompt without picture
 TEXT_LIMIT, QA_LIMIT = data.MAX_CHARS + 2, 96
 
 
@@ -319,7 +322,7 @@ class Trainer:
                      name + "_right": (logits.argmax(-1) == targets[scored]).float().mean()})
         if guided:
             valid = target.sum(-1) > 0
-            miss = sum(-(s[..., at:at + target.shape[2]] + (target + 1e-9).log()).logsumexp(-1)
+            miss = sum(-(s[..., 0, at:at + target.shape[2]] + (target + 1e-9).log()).logsumexp(-1)
                        for s in seen) / len(seen)
             guide_loss = miss[valid].mean()
             loss = loss + self.args.guide * guide_loss
@@ -344,22 +347,45 @@ class Trainer:
                     after = at + len(word)
         return looks
 
-    def chat_loss(self, n):
-        prompts, answers = [], []
-        longer = self.rng.random() < 0.2       # with a system message, an earlier turn
+    def talk_loss(self, n):
+        """Text-only exchanges; the guide shows which characters of the question an answer repeats."""
+        prompts, exchanges = [], []
+        longer = self.rng.random() < 0.15       # with a system message, an earlier turn
         for _ in range(n):
-            q, a = data.chat(self.rng)
-            system = self.rng.choice(data.SYSTEM_PROMPTS) if longer and self.rng.random() < 0.5 else None
-            history = [data.chat(self.rng)] if longer and self.rng.random() < 0.5 else ()
-            prompts.append(prompt_ids(q, False, system, history))
-            answers.append(a)
-        ids, targets = pad_batch(prompts, answers)
+            e = talk.exchange(self.rng)
+            system = self.rng.choice(talk.SYSTEM_PROMPTS) if longer and self.rng.random() < 0.5 else None
+            before = talk.exchange(self.rng) if longer and self.rng.random() < 0.5 else None
+            prompts.append(prompt_ids(e.question, False, system, [(before.question, before.answer)] if before else ()))
+            exchanges.append(e)
+        ids, targets = pad_batch(prompts, [e.answer for e in exchanges])
+        most = max(len(e.answer) + 1 for e in exchanges)
+        watch = torch.zeros(n, most, dtype=torch.long)
+        where = torch.full((n, len(TALK_LAYERS), most, self.model.c.heads), -1)
+        for k, (p, e) in enumerate(zip(prompts, exchanges)):
+            first = len(p) - len(prompt_ids(e.question, False)) + QUESTION_AT
+            watch[k, :len(e.answer) + 1] = torch.arange(len(p) - 1, len(p) + len(e.answer))
+            for place, source in e.looks:
+                where[k, 1:, place, 0] = first + source
+            for head, source in enumerate(e.digits):
+                where[k, 0, :len(e.answer) + 1, head] = first + source
         text = self.model.model.text_model
-        states, _ = text(text.embed_tokens(ids), torch.arange(ids.shape[1])[None])
+        states, seen = text(text.embed_tokens(ids), torch.arange(ids.shape[1])[None], watch=watch, watched_layers=TALK_LAYERS)
         scored = targets >= 0
-        loss = F.cross_entropy(text.logits(states[scored]), targets[scored])
-        self.note(chat=loss)
-        return 0.5 * loss
+        logits = text.logits(states[scored])
+        loss = F.cross_entropy(logits, targets[scored])
+        guide = 0
+        for layer, s in enumerate(seen):
+            target = where[:, layer]
+            if (target >= 0).any():
+                guide = guide - s.gather(3, target.clamp(min=0)[..., None])[..., 0][target >= 0].mean() / len(seen)
+        hit = torch.ones_like(targets, dtype=torch.bool)
+        hit[scored] = logits.argmax(-1) == targets[scored]
+        self.note(talk=loss, talk_guide=guide, talk_right=hit.all(1).float().mean())
+        for skill in talk.SKILLS:
+            of = [k for k, e in enumerate(exchanges) if e.skill == skill]
+            if of:
+                self.note(**{skill: hit[of].all(1).float().mean()})
+        return self.args.talk_weight * (loss + self.args.guide * guide)
 
     # ---------------------------------------------------------------- the loop
     def learning_rate(self, done):
@@ -379,20 +405,23 @@ class Trainer:
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stopped", True))
         while time.time() < end and not self.stopped:
             done = (time.time() - start) / (end - start)
-            whole = self.steps % args.whole_every == 0 or done > 1 - args.whole_last
+            whole = self.steps // args.pictures_every % args.whole_every == 0 or done > 1 - args.whole_last
             with torch.autocast("cpu", torch.bfloat16):
-                if whole:
+                n, loss = 0, 0
+                if self.steps % args.pictures_every:
+                    pass
+                elif whole:
                     n = args.batch // 2
                     loss = self.picture_loss(self.texts, n // 2, True)
                     loss = loss + self.picture_loss(self.shapes, n // 2 + 8, True)
-                elif self.steps % 4 == 2 and args.stage == "all":
+                elif self.steps // args.pictures_every % 4 == 2 and args.stage == "all":
                     n = args.batch // 2
                     loss = self.picture_loss(self.shapes, n, False)
                 else:
                     n = args.batch
                     loss = self.picture_loss(self.texts, n, False)
-                if args.stage == "all" and self.steps % 5 == 1:
-                    loss = loss + self.chat_loss(24)
+                if args.stage == "all" and self.steps % args.talk_every == 0:
+                    loss = loss + self.talk_loss(args.talk)
             loss.backward()
             self.optimizer.step(self.learning_rate(done))
             self.steps += 1
@@ -462,6 +491,10 @@ def main():
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--compile", action="store_true", help="torch.compile: about a fifth quicker")
     p.add_argument("--batch", type=int, default=64)
+    p.add_argument("--pictures-every", type=int, default=1, help="every n-th step sees pictures")
+    p.add_argument("--talk", type=int, default=24, help="text-only exchanges of a step that has them")
+    p.add_argument("--talk-every", type=int, default=5, help="every n-th step has them")
+    p.add_argument("--talk-weight", type=float, default=0.5)
     p.add_argument("--reuse", type=float, default=1.3, help="how often a picture is used")
     p.add_argument("--ramp", type=float, default=60000, help="pictures until the full difficulty")
     p.add_argument("--whole-every", type=int, default=12, help="every n-th step sees whole pictures")
