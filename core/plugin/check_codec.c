@@ -180,9 +180,12 @@ static bool same_twice(life *l, guarded *in)
 	return ok;
 }
 
-void check_samples(check *c)
+/* Tries every sample on every codec that claims it; *used: how many of those went well. True if there was one for each codec, and
+ * nothing failed; else the check is not done. */
+static bool try_samples(check *c, bool (*try)(life *l, guarded *in), size_t *used)
 {
-	size_t used = 0, n_codecs = 0;
+	size_t n_codecs = 0;
+	*used = 0;
 	for (uint32_t d = 0; d < c->list->n_plugins && !check_failed(c); d++) {
 		life l = {0};
 		bool codec = codec_open(c, c->list->plugins[d], &l);
@@ -190,15 +193,21 @@ void check_samples(check *c)
 		for (size_t i = 0; codec && i < c->config->n_samples && !check_failed(c); i++) {
 			guarded in = {0};
 			if (load_sample(c, i, &in) && claims(&l, &in))
-				used += same_twice(&l, &in);
+				*used += try(&l, &in);
 			guarded_close(&in);
 		}
 		if (l.instance)
 			life_close(&l);
 	}
-	if (!check_failed(c) && used < n_codecs)
+	if (!check_failed(c) && *used < n_codecs)
 		check_lacks(c, "give --sample FILE: a file that the codec reads");
-	else if (!check_failed(c))
+	return !check_failed(c) && *used >= n_codecs;
+}
+
+void check_samples(check *c)
+{
+	size_t used;
+	if (try_samples(c, same_twice, &used))
 		snprintf(c->out->text, sizeof c->out->text, "%zu sample%s", used, used == 1 ? "" : "s");
 }
 
@@ -218,7 +227,7 @@ static bool at_limit(life *l, const guarded *in, const char *name, sn_media_limi
 	return check_fault(l->c, "measure", rc, &fault);
 }
 
-static bool limits_of(life *l, const guarded *in)
+static bool limits_of(life *l, guarded *in)
 {
 	sn_media m;
 	sn_fault fault;
@@ -249,22 +258,8 @@ static bool limits_of(life *l, const guarded *in)
 
 void check_limits(check *c)
 {
-	size_t used = 0, n_codecs = 0;
-	for (uint32_t d = 0; d < c->list->n_plugins && !check_failed(c); d++) {
-		life l = {0};
-		bool codec = codec_open(c, c->list->plugins[d], &l);
-		n_codecs += codec;
-		for (size_t i = 0; codec && i < c->config->n_samples && !check_failed(c); i++) {
-			guarded in = {0};
-			if (load_sample(c, i, &in) && claims(&l, &in))
-				used += limits_of(&l, &in);
-			guarded_close(&in);
-		}
-		if (l.instance)
-			life_close(&l);
-	}
-	if (!check_failed(c) && used < n_codecs)
-		check_lacks(c, "give --sample FILE: a file that the codec reads");
+	size_t used;
+	try_samples(c, limits_of, &used);
 }
 
 /* ---- garbage ---- */
