@@ -84,6 +84,8 @@ bool life_open(life *l, check *c, const sn_plugin *d)
 	check_leave(c->host);
 	if (sure < 0 || sure > 100)
 		return check_fails(c, "%s: probe gave %d, not 0 to 100", d->id, sure);
+	if (sure == 0 && check_host_starved(c->host)) /* who had no memory to look cannot say */
+		return false;
 	if (sure == 0)
 		return check_lacks(c, "%s does not claim %s: give --model FILE", d->id, c->config->model ? "this model" : "the synthetic model");
 	return true;

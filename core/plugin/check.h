@@ -51,7 +51,8 @@ typedef struct life {
 	const sn_ext_write *write;
 } life;
 
-bool life_open(life *l, check *c, const sn_plugin *d); /* instance and model; no call yet but probe. False: told already */
+/* Instance and model; no call yet but probe. False: told already, or probe had no memory. */
+bool life_open(life *l, check *c, const sn_plugin *d);
 sn_rc life_init(life *l, sn_fault *fault);
 sn_rc life_load(life *l, sn_fault *fault);
 bool life_start(life *l, check *c, const sn_plugin *d); /* all of it; must succeed */

@@ -369,6 +369,10 @@ static sn_rc every_way(sn_fault *fault)
 static int32_t probe(const sn_host *host, const sn_model *model)
 {
 	const sn_host_weights *weights = host->service(host, SN_HOST_WEIGHTS);
+	void *copy = IS(ALLOCATES_EVERY_WAY) ? malloc(64) : NULL;
+	if (IS(ALLOCATES_EVERY_WAY) && !copy)
+		return 0;
+	free(copy);
 	const char *architecture = weights->get_str(model, "general.architecture");
 	return architecture && strcmp(architecture, "llama") == 0 ? 10 : 0;
 }
