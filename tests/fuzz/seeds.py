@@ -7,6 +7,7 @@ What libFuzzer found later lies beside them (tests/fuzz/run --keep), under names
 """
 import base64
 import io
+import hashlib
 import json
 import os
 import pathlib
@@ -161,8 +162,8 @@ def templates():
         for x in v.values() if isinstance(v, dict) else v if isinstance(v, list) else ():
             yield from strings(x)
     seen = sorted({t for f in sorted((GOLDEN / "text").glob("*.json")) for t in strings(json.loads(f.read_text()))}, key=lambda t: (len(t), t))
-    for i, t in enumerate(seen[:: max(1, len(seen) // 60)]):
-        put("template", "%03d" % i, t)
+    for t in seen[:: max(1, len(seen) // 60)]:
+        put("template", hashlib.sha256(t.encode()).hexdigest()[:12], t)
 
 
 def texts():
