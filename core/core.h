@@ -127,6 +127,7 @@ typedef struct sn_model_info {
 	const char *architecture; /* "llama" */
 	const char *_Atomic modalities[SN_MAX_MODALITIES + 1]; /* input kinds beside text: "image"; NULL-terminated. Grows while serving */
 	uint32_t max_model_len;   /* tokens */
+	bool transcribes;         /* it was made for sn_transcript_submit, and has no chat */
 	uint32_t n_vocab;
 	int64_t created;          /* unix seconds of the load */
 } sn_model_info;
@@ -349,6 +350,69 @@ void sn_request_cancel(sn_request *request);
 void sn_request_close(sn_request **request);
 /* The seed in use: given, or drawn. */
 uint64_t sn_request_seed(const sn_request *request);
+
+/* ---- transcriptions ----------------------------------------------------------------------------------------- */
+
+/* A recording, written down by a model that was made for that (sn_model_info.transcribes): windows of it are sequences of
+ * their own, several at once, from the same pages as everything else. Others are asked in a chat. */
+typedef struct sn_transcription {
+	const char *request_id, *model, *cache_key, *cache_salt; /* as in sn_chat */
+	sn_part part;          /* MEDIA; errors about it blame "file" */
+	const char *language;  /* a code that the model knows ("en"); NULL: found out from the recording's first window */
+	bool translate;        /* into English */
+	const char *prompt;    /* [prompt_size] words that came before, or that are likely to; NULL: none */
+	size_t prompt_size;
+	float temperature;     /* 0..1. 0: greedy, and rising by 0.2 where the answer looks wrong */
+	uint64_t seed;         /* of windows with a temperature */
+	bool has_seed;
+	bool stamps;           /* segments with times within a window; else one segment a window */
+	bool words;            /* and their words' times; implies stamps */
+	uint32_t timeout_ms;   /* total, from submit; 0: none */
+} sn_transcription;
+
+typedef struct sn_word {
+	const char *text; /* as it stands in the segment, with its leading space */
+	size_t size;
+	double start, end; /* seconds */
+} sn_word;
+
+typedef struct sn_segment {
+	uint32_t id;          /* 0, 1, ... in order of time */
+	double start, end;    /* seconds from the recording's beginning */
+	double seek;          /* where its window begins */
+	const char *text;
+	size_t size;
+	const int32_t *tokens; /* [n_tokens], stamps included */
+	size_t n_tokens;
+	float temperature, avg_logprob, compression_ratio, no_speech_prob; /* of its window */
+	const sn_word *words;  /* [n_words] if they were asked for */
+	size_t n_words;
+} sn_segment;
+
+typedef enum sn_transcript_kind {
+	SN_TRANSCRIPT_NONE,    /* the timeout passed */
+	SN_TRANSCRIPT_SEGMENT, /* the next one in order of time */
+	SN_TRANSCRIPT_DONE,    /* last: language, duration, usage are set */
+	SN_TRANSCRIPT_ERROR    /* last */
+} sn_transcript_kind;
+
+typedef struct sn_transcript_event {
+	sn_transcript_kind kind;
+	sn_segment segment;   /* its pointers are valid until the next call */
+	const char *language; /* DONE: the code, "" if the model knows one language only */
+	double duration;      /* DONE: seconds */
+	sn_usage usage;       /* DONE: of all windows */
+	sn_error error;
+} sn_transcript_event;
+
+typedef struct sn_transcript sn_transcript;
+
+/* Decodes the recording (bounded, behind the gate) and starts its first windows. On success *out must be closed. [any] */
+sn_status sn_transcript_submit(sn_engine *engine, const sn_transcription *t, sn_transcript **out, sn_error *err);
+/* Waits up to timeout_ms. One consumer thread. After DONE or ERROR only close is legal. */
+sn_transcript_kind sn_transcript_next(sn_transcript *t, int timeout_ms, sn_transcript_event *ev);
+/* Cancels what still runs, and frees. Sets *t to NULL. */
+void sn_transcript_close(sn_transcript **t);
 
 /* ---- tokens ------------------------------------------------------------------------------------------------- */
 

@@ -122,7 +122,7 @@ static const char *extension_problem(const sn_plugin *d)
 		return "its " SN_EXT_WRITE " lacks required members";
 	if (codec && (codec->size < sizeof *codec || !codec->media_types || !codec->sniff || !codec->measure || !codec->decode))
 		return "its " SN_EXT_DECODE " lacks required members";
-	if (plan && (plan->size < sizeof *plan || !plan->marker || !plan->row_token || !plan->row_dim || !plan->plan || !plan->layout))
+	if (plan && (plan->size < SN_EXT_PLAN_MIN_SIZE || !plan->marker || !plan->row_token || !plan->row_dim || !plan->plan || !plan->layout))
 		return "its " SN_EXT_PLAN " lacks required members";
 	if (encode && (encode->size < sizeof *encode || !encode->begin || !encode->step || !encode->end))
 		return "its " SN_EXT_ENCODE " lacks required members";

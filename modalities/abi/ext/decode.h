@@ -21,7 +21,8 @@ typedef struct sn_ext_decode {
 	const char *media_types; /* space-separated MIME types, e.g. "image/png image/jpeg" */
 	/* The MIME type (one of media_types) that the bytes begin like, or NULL. Looks at no more than 64 bytes. [any] */
 	const char *(*sniff)(const uint8_t *bytes, size_t n);
-	/* Fills kind, width, height, n_frames, rate, n_samples and bytes; leaves samples alone. [any] */
+	/* Fills kind, width, height, n_frames, rate, n_samples and bytes; leaves samples alone. On entry media->rate is the rate that
+	 * AUDIO is wanted at (the codec resamples while it decodes), 0 for the file's own; all else is zero but for size. [any] */
 	sn_rc (*measure)(void *instance, const sn_call *call, const uint8_t *bytes, size_t n, const sn_media_limits *limits,
 	                 sn_media *media, sn_fault *fault);
 	/* media as measure left it, with samples allocated. A file that ends early or lies is SN_RC_INVALID, never a guess. [any] */

@@ -44,6 +44,11 @@ typedef struct sn_ext_plan {
 	/* Fills text [plan->text_size] and holes [plan->n_holes]. [any] */
 	sn_rc (*layout)(const void *instance, const sn_call *call, const sn_media *media, const sn_media_plan *plan, char *text,
 	                sn_hole *holes, sn_fault *fault);
+	/* The rate in Hz at which AUDIO is to be decoded for this model; NULL or 0: as it is in the file. [any] */
+	uint32_t (*media_rate)(const void *instance);
 } sn_ext_plan;
+
+/* What every sn_ext_plan has; media_rate came later. */
+#define SN_EXT_PLAN_MIN_SIZE offsetof(sn_ext_plan, media_rate)
 
 #endif

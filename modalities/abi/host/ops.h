@@ -45,6 +45,16 @@ typedef struct sn_host_ops {
 	 * of the s x s cell goes to columns (dr * s + dc) * c. */
 	sn_rc (*pixel_shuffle)(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, uint32_t h, uint32_t w, uint32_t s,
 	                       sn_fault *fault);
+	/* y[t] = act(sum over i of W[i] x[t * stride + i - pad] + b), rows outside x being zero. x [n][c_in], y [m][c_out] with
+	 * m = (n + 2 * pad - taps) / stride + 1; w from sn_host_weights.conv1d. */
+	sn_rc (*conv1d)(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, const sn_weight *w, uint32_t stride, uint32_t pad,
+	                int32_t act, sn_fault *fault);
+	/* Means of each `n` rows: x [m * n or more][c] -> y [m][c]. */
+	sn_rc (*mean_rows)(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, uint32_t n, sn_fault *fault);
+	/* The same numbers, row after row, as [rows][cols]; a view, so t is contiguous. data NULL if it is not or the sizes differ. */
+	sn_tensor (*reshape)(const sn_tensor *t, uint64_t rows, uint64_t cols);
+	/* y = act(gate) * up, elementwise; y may be either. */
+	sn_rc (*gate)(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *gate, const sn_tensor *up, int32_t act, sn_fault *fault);
 } sn_host_ops;
 
 #endif

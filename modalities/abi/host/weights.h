@@ -26,6 +26,13 @@ typedef struct sn_host_weights {
 	                const sn_weight **out, sn_fault *fault);
 	/* A small tensor as f32 on the ops' device: [n] or, if n_rows > 0, [n_rows][n]. */
 	sn_rc (*tensor)(const sn_model *model, const char *name, uint64_t n_rows, uint64_t n, sn_tensor *out, sn_fault *fault);
+	/* An array of integers, of any width; how many there are, 0 if none or if one does not fit. */
+	uint32_t (*get_i32_array)(const sn_model *model, const char *key, int32_t *out, uint32_t cap);
+	/* String i of an array of strings: NUL-terminated; NULL past its end, or if there is no such array. */
+	const char *(*get_str_at)(const sn_model *model, const char *key, uint32_t i);
+	/* A one-dimensional convolution's weights `name` [n_out][n_in][taps], for sn_host_ops.conv1d. bias: a tensor's name or NULL. */
+	sn_rc (*conv1d)(const sn_model *model, const char *name, const char *bias, uint64_t n_out, uint64_t n_in, uint64_t taps,
+	                const sn_weight **out, sn_fault *fault);
 } sn_host_weights;
 
 #endif
