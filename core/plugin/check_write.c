@@ -320,7 +320,7 @@ typedef struct author {
 	const sn_media *m;
 	const sn_write_options *o;
 	const uint8_t *want; /* [n] */
-	uint64_t n;
+	uint64_t n, room;
 	bool differs;
 } author;
 
@@ -328,10 +328,10 @@ static void *write_again(void *arg)
 {
 	author *a = arg;
 	sn_fault fault = {.size = sizeof fault};
-	uint8_t *file = malloc(a->n);
+	uint8_t *file = malloc(a->room);
 	for (int k = 0; file && k < ROUNDS && !a->differs; k++) {
 		uint64_t n = 0;
-		sn_rc rc = a->l->write->write(a->l->instance, NULL, a->m, a->o, file, a->n, &n, &fault);
+		sn_rc rc = a->l->write->write(a->l->instance, NULL, a->m, a->o, file, a->room, &n, &fault);
 		a->differs = rc != SN_RC_OK || n != a->n || memcmp(file, a->want, n) != 0;
 	}
 	free(file);
@@ -354,7 +354,7 @@ static bool write_at_once(life *l, const sn_media *m, const char *type, size_t *
 	if (!try_write(l, m, &o, room, 0, &file, &n, &rc) || rc != SN_RC_OK)
 		return false;
 	for (; started < THREADS; started++) {
-		authors[started] = (author){l, m, &o, file.p, n, false};
+		authors[started] = (author){l, m, &o, file.p, n, room, false};
 		if (pthread_create(&threads[started], NULL, write_again, &authors[started]) != 0)
 			break;
 	}
