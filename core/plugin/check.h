@@ -45,6 +45,7 @@ typedef struct life {
 	void *instance;
 	check_model *model;
 	bool begun; /* init succeeded: fini is due */
+	uint32_t wanted_rate; /* of AUDIO that a codec decodes; 0: the file's own */
 	const sn_ext_decode *codec;
 	const sn_ext_plan *plan;
 	const sn_ext_encode *encode;
@@ -82,9 +83,9 @@ bool sample_read(check *c, size_t i, sample *out);
 bool sample_decode(life *codec, const sample *s, sn_media *out);
 
 /* Media of a kind for encoders and writers: what the file's own codec makes of the samples, and some made here. Samples and timestamps
- * malloc'ed; returns how many. */
+ * malloc'ed; returns how many. rate: of AUDIO; 0: any. */
 enum { MAX_MEDIA_TRIED = 8 };
-size_t media_make(check *c, uint32_t kind, const char *kind_name, sn_media out[MAX_MEDIA_TRIED]);
+size_t media_make(check *c, uint32_t kind, const char *kind_name, uint32_t rate, sn_media out[MAX_MEDIA_TRIED]);
 void media_free(sn_media *m, size_t n);
 
 /* Is it one of the words, which are separated by spaces? */

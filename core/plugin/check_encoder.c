@@ -13,7 +13,9 @@ enum { MAX_STEPS = 1 << 20, MAX_TRIED_STOPS = 40, THREADS = 4 };
 /* Media that the encoder may take; 0 of them: told already. */
 static size_t media_of(life *l, sn_media out[MAX_MEDIA_TRIED])
 {
-	size_t n = media_make(l->c, l->plan->kind, l->plan->kind_name, out);
+	bool has_rate = l->plan->size > offsetof(sn_ext_plan, media_rate) && l->plan->media_rate;
+	uint32_t rate = has_rate ? l->plan->media_rate(l->instance) : 0;
+	size_t n = media_make(l->c, l->plan->kind, l->plan->kind_name, rate, out);
 	if (n == 0)
 		check_lacks(l->c, "%s: give --sample FILE: media of kind %s come from the file's own codec", l->d->id, l->plan->kind_name);
 	return n;

@@ -6,7 +6,7 @@
 
 #include "plugin/check.h"
 
-enum { FROM_SAMPLES = 4, RATE = 16000 };
+enum { FROM_SAMPLES = 4, ANY_RATE = 16000 };
 
 /* Smooth, with an edge: what loses something on the way to a file keeps most of this. */
 static sn_media picture(uint32_t w, uint32_t h, uint32_t frames)
@@ -33,7 +33,7 @@ static sn_media sound(uint32_t rate, uint64_t n)
 	return m;
 }
 
-static size_t decoded_samples(check *c, const char *kind_name, sn_media *out, size_t cap)
+static size_t decoded_samples(check *c, const char *kind_name, uint32_t rate, sn_media *out, size_t cap)
 {
 	size_t n = 0;
 	for (uint32_t d = 0; d < c->list->n_plugins; d++) {
@@ -44,6 +44,7 @@ static size_t decoded_samples(check *c, const char *kind_name, sn_media *out, si
 			continue;
 		if (life_start(&l, c, c->list->plugins[d]))
 			for (size_t i = 0; n < cap && sample_read(c, i, &s); i++) {
+				l.wanted_rate = rate;
 				n += sample_decode(&l, &s, &out[n]);
 				free(s.bytes);
 			}
@@ -52,13 +53,13 @@ static size_t decoded_samples(check *c, const char *kind_name, sn_media *out, si
 	return n;
 }
 
-size_t media_make(check *c, uint32_t kind, const char *kind_name, sn_media out[MAX_MEDIA_TRIED])
+size_t media_make(check *c, uint32_t kind, const char *kind_name, uint32_t rate, sn_media out[MAX_MEDIA_TRIED])
 {
 	bool watching = c->host->watch; /* the codec's calls are another check's */
 	uint64_t asked = atomic_load(&c->host->n_asked), fail_at = c->host->fail_at;
 	c->host->watch = false;
 	c->host->fail_at = 0;
-	size_t n = decoded_samples(c, kind_name, out, FROM_SAMPLES);
+	size_t n = decoded_samples(c, kind_name, rate, out, FROM_SAMPLES);
 	c->host->watch = watching;
 	c->host->fail_at = fail_at;
 	atomic_store(&c->host->n_asked, asked);
@@ -69,8 +70,9 @@ size_t media_make(check *c, uint32_t kind, const char *kind_name, sn_media out[M
 	} else if (kind == SN_MEDIA_VIDEO) {
 		out[n++] = picture(64, 48, 4);
 	} else if (kind == SN_MEDIA_AUDIO) {
-		out[n++] = sound(RATE, RATE);
-		out[n++] = sound(RATE, 1);
+		rate = rate ? rate : ANY_RATE;
+		out[n++] = sound(rate, rate);
+		out[n++] = sound(rate, 1);
 	}
 	for (size_t i = 0; i < n; i++)
 		memset(out[i].hash, 0, sizeof out[i].hash);

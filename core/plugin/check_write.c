@@ -253,7 +253,7 @@ static void every(life *l, bool quick, medium_fn *fn, size_t *used)
 {
 	sn_media media[MAX_MEDIA_TRIED];
 	char type[MAX_TYPE];
-	size_t n = media_make(l->c, l->write->kind, l->write->kind_name, media);
+	size_t n = media_make(l->c, l->write->kind, l->write->kind_name, 0, media);
 	if (n == 0)
 		check_lacks(l->c, "%s: give --sample FILE: media of kind %s come from the file's own codec", l->d->id, l->write->kind_name);
 	if (quick)

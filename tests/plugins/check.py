@@ -107,6 +107,10 @@ def main():
             assert passed == (not failed)
             texts = " ".join(checks[n][1] for n in expected)
             assert any(w in texts for w in word.split("|")), (habit, checks)
+        passed, checks = check(BUILD / "zoo" / "zoo_sound.so", "--sample", good)
+        assert checks["samples"][0] == checks["garbage"][0] == "pass", checks
+        passed, checks = check(BUILD / "zoo" / "zoo_sound_of_its_rate.so", "--sample", good)
+        assert checks["samples"] == ("fail", "measure gave 8000 Hz where 16000 were wanted"), checks
         trigger = rows_file(pathlib.Path(folder) / "trigger", 666.0)
         passed, checks = check(BUILD / "zoo" / "zoo_hangs.so", "--sample", trigger, "--time-limit", "1")
         assert not passed and "hangs" in checks["rows"][1], checks

@@ -25,6 +25,7 @@
 #endif
 
 #define IS(habit) (ZOO == ZOO_##habit)
+#define IS_SOUND (IS(SOUND) || IS(SOUND_OF_ITS_RATE))
 
 typedef struct animal {
 	const sn_host *host;
@@ -79,6 +80,14 @@ static sn_rc measure(void *instance, const sn_call *call, const uint8_t *bytes, 
 	bool bad = n >= 24 + h.text && first == ZOO_TRIGGER;
 	if (bad && IS(MEASURE_FAILS))
 		return fail(fault, SN_RC_INTERNAL, SN_BLAME_PLUGIN, "measure always fails");
+	if (IS_SOUND) {
+		uint32_t rate = media->rate && IS(SOUND) ? media->rate : 8000;
+		uint64_t samples = (uint64_t)h.rows * h.values;
+		if (limits->max_samples && samples > limits->max_samples)
+			return fail(fault, SN_RC_TOO_LARGE, SN_BLAME_INPUT, "over a limit");
+		*media = (sn_media){.size = media->size, .kind = SN_MEDIA_AUDIO, .rate = rate, .n_samples = samples, .bytes = samples * sizeof(float)};
+		return SN_RC_OK;
+	}
 	media->kind = SN_MEDIA_DATA;
 	media->width = h.values;
 	media->height = h.rows;
@@ -97,6 +106,10 @@ static sn_rc decode(void *instance, const sn_call *call, const uint8_t *bytes, s
 	(void)instance;
 	(void)call;
 	(void)limits;
+	if (IS_SOUND) {
+		memcpy(media->samples, bytes + n - media->bytes, media->bytes);
+		return SN_RC_OK;
+	}
 	float first;
 	memcpy(&first, bytes + 20 + (n > 24 ? media->n_frames : 0), sizeof first);
 	bool bad = first == ZOO_TRIGGER;
@@ -423,7 +436,8 @@ static void fini(void *instance)
 }
 
 static const sn_ext_decode DECODE = {
-    .size = IS(SMALL_VTABLE) ? 16 : sizeof DECODE, .kind = SN_MEDIA_DATA, .kind_name = IS(BAD_KIND) ? "Rows!" : "rows",
+    .size = IS(SMALL_VTABLE) ? 16 : sizeof DECODE, .kind = IS_SOUND ? SN_MEDIA_AUDIO : SN_MEDIA_DATA,
+    .kind_name = IS(BAD_KIND) ? "Rows!" : IS_SOUND ? "sound" : "rows",
     .media_types = "application/x-rows", .sniff = sniff, .measure = measure, .decode = IS(NO_DECODE) ? NULL : decode};
 static const sn_ext_plan PLAN = {.size = sizeof PLAN, .kind = SN_MEDIA_DATA, .kind_name = "rows", .marker = marker, .row_token = row_token,
                                  .row_dim = row_dim, .plan = plan, .layout = layout};

@@ -80,6 +80,9 @@
 #define ZOO_MALLOCS_IN_STEP 85
 #define ZOO_ALLOCATES_EVERY_WAY 86
 #define ZOO_REACHES_OUTSIDE 87
+/* the same numbers as sound, at the rate that is wanted; and at its own */
+#define ZOO_SOUND 88
+#define ZOO_SOUND_OF_ITS_RATE 89
 /* writer fails */
 #define ZOO_FILE_BOUND_TOO_LOW 90
 #define ZOO_FILE_BESIDE_ROOM 91
