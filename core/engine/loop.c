@@ -7,67 +7,34 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "engine/engine.h"
-
-/* The plan's rows as plain arrays, one batch per model at a time. */
-struct step_arrays {
-	int32_t *ids;
-	const void **media;
-	uint32_t *positions, *key_begin, *key_end, *out_rows;
-	batch_seq *seqs;
-	uint32_t *seq_at; /* [n_seqs] index in active[] */
-	uint32_t *out_at; /* [n_out] index in active[] of whose logits row i is */
-};
+#include "engine/step.h"
 
 static const double SLICE_MS = 15; /* 20 is the aim; what is left is for the machine's own moods */
 
 sn_status engine_loop_open(sn_engine *e, sn_error *err)
 {
-	size_t rows = e->config.max_num_batched_tokens, seqs = e->config.max_num_seqs, n = e->max_active;
-	struct step_arrays *a = e->step = calloc(1, sizeof *a);
+	size_t n = e->max_active;
+	e->step = step_open(e->config.max_num_batched_tokens, e->config.max_num_seqs);
 	e->active = calloc(n, sizeof *e->active);
 	e->sched_seqs = calloc(n, sizeof *e->sched_seqs);
 	e->plan.seqs = calloc(n, sizeof *e->plan.seqs);
 	e->plan.dropped = calloc(n, sizeof(uint32_t));
 	e->plan.preempted = calloc(n, sizeof(uint32_t));
 	e->plan.want = calloc(n, sizeof(uint32_t));
-	if (a) {
-		a->ids = calloc(rows, sizeof *a->ids);
-		a->media = calloc(rows, sizeof *a->media);
-		a->positions = calloc(rows, sizeof(uint32_t));
-		a->key_begin = calloc(rows, sizeof(uint32_t));
-		a->key_end = calloc(rows, sizeof(uint32_t));
-		a->out_rows = calloc(seqs, sizeof(uint32_t));
-		a->seqs = calloc(seqs, sizeof *a->seqs);
-		a->seq_at = calloc(seqs, sizeof(uint32_t));
-		a->out_at = calloc(seqs, sizeof(uint32_t));
-	}
-	if (a && e->active && e->sched_seqs && e->plan.seqs && e->plan.dropped && e->plan.preempted && e->plan.want && a->ids && a->media &&
-	    a->positions && a->key_begin && a->key_end && a->out_rows && a->seqs && a->seq_at && a->out_at)
+	if (e->step && e->active && e->sched_seqs && e->plan.seqs && e->plan.dropped && e->plan.preempted && e->plan.want)
 		return SN_OK;
 	return error_set(err, SN_ERR_NOMEM, "no memory for the scheduler's arrays");
 }
 
 void engine_loop_close(sn_engine *e)
 {
-	struct step_arrays *a = e->step;
 	free(e->active);
 	free(e->sched_seqs);
 	free(e->plan.seqs);
 	free(e->plan.dropped);
 	free(e->plan.preempted);
 	free(e->plan.want);
-	if (!a)
-		return;
-	free(a->ids);
-	free(a->media);
-	free(a->positions);
-	free(a->key_begin);
-	free(a->key_end);
-	free(a->out_rows);
-	free(a->seqs);
-	free(a->seq_at);
-	free(a->out_at);
-	free(a);
+	step_close(&e->step);
 }
 
 void engine_nudge(sn_engine *e)
@@ -247,27 +214,6 @@ static void run_slices(sn_engine *e)
 	}
 }
 
-static void add_seq(struct step_arrays *a, batch *b, sequence *s, uint32_t at_active, uint32_t n)
-{
-	bool samples = s->n_computed + n == s->n_known;
-	a->seq_at[b->n_seqs] = at_active;
-	a->seqs[b->n_seqs++] = (batch_seq){b->n_rows, n, s->n_computed, &s->kv};
-	for (uint32_t k = 0; k < n; k++) {
-		uint32_t at = s->n_computed + k, r = b->n_rows++;
-		const seq_row *row = &s->rows[at];
-		const media_entry *m = row->media >= 0 ? s->req->media[row->media] : NULL;
-		a->ids[r] = row->id;
-		a->media[r] = m ? m->rows + m->bytes / m->n_rows * row->media_row : NULL;
-		a->positions[r] = row->position;
-		a->key_begin[r] = 0;
-		a->key_end[r] = row->span_end > at ? row->span_end : at + 1;
-	}
-	if (samples) {
-		a->out_at[b->n_out] = at_active;
-		a->out_rows[b->n_out++] = b->n_rows - 1;
-	}
-}
-
 static bool ends_choice(const sn_request *r, int32_t token)
 {
 	if (vocab_is_eog(r->model->m->vocab, token) && !r->sampling.ignore_eos)
@@ -298,7 +244,7 @@ static void settle_token(sn_engine *e, sequence *s, const sample *t, double now)
 	sn_request *r = s->req;
 	bool end = ends_choice(r, t->token);
 	observe_token(e, s, now);
-	s->rows[s->n_known] = (seq_row){.id = t->token, .media = -1, .position = s->n_known};
+	s->rows[s->n_known] = (seq_row){.id = t->token, .media = -1, .position = s->n_known - r->model->m->h.n_cross};
 	s->n_known++;
 	if (!end)
 		request_push_token(r, s->choice, t);
@@ -308,18 +254,29 @@ static void settle_token(sn_engine *e, sequence *s, const sample *t, double now)
 		end_sequence(e, s, SN_FINISH_LENGTH, -1);
 }
 
-static void sample_rows(sn_engine *e, const served_model *sm, const batch *b)
+/* Once: after the first token others may read it, and a recomputed row says the same. */
+static void answer_probe(sn_request *r, const float *logits, uint32_t n_vocab)
 {
+	if (!r->probe.done)
+		r->probe.p = sampler_probability(logits, n_vocab, r->probe.token);
+	r->probe.done = true;
+}
+
+static void sample_rows(sn_engine *e, const served_model *sm)
+{
+	const step_batch *a = e->step;
+	uint32_t n_vocab = sm->m->h.n_vocab;
 	double now = clock_ms();
-	for (uint32_t i = 0; i < b->n_out; i++) {
-		sequence *s = e->active[e->step->out_at[i]];
+	for (uint32_t i = 0; i < a->b.n_out; i++) {
+		sequence *s = e->active[a->outs[i].seq];
 		if (!s)
 			continue; /* went with a sibling that failed */
 		sn_request *r = s->req;
 		sample t;
-		const float *logits = e->buffers.logits + (size_t)i * sm->m->h.n_vocab;
-		if (sampler_run(&e->sampler, &r->sampling, r->seed, s->choice, sm->m->vocab, logits, sm->m->h.n_vocab, s->rows, s->n_known,
-		                r->n_prompt, &t))
+		const float *logits = e->buffers.logits + (size_t)i * n_vocab;
+		if (a->outs[i].probe)
+			answer_probe(r, logits, n_vocab);
+		else if (sampler_run(&e->sampler, &r->sampling, r->seed, s->choice, sm->m->vocab, logits, n_vocab, s->rows, s->n_known, r->n_prompt, &t))
 			settle_token(e, s, &t, now);
 		else
 			fail(e, r, SN_ERR_INTERNAL, "the model gave no usable probabilities (non-finite logits or every token forbidden)");
@@ -328,34 +285,34 @@ static void sample_rows(sn_engine *e, const served_model *sm, const batch *b)
 
 static void run_model(sn_engine *e, served_model *sm)
 {
-	struct step_arrays *a = e->step;
-	batch b = {.ids = a->ids, .media = a->media, .positions = a->positions, .key_begin = a->key_begin, .key_end = a->key_end,
-	           .out_rows = a->out_rows, .seqs = a->seqs};
+	step_batch *a = e->step;
+	step_clear(a);
 	for (uint32_t i = 0; i < e->plan.n_seqs; i++) {
 		uint32_t at = e->plan.seqs[i].seq;
 		if (e->active[at] && e->active[at]->req->model == sm)
-			add_seq(a, &b, e->active[at], at, e->plan.seqs[i].n_rows);
+			step_add(a, e->active[at], at, e->plan.seqs[i].n_rows);
 	}
-	if (b.n_rows == 0)
+	uint32_t n_rows = a->b.n_rows + a->b.n_cross_rows;
+	if (n_rows == 0)
 		return;
 	double t0 = clock_ms();
-	forward(sm->m, &e->ops, &e->buffers, page_pool_arena(e->pages), &b);
-	if (b.n_rows >= 32) {
-		double cost = (clock_ms() - t0) / b.n_rows;
-		e->row_ms = e->row_ms > 0 ? 0.8 * e->row_ms + 0.2 * cost : cost;
+	forward(sm->m, &e->ops, &e->buffers, page_pool_arena(e->pages), &a->b);
+	if (n_rows >= 32) {
+		double cost = (clock_ms() - t0) / n_rows;
+		sm->row_ms = sm->row_ms > 0 ? 0.8 * sm->row_ms + 0.2 * cost : cost;
 	}
-	for (uint32_t i = 0; i < b.n_seqs; i++) {
-		sequence *s = e->active[a->seq_at[i]];
-		s->n_computed += a->seqs[i].n_rows;
+	for (uint32_t i = 0; i < a->n_taken; i++) {
+		sequence *s = e->active[a->taken[i].seq];
+		s->n_computed += a->taken[i].n_rows;
 		s->started = true;
 		if (!e->config.no_prefix_caching)
 			kv_seq_commit(&s->kv, s->rows, s->req->media_keys, s->n_computed);
 		kv_seq_slide(&s->kv, s->n_computed);
 	}
-	metric_add(&e->metrics, M_ROWS, b.n_rows);
-	if (b.n_seqs > metric_get(&e->metrics, M_MAX_SEQS))
-		metric_set(&e->metrics, M_MAX_SEQS, b.n_seqs);
-	sample_rows(e, sm, &b);
+	metric_add(&e->metrics, M_ROWS, n_rows);
+	if (a->n_taken > metric_get(&e->metrics, M_MAX_SEQS))
+		metric_set(&e->metrics, M_MAX_SEQS, a->n_taken);
+	sample_rows(e, sm);
 }
 
 /* ---- settle ---- */
@@ -421,6 +378,16 @@ static void publish(sn_engine *e)
 	metric_set(&e->metrics, M_PAGES_CACHED, page_pool_cached(e->pages));
 }
 
+/* Of the model whose rows cost most among those that are asked. */
+static double row_ms(const sn_engine *e)
+{
+	double ms = 0;
+	for (uint32_t i = 0; i < e->n_active; i++)
+		if (e->active[i])
+			ms = fmax(ms, e->active[i]->req->model->row_ms);
+	return ms;
+}
+
 /* One turn. False if there was nothing to do. */
 static bool turn(sn_engine *e)
 {
@@ -440,7 +407,7 @@ static bool turn(sn_engine *e)
 	sched_state st = {
 	    .seqs = e->sched_seqs, .n_seqs = e->n_active, .jobs = e->sched_jobs, .n_jobs = n_jobs, .next_job = e->next_job,
 	    .pages_available = page_pool_available(e->pages), .max_rows = e->config.max_num_batched_tokens,
-	    .max_seqs = e->config.max_num_seqs, .row_ms = e->row_ms, .slice_ms = SLICE_MS,
+	    .max_seqs = e->config.max_num_seqs, .row_ms = row_ms(e), .slice_ms = SLICE_MS,
 	};
 	schedule(&st, &e->plan);
 	bool work = e->plan.n_seqs || e->plan.n_jobs || e->plan.n_dropped || e->plan.n_preempted;
