@@ -73,6 +73,7 @@ struct sn_request {
 	arena *mem;          /* strings and parameters below */
 	char id[72];
 	sn_sampling sampling;
+	const token_rules *rules;    /* the answer is under; NULL: none. In mem */
 	uint64_t seed;
 	atomic_int owners;
 	hash256 salt;                /* who may share its caches */

@@ -318,8 +318,8 @@ static void sample_rows(sn_engine *e, const served_model *sm, const batch *b)
 		sn_request *r = s->req;
 		sample t;
 		const float *logits = e->buffers.logits + (size_t)i * sm->m->h.n_vocab;
-		if (sampler_run(&e->sampler, &r->sampling, r->seed, s->choice, sm->m->vocab, logits, sm->m->h.n_vocab, s->rows, s->n_known,
-		                r->n_prompt, &t))
+		if (sampler_run(&e->sampler, &r->sampling, r->rules, r->seed, s->choice, sm->m->vocab, logits, sm->m->h.n_vocab, s->rows,
+		                s->n_known, r->n_prompt, &t))
 			settle_token(e, s, &t, now);
 		else
 			fail(e, r, SN_ERR_INTERNAL, "the model gave no usable probabilities (non-finite logits or every token forbidden)");
