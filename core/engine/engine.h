@@ -14,6 +14,7 @@
 #include "engine/media.h"
 #include "engine/sampler.h"
 #include "engine/schedule.h"
+#include "engine/transcriber.h"
 #include "model/forward.h"
 #include "plugin/host.h"
 #include "text/detok.h"
@@ -25,6 +26,7 @@ typedef struct served_model {
 	model *m;
 	encoder *encoders[MAX_ENCODERS]; /* [n_encoders], one a kind of media: see encoders.c */
 	atomic_uint n_encoders;
+	transcriber *_Atomic transcriber; /* how it writes recordings down; NULL: it does not */
 	char *name;
 	uint32_t id;
 	uint32_t max_len;   /* rows of a sequence */

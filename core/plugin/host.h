@@ -13,6 +13,7 @@
 #include <sensorium/ext/decode.h>
 #include <sensorium/ext/encode.h>
 #include <sensorium/ext/plan.h>
+#include <sensorium/ext/transcribe.h>
 #include <sensorium/ext/write.h>
 
 enum { MAX_PLUGINS = 256, MAX_DESCRIPTORS = 16 /* of one file */, KIND_NAME_MAX = 31, DEGRADED_AFTER = 3 };
@@ -24,6 +25,7 @@ typedef struct plugin {
 	const sn_ext_plan *plan;
 	const sn_ext_encode *encode;
 	const sn_ext_write *write;
+	const sn_ext_transcribe *transcribe;
 	void *instance; /* codecs: one for the process; NULL for plugins that serve a model */
 	char file[128]; /* base name */
 	char reason[256]; /* why refused, "" if not */
