@@ -29,7 +29,7 @@ static uint32_t whole_blocks(const kv_layout *kv, const seq_row *rows, uint32_t 
 {
 	for (uint32_t before = n + 1; before != n;) {
 		before = n;
-		n -= n % kv_common_rows(kv);
+		n = kv_whole_rows(kv, n);
 		while (n && rows[n - 1].span_end > n)
 			n--;
 	}
