@@ -175,9 +175,11 @@ static void log_model(const sn_engine *e, const served_model *s)
 	const kv_layout *kv = &s->m->kv;
 	char groups[KV_MAX_GROUPS * 64] = "";
 	for (uint32_t g = 0, n = 0; g < kv->n_groups; g++) {
-		char window[24] = "";
+		char window[32] = "";
 		if (kv->groups[g].window)
 			snprintf(window, sizeof window, ", window %u", kv->groups[g].window);
+		if (kv->groups[g].limit)
+			snprintf(window, sizeof window, ", %u rows of a medium", kv->groups[g].limit);
 		n += (uint32_t)snprintf(groups + n, sizeof groups - n, "%s%u layers in blocks of %u tokens%s", g ? "; " : "", kv->groups[g].n_layers,
 		                        kv->groups[g].block_tokens, window);
 	}
@@ -237,15 +239,21 @@ served_model *engine_find_model(sn_engine *e, const char *name)
 static sn_status warm_up(sn_engine *e, served_model *s, sn_error *err)
 {
 	int32_t bos = vocab_bos(s->m->vocab);
-	seq_row row = {.id = bos >= 0 ? bos : 0, .media = -1};
-	sn_request *r = request_new(e, s, "warm-up", 1);
-	if (!r)
+	uint32_t n_cross = s->m->h.n_cross;
+	seq_row *rows = calloc((size_t)n_cross + 1, sizeof *rows); /* of no medium: an encoder-decoder looks at nothing */
+	sn_request *r = rows ? request_new(e, s, "warm-up", 1) : NULL;
+	if (!r) {
+		free(rows);
 		return error_set(err, SN_ERR_NOMEM, "no memory to warm up");
+	}
+	for (uint32_t i = 0; i <= n_cross; i++)
+		rows[i] = (seq_row){.id = bos >= 0 ? bos : 0, .media = -1};
 	sn_sampling_init(&r->sampling);
 	r->sampling.temperature = 0;
 	r->sampling.max_tokens = 1;
 	r->t_submit = clock_ms();
-	sn_status st = sequences_make(r, &row, 1, err);
+	sn_status st = sequences_make(r, rows, n_cross + 1, err);
+	free(rows);
 	if (!st) {
 		atomic_fetch_add(&r->owners, 1);
 		atomic_fetch_add(&e->n_requests, 1);

@@ -1,6 +1,6 @@
 /* engine.h - the engine's inside: served models, requests, sequences, and who owns what.
  *
- * A request is made by sn_chat_submit or sn_completion_submit on an API thread, handed over through the bounded inbox, run by
+ * A request is made by sn_chat_submit, sn_completion_submit or window_submit on an API thread, handed over through the bounded inbox, run by
  * the engine thread and read through its event ring. It has two owners, consumer and engine, and is freed when both have
  * let go. A request owns its sequences, one for each choice: the scheduler knows sequences only, the ring carries all of them.
  */
@@ -29,7 +29,8 @@ typedef struct served_model {
 	transcriber *_Atomic transcriber; /* how it writes recordings down; NULL: it does not */
 	char *name;
 	uint32_t id;
-	uint32_t max_len;   /* rows of a sequence */
+	uint32_t max_len;   /* rows of a sequence; of an encoder-decoder, those behind its medium's */
+	double row_ms;      /* measured cost of a row of a large chunk; engine thread */
 	size_t longest_token; /* bytes */
 } served_model;
 
@@ -83,7 +84,7 @@ struct sn_request {
 	sequence *seqs;              /* [n_seqs] one a choice */
 	uint32_t n_seqs;
 	uint32_t n_live;             /* sequences not ended; engine thread */
-	uint32_t n_prompt;           /* rows */
+	uint32_t n_prompt;           /* rows, an encoder-decoder's medium among them */
 	uint32_t n_shared;           /* leading rows that choices can share: whole blocks of the prompt, no span cut */
 	media_entry *media[MAX_MEDIA]; /* referenced until the engine lets go */
 	hash256 media_keys[MAX_MEDIA];
@@ -156,7 +157,6 @@ struct sn_engine {
 	sched_job sched_jobs[MEDIA_MAX_JOBS];
 	step_plan plan;
 	uint32_t next_job;
-	double row_ms;
 	double unit_ms[MAX_MODELS];
 	struct step_arrays *step;
 };
@@ -194,6 +194,34 @@ void request_fail(sn_request *r, const sn_error *err);
 /* prompt.c: rows of a request, from the rendered and planned conversation, or from a prompt as it stands */
 sn_status prompt_of_chat(sn_request *r, const sn_chat *chat, sn_error *err);
 sn_status prompt_of_completion(sn_request *r, const sn_completion *completion, sn_error *err);
+
+/* window.c: one window of a recording, written down by an encoder-decoder model (served_model.m->h.n_cross is not 0). */
+
+/* A part of the prompt, in order: ids of the vocabulary as they are, or a text, tokenized on its own. */
+typedef struct prompt_piece {
+	const int32_t *ids; /* [n_ids]; NULL: the text is */
+	size_t n_ids;
+	const char *text;   /* [size] UTF-8 */
+	size_t size;
+	bool trusted;       /* special tokens that are spelt out in the text are those tokens */
+} prompt_piece;
+
+typedef struct window_ask {
+	const char *request_id, *model, *cache_key, *cache_salt; /* as in sn_chat */
+	encoder *enc;               /* of the model: served_encoder */
+	const sn_media *media;      /* decoded; its hash covers these samples, whatever recording they are a part of */
+	const prompt_piece *pieces; /* [n_pieces] */
+	size_t n_pieces;
+	sn_sampling sampling;       /* max_tokens 0: the rest of the context */
+	uint32_t timeout_ms;        /* total, from submit; 0: none */
+} window_ask;
+
+sn_status prompt_of_window(sn_request *r, encoder *enc, const sn_media *media, const prompt_piece *pieces, size_t n, sn_error *err);
+/* As sn_chat_submit: everything is borrowed until return, on success *out must be closed; events come by sn_request_next.
+ * SN_ERR_QUEUE_FULL: there is no place now, try again when something has ended. The encoder's begin runs before this returns:
+ * so many at once as the media gate's slots allow is the caller's business. Errors about the medium blame "file", about the
+ * prompt "prompt". [any] */
+sn_status window_submit(sn_engine *e, const window_ask *w, sn_request **out, sn_error *err);
 
 /* tokenize.c: ids of a text that is trusted or not, with the vocabulary's bos if it adds one and `bos` asks for it */
 sn_status text_encode(const vocab *v, const char *text, size_t size, bool trusted, bool bos, int32_t **ids, size_t *n, sn_error *err);

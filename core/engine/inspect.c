@@ -38,7 +38,9 @@ static void print_layout(const hparams *h, FILE *out)
 		for (uint32_t i = 0; i < kv.n_groups; i++) {
 			const kv_group *g = &kv.groups[i];
 			fprintf(out, "KV %s: ", type);
-			if (kv.n_groups > 1 || g->window)
+			if (g->limit)
+				fprintf(out, "group %u, %u layers that see %u rows of a medium: ", i, g->n_layers, g->limit);
+			else if (kv.n_groups > 1 || g->window)
 				fprintf(out, g->window ? "group %u, %u layers that see %u rows: " : "group %u, %u layers that see all rows: ", i, g->n_layers, g->window);
 			fprintf(out, "blocks of %u tokens, %u layers a page, %u pages a block, %.1f %% of a page unused\n", g->block_tokens, g->slab_layers,
 			        g->n_slabs, (double)g->waste * 100);

@@ -16,14 +16,25 @@ static uint32_t block_waste(const kv_group *g, uint32_t tokens, uint32_t *slab_l
 	return 1;
 }
 
-/* The group's best block that divides `common` rows. Returns pages a token, or 0 if none fits. */
+/* Of all blocks that a group of `limit` rows takes: the last one may be filled in part. */
+static float whole_waste(const kv_group *g, uint32_t tokens, float waste)
+{
+	uint32_t n_blocks = (g->limit + tokens - 1) / tokens;
+	return 1 - (1 - waste) * (float)g->limit / ((float)n_blocks * (float)tokens);
+}
+
+/* The group's best block that divides `common` rows, or any if it has a limit. Returns pages a token, or 0 if none fits. */
 static double plan_group(kv_group *g, uint32_t common)
 {
 	g->block_tokens = 0;
-	for (uint32_t t = KV_MIN_BLOCK; t <= common; t += KV_MIN_BLOCK) {
+	for (uint32_t t = KV_MIN_BLOCK; t <= (g->limit ? KV_MAX_BLOCK : common); t += KV_MIN_BLOCK) {
 		uint32_t slab_layers, n_slabs;
 		float waste;
-		if (common % t == 0 && block_waste(g, t, &slab_layers, &n_slabs, &waste) && (!g->block_tokens || waste < g->waste - 1e-6f)) {
+		if ((common % t && !g->limit) || !block_waste(g, t, &slab_layers, &n_slabs, &waste))
+			continue;
+		if (g->limit)
+			waste = whole_waste(g, t, waste);
+		if (!g->block_tokens || waste < g->waste - 1e-6f) {
 			g->block_tokens = t;
 			g->slab_layers = slab_layers;
 			g->n_slabs = n_slabs;
@@ -62,9 +73,16 @@ sn_status kv_layout_plan(kv_layout *layout, sn_error *err)
 	return SN_OK;
 }
 
+uint32_t kv_rows_in(const kv_group *g, uint32_t n_rows)
+{
+	uint32_t n = n_rows > g->base ? n_rows - g->base : 0;
+	return g->limit && n > g->limit ? g->limit : n;
+}
+
 uint32_t kv_blocks_for(const kv_group *g, uint32_t n_rows)
 {
-	return n_rows / g->block_tokens + (n_rows % g->block_tokens != 0);
+	uint32_t n = kv_rows_in(g, n_rows);
+	return n / g->block_tokens + (n % g->block_tokens != 0);
 }
 
 uint32_t kv_common_rows(const kv_layout *layout)
@@ -72,6 +90,8 @@ uint32_t kv_common_rows(const kv_layout *layout)
 	uint32_t n = 1;
 	for (uint32_t i = 0; i < layout->n_groups; i++) {
 		uint32_t a = n, b = layout->groups[i].block_tokens;
+		if (layout->groups[i].limit)
+			continue;
 		while (b) {
 			uint32_t rest = a % b;
 			a = b;
@@ -82,8 +102,31 @@ uint32_t kv_common_rows(const kv_layout *layout)
 	return n;
 }
 
+uint32_t kv_whole_rows(const kv_layout *layout, uint32_t n_rows)
+{
+	for (uint32_t before = n_rows + 1; before != n_rows;) {
+		before = n_rows;
+		for (uint32_t i = 0; i < layout->n_groups; i++) {
+			const kv_group *g = &layout->groups[i];
+			uint32_t n = kv_rows_in(g, n_rows);
+			if (!g->limit || n < g->limit)
+				n_rows -= n % g->block_tokens; /* its last row is the sequence's last */
+		}
+	}
+	return n_rows;
+}
+
+bool kv_layout_is_split(const kv_layout *layout)
+{
+	for (uint32_t i = 0; i < layout->n_groups; i++)
+		if (layout->groups[i].base || layout->groups[i].limit)
+			return true;
+	return false;
+}
+
 uint32_t kv_first_seen(const kv_group *g, uint32_t n)
 {
+	n = kv_rows_in(g, n);
 	return g->window && n > g->window ? (n - g->window) / g->block_tokens : 0;
 }
 

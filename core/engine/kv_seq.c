@@ -285,6 +285,8 @@ uint32_t kv_seq_match(kv_seq *s, const seq_row *rows, const hash256 *media, uint
 {
 	const kv_layout *l = s->layout;
 	uint32_t hit = max_hit;
+	if (kv_layout_is_split(l))
+		return 0;
 	for (uint32_t i = 0; i < l->n_groups; i++)
 		if (anchor_of(l, i) == NONE) {
 			uint32_t n = match_group(s, i, rows, media, max_hit);
@@ -361,6 +363,8 @@ static void commit_window(kv_seq *s, uint32_t i, uint32_t anchor, const seq_row 
 void kv_seq_commit(kv_seq *s, const seq_row *rows, const hash256 *media, uint32_t n_computed)
 {
 	const kv_layout *l = s->layout;
+	if (kv_layout_is_split(l))
+		return;
 	for (uint32_t i = 0; i < l->n_groups; i++)
 		if (anchor_of(l, i) == NONE)
 			commit_chain(s, i, rows, media, n_computed);
@@ -371,7 +375,7 @@ void kv_seq_commit(kv_seq *s, const seq_row *rows, const hash256 *media, uint32_
 
 void kv_seq_slide(kv_seq *s, uint32_t n_computed)
 {
-	uint32_t n = n_computed - n_computed % kv_common_rows(s->layout); /* where a fork would begin */
+	uint32_t n = kv_whole_rows(s->layout, n_computed); /* where a fork would begin */
 	for (uint32_t i = 0; i < s->layout->n_groups; i++) {
 		uint32_t first = kv_first_seen(&s->layout->groups[i], n);
 		for (; s->group[i].first < first && s->group[i].first < s->group[i].n_blocks; s->group[i].first++) {
@@ -397,12 +401,13 @@ uint32_t kv_seq_truncate(kv_seq *s, uint32_t n_rows)
 		if (!windows_reach(s, n_rows))
 			n_rows = 0;
 		for (uint32_t i = 0; i < s->layout->n_groups; i++) {
-			uint32_t t = s->layout->groups[i].block_tokens, tail = n_rows / t;
-			if (n_rows % t == 0 || tail >= s->group[i].n_blocks || tail < s->group[i].first)
+			const kv_group *g = &s->layout->groups[i];
+			uint32_t n = kv_rows_in(g, n_rows), tail = n / g->block_tokens;
+			if (n % g->block_tokens == 0 || n == g->limit || tail >= s->group[i].n_blocks || tail < s->group[i].first)
 				continue;
 			const struct block *k = &s->pool->blocks[s->group[i].blocks[tail]];
 			if (k->refs > 1 || k->n_rows)
-				n_rows = tail * t;
+				n_rows = g->base + tail * g->block_tokens;
 		}
 	}
 	for (uint32_t i = 0; i < s->layout->n_groups; i++)
@@ -413,12 +418,12 @@ uint32_t kv_seq_truncate(kv_seq *s, uint32_t n_rows)
 
 uint32_t kv_seq_fork(kv_seq *dst, const kv_seq *src, uint32_t n_rows)
 {
-	n_rows -= n_rows % kv_common_rows(src->layout);
+	n_rows = kv_whole_rows(src->layout, n_rows);
 	if (n_rows == 0 || !windows_reach(src, n_rows))
 		return 0;
 	for (uint32_t i = 0; i < src->layout->n_groups; i++) {
 		const kv_group *g = &src->layout->groups[i];
-		uint32_t first = kv_first_seen(g, n_rows), n = n_rows / g->block_tokens;
+		uint32_t first = kv_first_seen(g, n_rows), n = kv_blocks_for(g, n_rows);
 		for (uint32_t at = 0; at < n; at++) {
 			uint32_t b = at < first ? NONE : src->group[i].blocks[at];
 			if (b != NONE)

@@ -11,10 +11,11 @@
 /* The plan's rows as plain arrays, one batch per model at a time. */
 struct step_arrays {
 	int32_t *ids;
-	const void **media;
+	const void **media, **cross_media;
 	uint32_t *positions, *key_begin, *key_end, *out_rows;
-	batch_seq *seqs;
-	uint32_t *seq_at; /* [n_seqs] index in active[] */
+	batch_seq *seqs, *cross_seqs;
+	plan_seq *taken;  /* [n_taken] index in active[], rows */
+	uint32_t n_taken;
 	uint32_t *out_at; /* [n_out] index in active[] of whose logits row i is */
 };
 
@@ -33,16 +34,18 @@ sn_status engine_loop_open(sn_engine *e, sn_error *err)
 	if (a) {
 		a->ids = calloc(rows, sizeof *a->ids);
 		a->media = calloc(rows, sizeof *a->media);
+		a->cross_media = calloc(rows, sizeof *a->cross_media);
 		a->positions = calloc(rows, sizeof(uint32_t));
 		a->key_begin = calloc(rows, sizeof(uint32_t));
 		a->key_end = calloc(rows, sizeof(uint32_t));
 		a->out_rows = calloc(seqs, sizeof(uint32_t));
 		a->seqs = calloc(seqs, sizeof *a->seqs);
-		a->seq_at = calloc(seqs, sizeof(uint32_t));
+		a->cross_seqs = calloc(seqs, sizeof *a->cross_seqs);
+		a->taken = calloc(seqs, sizeof *a->taken);
 		a->out_at = calloc(seqs, sizeof(uint32_t));
 	}
 	if (a && e->active && e->sched_seqs && e->plan.seqs && e->plan.dropped && e->plan.preempted && e->plan.want && a->ids && a->media &&
-	    a->positions && a->key_begin && a->key_end && a->out_rows && a->seqs && a->seq_at && a->out_at)
+	    a->cross_media && a->positions && a->key_begin && a->key_end && a->out_rows && a->seqs && a->cross_seqs && a->taken && a->out_at)
 		return SN_OK;
 	return error_set(err, SN_ERR_NOMEM, "no memory for the scheduler's arrays");
 }
@@ -60,12 +63,14 @@ void engine_loop_close(sn_engine *e)
 		return;
 	free(a->ids);
 	free(a->media);
+	free(a->cross_media);
 	free(a->positions);
 	free(a->key_begin);
 	free(a->key_end);
 	free(a->out_rows);
 	free(a->seqs);
-	free(a->seq_at);
+	free(a->cross_seqs);
+	free(a->taken);
 	free(a->out_at);
 	free(a);
 }
@@ -247,22 +252,41 @@ static void run_slices(sn_engine *e)
 	}
 }
 
+static const void *media_row(const sequence *s, const seq_row *row)
+{
+	const media_entry *m = row->media >= 0 ? s->req->media[row->media] : NULL;
+	return m ? m->rows + m->bytes / m->n_rows * row->media_row : NULL;
+}
+
+/* Rows of an encoder-decoder's medium, up to row `end`. Returns the first row that is none of those. */
+static uint32_t add_cross(struct step_arrays *a, batch *b, sequence *s, uint32_t end)
+{
+	uint32_t n_cross = s->req->model->m->h.n_cross, at = s->n_computed;
+	end = end < n_cross ? end : n_cross;
+	if (at >= end)
+		return at;
+	a->cross_seqs[b->n_cross_seqs++] = (batch_seq){b->n_cross_rows, end - at, at, &s->kv};
+	for (; at < end; at++)
+		a->cross_media[b->n_cross_rows++] = media_row(s, &s->rows[at]);
+	return at;
+}
+
 static void add_seq(struct step_arrays *a, batch *b, sequence *s, uint32_t at_active, uint32_t n)
 {
-	bool samples = s->n_computed + n == s->n_known;
-	a->seq_at[b->n_seqs] = at_active;
-	a->seqs[b->n_seqs++] = (batch_seq){b->n_rows, n, s->n_computed, &s->kv};
-	for (uint32_t k = 0; k < n; k++) {
-		uint32_t at = s->n_computed + k, r = b->n_rows++;
+	uint32_t end = s->n_computed + n, at = add_cross(a, b, s, end), base = s->req->model->m->h.n_cross;
+	a->taken[a->n_taken++] = (plan_seq){at_active, n};
+	if (at < end)
+		a->seqs[b->n_seqs++] = (batch_seq){b->n_rows, end - at, at - base, &s->kv};
+	for (; at < end; at++) {
+		uint32_t r = b->n_rows++;
 		const seq_row *row = &s->rows[at];
-		const media_entry *m = row->media >= 0 ? s->req->media[row->media] : NULL;
 		a->ids[r] = row->id;
-		a->media[r] = m ? m->rows + m->bytes / m->n_rows * row->media_row : NULL;
+		a->media[r] = media_row(s, row);
 		a->positions[r] = row->position;
 		a->key_begin[r] = 0;
-		a->key_end[r] = row->span_end > at ? row->span_end : at + 1;
+		a->key_end[r] = (row->span_end > at ? row->span_end : at + 1) - base;
 	}
-	if (samples) {
+	if (end == s->n_known) {
 		a->out_at[b->n_out] = at_active;
 		a->out_rows[b->n_out++] = b->n_rows - 1;
 	}
@@ -298,7 +322,7 @@ static void settle_token(sn_engine *e, sequence *s, const sample *t, double now)
 	sn_request *r = s->req;
 	bool end = ends_choice(r, t->token);
 	observe_token(e, s, now);
-	s->rows[s->n_known] = (seq_row){.id = t->token, .media = -1, .position = s->n_known};
+	s->rows[s->n_known] = (seq_row){.id = t->token, .media = -1, .position = s->n_known - r->model->m->h.n_cross};
 	s->n_known++;
 	if (!end)
 		request_push_token(r, s->choice, t);
@@ -330,31 +354,33 @@ static void run_model(sn_engine *e, served_model *sm)
 {
 	struct step_arrays *a = e->step;
 	batch b = {.ids = a->ids, .media = a->media, .positions = a->positions, .key_begin = a->key_begin, .key_end = a->key_end,
-	           .out_rows = a->out_rows, .seqs = a->seqs};
+	           .out_rows = a->out_rows, .seqs = a->seqs, .cross_media = a->cross_media, .cross_seqs = a->cross_seqs};
+	a->n_taken = 0;
 	for (uint32_t i = 0; i < e->plan.n_seqs; i++) {
 		uint32_t at = e->plan.seqs[i].seq;
 		if (e->active[at] && e->active[at]->req->model == sm)
 			add_seq(a, &b, e->active[at], at, e->plan.seqs[i].n_rows);
 	}
-	if (b.n_rows == 0)
+	uint32_t n_rows = b.n_rows + b.n_cross_rows;
+	if (n_rows == 0)
 		return;
 	double t0 = clock_ms();
 	forward(sm->m, &e->ops, &e->buffers, page_pool_arena(e->pages), &b);
-	if (b.n_rows >= 32) {
-		double cost = (clock_ms() - t0) / b.n_rows;
-		e->row_ms = e->row_ms > 0 ? 0.8 * e->row_ms + 0.2 * cost : cost;
+	if (n_rows >= 32) {
+		double cost = (clock_ms() - t0) / n_rows;
+		sm->row_ms = sm->row_ms > 0 ? 0.8 * sm->row_ms + 0.2 * cost : cost;
 	}
-	for (uint32_t i = 0; i < b.n_seqs; i++) {
-		sequence *s = e->active[a->seq_at[i]];
-		s->n_computed += a->seqs[i].n_rows;
+	for (uint32_t i = 0; i < a->n_taken; i++) {
+		sequence *s = e->active[a->taken[i].seq];
+		s->n_computed += a->taken[i].n_rows;
 		s->started = true;
 		if (!e->config.no_prefix_caching)
 			kv_seq_commit(&s->kv, s->rows, s->req->media_keys, s->n_computed);
 		kv_seq_slide(&s->kv, s->n_computed);
 	}
-	metric_add(&e->metrics, M_ROWS, b.n_rows);
-	if (b.n_seqs > metric_get(&e->metrics, M_MAX_SEQS))
-		metric_set(&e->metrics, M_MAX_SEQS, b.n_seqs);
+	metric_add(&e->metrics, M_ROWS, n_rows);
+	if (a->n_taken > metric_get(&e->metrics, M_MAX_SEQS))
+		metric_set(&e->metrics, M_MAX_SEQS, a->n_taken);
 	sample_rows(e, sm, &b);
 }
 
@@ -421,6 +447,16 @@ static void publish(sn_engine *e)
 	metric_set(&e->metrics, M_PAGES_CACHED, page_pool_cached(e->pages));
 }
 
+/* Of the model whose rows cost most among those that are asked. */
+static double row_ms(const sn_engine *e)
+{
+	double ms = 0;
+	for (uint32_t i = 0; i < e->n_active; i++)
+		if (e->active[i])
+			ms = fmax(ms, e->active[i]->req->model->row_ms);
+	return ms;
+}
+
 /* One turn. False if there was nothing to do. */
 static bool turn(sn_engine *e)
 {
@@ -440,7 +476,7 @@ static bool turn(sn_engine *e)
 	sched_state st = {
 	    .seqs = e->sched_seqs, .n_seqs = e->n_active, .jobs = e->sched_jobs, .n_jobs = n_jobs, .next_job = e->next_job,
 	    .pages_available = page_pool_available(e->pages), .max_rows = e->config.max_num_batched_tokens,
-	    .max_seqs = e->config.max_num_seqs, .row_ms = e->row_ms, .slice_ms = SLICE_MS,
+	    .max_seqs = e->config.max_num_seqs, .row_ms = row_ms(e), .slice_ms = SLICE_MS,
 	};
 	schedule(&st, &e->plan);
 	bool work = e->plan.n_seqs || e->plan.n_jobs || e->plan.n_dropped || e->plan.n_preempted;

@@ -8,6 +8,10 @@
 
 /* ---- layout (kv_layout.c) ---- */
 
+/* How many of a sequence's first n_rows rows the group holds. */
+uint32_t kv_rows_in(const kv_group *g, uint32_t n_rows);
+/* Every group without a limit has a block's end at each multiple of these rows, counted from its base. */
+uint32_t kv_common_rows(const kv_layout *layout);
 /* Blocks of the group that hold rows [0, n_rows). */
 uint32_t kv_blocks_for(const kv_group *g, uint32_t n_rows);
 /* The first block that rows from n on see. One row more is kept than the window asks for, so that row n - 1's block is there. */

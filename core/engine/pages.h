@@ -18,6 +18,16 @@
  *
  * (A model whose layers all have windows has no anchor: its prefixes are found from the first row on, while that is cached.)
  *
+ * A group may hold a part of the rows only: `limit` rows from row `base` on. That is how an encoder-decoder model's sequence
+ * lies: the rows of its medium fill the group that cross-attention reads, all others stand behind them in one of their own,
+ *
+ *   rows    [ medium: 0 .. 1499 ][ tokens: 1500 .. ]
+ *   cross   [ base 0, limit 1500 ]
+ *   self                        [ base 1500 ...     and its first row is what kernels see as key 0
+ *
+ * (Every limit and every base is the same row, or 0.)
+ * Such sequences begin with what is theirs alone, so they are not looked for in the prefix cache, and leave nothing there.
+ *
  * Everything here runs on the engine thread; nothing allocates after open except kv_seq_init.
  */
 #ifndef SN_ENGINE_PAGES_H
@@ -33,6 +43,8 @@ enum kv_type { KV_F16, KV_F32 };
 typedef struct kv_group {
 	uint32_t n_layers, n_kv_head, head_dim;
 	uint32_t window; /* a row sees so many keys, itself among them; 0: all */
+	uint32_t base;   /* rows before it are not in the group; indices in the group count from here */
+	uint32_t limit;  /* it holds at most so many rows; 0: all from base on */
 	enum kv_type type;
 	/* chosen by kv_layout_plan: */
 	uint32_t block_tokens, slab_layers, n_slabs;
@@ -49,12 +61,14 @@ typedef struct kv_layout {
 } kv_layout;
 
 /* Picks block_tokens and slab_layers of every group so that pages waste least, and so that at most KV_MAX_BLOCK rows bring all
- * groups to a block's end together. Fails, naming the sizes, if one layer of the smallest block is larger than a page. */
+ * groups without a limit to a block's end together. Fails, naming the sizes, if one layer of the smallest block is larger than a page. */
 sn_status kv_layout_plan(kv_layout *layout, sn_error *err);
 /* The most pages that a sequence occupies in all groups, at any time until it has n_rows rows. */
 uint32_t kv_layout_pages(const kv_layout *layout, uint32_t n_rows);
-/* Every group has a block's end at each multiple of these rows. */
-uint32_t kv_common_rows(const kv_layout *layout);
+/* The most rows, at most n_rows, behind which every group has a block's end, or all the rows that it will ever have. */
+uint32_t kv_whole_rows(const kv_layout *layout, uint32_t n_rows);
+/* Some group holds a part of the rows only. */
+bool kv_layout_is_split(const kv_layout *layout);
 
 /* One row of a sequence: what it is and where. Also what the prefix cache compares. */
 typedef struct seq_row {
@@ -109,10 +123,10 @@ uint32_t kv_seq_exclusive(const kv_seq *s);
 /* Takes them, evicting cached blocks as needed. False, nothing taken, if the pool cannot give that many. */
 bool kv_seq_extend(kv_seq *s, uint32_t n_rows);
 /* Takes the longest cached prefix of rows that every group can serve, at most max_hit rows, not ending inside a span.
- * The sequence must be empty. Returns how many rows it got. media: [..] content keys of the rows' media. */
+ * The sequence must be empty. Returns how many rows it got: none where the layout is split. media: [..] content keys of the rows' media. */
 uint32_t kv_seq_match(kv_seq *s, const seq_row *rows, const hash256 *media, uint32_t max_hit);
 /* Rows [0, n_computed) are stored for good: blocks that became full get their hash. Where another sequence has the same block
- * already, that one is shared and ours given back. */
+ * already, that one is shared and ours given back. Nothing happens where the layout is split. */
 void kv_seq_commit(kv_seq *s, const seq_row *rows, const hash256 *media, uint32_t n_computed);
 /* Rows before n_computed are computed, and none of them will be again: groups with a window give back the blocks that no later
  * row sees. What a fork at n_computed needs is kept. */
@@ -120,8 +134,8 @@ void kv_seq_slide(kv_seq *s, uint32_t n_computed);
 /* Keeps at most the first n rows. Returns how many it kept: less than n when row n lies in a block that others may read
  * (shared or hashed), which is then given up whole; none when the window before row n has been given back. */
 uint32_t kv_seq_truncate(kv_seq *s, uint32_t n_rows);
-/* dst (empty, same layout) shares the full blocks of src's first n_rows rows. Returns how many rows that is: none when the window
- * before them has been given back. */
+/* dst (empty, same layout) shares the full blocks of src's first n_rows rows (and a group's last one, if it has all its rows).
+ * Returns how many rows that is: none when the window before them has been given back. */
 uint32_t kv_seq_fork(kv_seq *dst, const kv_seq *src, uint32_t n_rows);
 /* Gives all blocks back; hashed ones stay cached. */
 void kv_seq_release(kv_seq *s);

@@ -6,67 +6,14 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "engine/engine.h"
-
-enum { MAX_PROMPT_BYTES = 64 << 20 };
+#include "engine/prompt.h"
 
 /* ---- media ---- */
-
-static hash256 entry_key(const sn_engine *e, const encoder *enc, const sn_media *media, const sn_media_plan *plan, const hash256 *salt)
-{
-	hasher h;
-	hash_begin(&h, &e->key);
-	hash_u64(&h, enc->id);
-	hash_add(&h, media->hash, sizeof media->hash);
-	hash_add(&h, plan->options_hash, sizeof plan->options_hash);
-	hash_u64(&h, plan->n_rows);
-	hash_add(&h, salt, sizeof *salt);
-	return hash_end(&h);
-}
-
-/* One medium as it will stand in the prompt. */
-struct placed {
-	encoder *enc;
-	char *text;      /* framing, trusted */
-	sn_hole *holes;
-	sn_media_plan plan;
-};
-
-enum { MAX_FRAMING = 1 << 20, MAX_HOLES = 1 << 16 }; /* of one medium: a plugin's word is not enough to allocate by */
-
-static sn_status lay_out(sn_request *r, const sn_media *media, struct placed *p, sn_error *err)
-{
-	encoder *enc = p->enc;
-	struct sn_call call = {r->id};
-	sn_fault fault = {.size = sizeof fault};
-	p->plan = (sn_media_plan){.size = sizeof p->plan};
-	sn_rc rc = enc->p->plan->plan(enc->instance, &call, media, &p->plan, &fault);
-	if (rc != SN_RC_OK)
-		return fault_to_error(enc->p, rc, &fault, err);
-	if (p->plan.text_size > MAX_FRAMING || p->plan.n_holes > MAX_HOLES || p->plan.n_rows == 0 || p->plan.n_units == 0)
-		return plugin_broke(enc->p, err, "it planned no rows or no work, or more framing than fits");
-	p->text = arena_alloc(r->mem, (size_t)p->plan.text_size + 1);
-	p->holes = arena_array(r->mem, p->plan.n_holes, sizeof *p->holes);
-	if (!p->text || !p->holes)
-		return error_set(err, SN_ERR_NOMEM, "no memory for a medium's place in the prompt");
-	rc = enc->p->plan->layout(enc->instance, &call, media, &p->plan, p->text, p->holes, &fault);
-	if (rc != SN_RC_OK)
-		return fault_to_error(enc->p, rc, &fault, err);
-	uint64_t rows = 0;
-	uint32_t at = 0;
-	for (uint32_t i = 0; i < p->plan.n_holes; i++) {
-		if (p->holes[i].text_offset < at || p->holes[i].text_offset > p->plan.text_size)
-			return plugin_broke(enc->p, err, "a hole lies outside its framing text");
-		at = p->holes[i].text_offset;
-		rows += p->holes[i].n_rows;
-	}
-	return rows == p->plan.n_rows ? SN_OK : plugin_broke(enc->p, err, "the holes do not add up to its rows");
-}
 
 static sn_status place_media(sn_request *r, const sn_part *part, struct placed *p, sn_error *err)
 {
 	sn_engine *e = r->engine;
-	encoder *enc = p->enc = served_encoder(r->model, part->kind_name);
+	encoder *enc = served_encoder(r->model, part->kind_name);
 	sn_media media;
 	if (!enc)
 		return error_param(err, SN_ERR_UNSUPPORTED, "messages", "model %s does not take %s input", r->model->name, part->kind_name);
@@ -75,18 +22,7 @@ static sn_status place_media(sn_request *r, const sn_part *part, struct placed *
 	sn_status st = media_gate_decode(&e->gate, part, r->id, &media, err);
 	if (st)
 		return st;
-	st = lay_out(r, &media, p, err);
-	uint32_t i = r->n_media;
-	if (!st && p->plan.n_rows > r->model->max_len)
-		st = error_param(err, SN_ERR_CONTEXT_LENGTH, "messages", "a medium needs %u rows, the context has %u", p->plan.n_rows, r->model->max_len);
-	if (!st) {
-		r->media_keys[i] = entry_key(e, enc, &media, &p->plan, &r->salt);
-		r->media[i] = media_cache_get(&e->cache, &r->media_keys[i]);
-		if (!r->media[i])
-			st = media_cache_begin(&e->cache, &r->media_keys[i], enc, r->model->m->kv.groups[0].type, &media, &p->plan, r->id, &e->ops,
-			                       &r->media[i], err);
-		r->n_media += !st;
-	}
+	st = medium_place(r, enc, &media, r->model->max_len, p, err);
 	media_gate_release(&e->gate, &media);
 	return st;
 }
@@ -101,69 +37,7 @@ static sn_status place_all_media(sn_request *r, const sn_chat *chat, struct plac
 	return st;
 }
 
-/* ---- rows ---- */
-
-struct row_list {
-	seq_row *rows;
-	const char *blame;
-	uint32_t n, cap, max;
-};
-
-static sn_status push_row(struct row_list *l, seq_row row, sn_error *err)
-{
-	if (l->n == l->max)
-		return error_param(err, SN_ERR_CONTEXT_LENGTH, l->blame, "the prompt is longer than the context of %u tokens", l->max);
-	if (l->n == l->cap) {
-		uint32_t cap = l->cap ? l->cap * 2 : 256;
-		seq_row *rows = realloc(l->rows, (cap < l->max ? cap : l->max) * sizeof *rows);
-		if (!rows)
-			return error_set(err, SN_ERR_NOMEM, "no memory for the prompt");
-		l->rows = rows;
-		l->cap = cap < l->max ? cap : l->max;
-	}
-	row.position = l->n;
-	l->rows[l->n++] = row;
-	return SN_OK;
-}
-
-static sn_status push_ids(struct row_list *l, const int32_t *ids, size_t n, sn_error *err)
-{
-	sn_status st = SN_OK;
-	for (size_t i = 0; i < n && !st; i++)
-		st = push_row(l, (seq_row){.id = ids[i], .media = -1}, err);
-	return st;
-}
-
-/* Tokenizing costs memory by the byte: what cannot fit whatever its tokens are is not tokenized. */
-static sn_status check_fits(const sn_request *r, const struct row_list *l, size_t bytes, sn_error *err)
-{
-	if (bytes / r->model->longest_token > l->max - l->n)
-		return error_param(err, SN_ERR_CONTEXT_LENGTH, l->blame, "the prompt is longer than the context of %u tokens", l->max);
-	return SN_OK;
-}
-
-static sn_status push_text(sn_request *r, struct row_list *l, const marked_text *prompt, sn_error *err)
-{
-	int32_t *ids = NULL;
-	size_t n = 0;
-	sn_status st = check_fits(r, l, prompt->bytes.n, err);
-	if (!st)
-		st = vocab_encode(r->model->m->vocab, prompt, &ids, &n, err);
-	if (!st)
-		st = push_ids(l, ids, n, err);
-	free(ids);
-	return st;
-}
-
-static sn_status push_hole(sn_request *r, struct row_list *l, int32_t id, uint32_t media, uint32_t first, uint32_t n, bool both_ways, sn_error *err)
-{
-	uint32_t end = both_ways ? l->n + n : 0;
-	sn_status st = SN_OK;
-	for (uint32_t i = 0; i < n && !st; i++)
-		st = push_row(l, (seq_row){.id = id, .media = (int32_t)media, .media_row = first + i, .span_end = end}, err);
-	r->n_media_rows += n;
-	return st;
-}
+/* ---- text and holes ---- */
 
 /* Appends bytes [begin, end) of src with their trust. */
 static bool copy_marked(marked_text *dst, const marked_text *src, size_t begin, size_t end)
@@ -184,7 +58,7 @@ static sn_status flush_text(sn_request *r, struct row_list *l, marked_text *pend
 {
 	if (pending->bytes.failed)
 		return error_set(err, SN_ERR_NOMEM, "no memory for the prompt");
-	sn_status st = push_text(r, l, pending, err);
+	sn_status st = rows_add_text(r, l, pending, err);
 	marked_fini(pending);
 	marked_init(pending, MAX_PROMPT_BYTES);
 	return st;
@@ -199,7 +73,7 @@ static sn_status push_medium(sn_request *r, struct row_list *l, const struct pla
 		marked_append(pending, p->text + at, p->holes[h].text_offset - at, true);
 		st = flush_text(r, l, pending, err);
 		if (!st)
-			st = push_hole(r, l, p->enc->row_token, i, row, p->holes[h].n_rows, p->plan.both_ways, err);
+			st = rows_add_hole(r, l, p->enc->row_token, i, row, p->holes[h].n_rows, p->plan.both_ways, err);
 		row += p->holes[h].n_rows;
 		at = p->holes[h].text_offset;
 	}
@@ -281,25 +155,16 @@ sn_status prompt_of_chat(sn_request *r, const sn_chat *chat, sn_error *err)
 	return st;
 }
 
-static sn_status check_ids(const sn_request *r, const int32_t *ids, size_t n, sn_error *err)
-{
-	size_t n_vocab = vocab_size(r->model->m->vocab);
-	for (size_t i = 0; i < n; i++)
-		if (ids[i] < 0 || (size_t)ids[i] >= n_vocab)
-			return error_param(err, SN_ERR_INVALID, r->blame, "the prompt names a token outside the vocabulary of %zu", n_vocab);
-	return SN_OK;
-}
-
 sn_status prompt_of_completion(sn_request *r, const sn_completion *c, sn_error *err)
 {
 	struct row_list l = {.max = r->model->max_len, .blame = r->blame = "prompt"};
 	int32_t *ids = NULL;
 	size_t n = c->n_ids;
-	sn_status st = c->ids ? check_ids(r, c->ids, n, err) : check_fits(r, &l, c->size, err);
+	sn_status st = c->ids ? rows_check_ids(r, c->ids, n, err) : rows_check_fits(r, &l, c->size, err);
 	if (!st && !c->ids)
 		st = text_encode(r->model->m->vocab, c->text, c->size, true, c->add_special_tokens, &ids, &n, err);
 	if (!st)
-		st = push_ids(&l, c->ids ? c->ids : ids, n, err);
+		st = rows_add_ids(&l, c->ids ? c->ids : ids, n, err);
 	if (!st)
 		st = sequences_make(r, l.rows, l.n, err);
 	free(ids);

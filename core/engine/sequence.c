@@ -29,7 +29,7 @@ static uint32_t whole_blocks(const kv_layout *kv, const seq_row *rows, uint32_t 
 {
 	for (uint32_t before = n + 1; before != n;) {
 		before = n;
-		n -= n % kv_common_rows(kv);
+		n = kv_whole_rows(kv, n);
 		while (n && rows[n - 1].span_end > n)
 			n--;
 	}
@@ -41,7 +41,9 @@ static uint32_t whole_blocks(const kv_layout *kv, const seq_row *rows, uint32_t 
 static sn_status bound_rows(sn_request *r, uint32_t n_rows, uint32_t *max_rows, sn_error *err)
 {
 	const kv_layout *kv = &r->model->m->kv;
-	uint32_t max_len = r->model->max_len, want = r->sampling.max_tokens, total = page_pool_total(r->engine->pages);
+	uint32_t n_cross = r->model->m->h.n_cross, max_len = r->model->max_len, want = r->sampling.max_tokens;
+	uint32_t total = page_pool_total(r->engine->pages);
+	n_rows -= n_cross;
 	if (n_rows == 0)
 		return error_param(err, SN_ERR_INVALID, r->blame, "the prompt is empty");
 	if (n_rows >= max_len || want > max_len - n_rows)
@@ -49,11 +51,11 @@ static sn_status bound_rows(sn_request *r, uint32_t n_rows, uint32_t *max_rows, 
 		                   "%u prompt tokens and max_tokens %u exceed the context of %u tokens", n_rows, want, max_len);
 	uint32_t n = n_rows + (want ? want : max_len - n_rows);
 	if (!want)
-		while (n > n_rows + 1 && kv_layout_pages(kv, n) > total)
+		while (n > n_rows + 1 && kv_layout_pages(kv, n_cross + n) > total)
 			n -= (n - n_rows + 1) / 2;
-	if (kv_layout_pages(kv, n) > total)
+	if (kv_layout_pages(kv, n_cross + n) > total)
 		return error_param(err, SN_ERR_CONTEXT_LENGTH, r->blame, "%u prompt tokens and max_tokens %u do not fit the KV pool", n_rows, want);
-	*max_rows = n;
+	*max_rows = n_cross + n;
 	return SN_OK;
 }
 
@@ -108,7 +110,7 @@ static void ask_prefix_cache(sequence *s)
 	sn_request *r = s->req;
 	sn_engine *e = r->engine;
 	s->matched = true;
-	if (e->config.no_prefix_caching)
+	if (e->config.no_prefix_caching || kv_layout_is_split(s->kv.layout))
 		return;
 	/* The last known row is always computed: its logits are wanted. */
 	s->n_computed = s->n_given = kv_seq_match(&s->kv, s->rows, r->media_keys, s->n_known - 1);

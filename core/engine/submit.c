@@ -1,4 +1,4 @@
-/* sn_chat_submit and sn_completion_submit: from a parsed body to a request in the engine's inbox. API threads. */
+/* sn_chat_submit, sn_completion_submit and window_submit: from a parsed body to a request in the engine's inbox. API threads. */
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,8 +19,9 @@ struct ask {
 	const char *request_id, *cache_key, *cache_salt;
 	const sn_sampling *sampling;
 	uint32_t timeout_ms;
-	const sn_chat *chat;             /* one of these two */
+	const sn_chat *chat;             /* one of these three */
 	const sn_completion *completion;
+	const window_ask *window;
 };
 
 static sn_status check_sampling(const sn_sampling *s, sn_error *err)
@@ -104,6 +105,14 @@ static hash256 salt_of(const sn_engine *e, const struct ask *a)
 	return hash_end(&h);
 }
 
+static sn_status make_prompt(sn_request *r, const struct ask *a, sn_error *err)
+{
+	const window_ask *w = a->window;
+	if (w)
+		return prompt_of_window(r, w->enc, w->media, w->pieces, w->n_pieces, err);
+	return a->chat ? prompt_of_chat(r, a->chat, err) : prompt_of_completion(r, a->completion, err);
+}
+
 static sn_status build(sn_engine *e, const struct ask *a, served_model *m, sn_request **out, sn_error *err)
 {
 	sn_request *r = request_new(e, m, a->request_id, a->sampling->n);
@@ -114,7 +123,7 @@ static sn_status build(sn_engine *e, const struct ask *a, served_model *m, sn_re
 	r->salt = salt_of(e, a);
 	sn_status st = copy_sampling(r, a->sampling, err);
 	if (!st)
-		st = a->chat ? prompt_of_chat(r, a->chat, err) : prompt_of_completion(r, a->completion, err);
+		st = make_prompt(r, a, err);
 	if (!st) {
 		log_info(e->log, "engine", r->id, "%u prompt tokens, %u of them media rows, at most %u to come for each of %u choices", r->n_prompt,
 		         r->n_media_rows, r->max_tokens, r->n_seqs);
@@ -150,6 +159,9 @@ static sn_status submit(sn_engine *e, const char *name, const struct ask *a, sn_
 		return error_set(err, SN_ERR_DRAINING, "the server is still loading");
 	if (!m)
 		return error_param(err, SN_ERR_NOT_FOUND, "model", "the model does not exist");
+	if (m->m->h.n_cross && !a->window)
+		return error_param(err, SN_ERR_UNSUPPORTED, "model", "model %s writes down recordings: it has transcriptions, and no %s", m->name,
+		                   a->chat ? "chat" : "completions");
 	RANGE(!a->chat || a->chat->n_messages > 0, "messages", "messages must not be empty");
 	sn_status st = check_sampling(a->sampling, err);
 	if (st)
@@ -178,4 +190,11 @@ sn_status sn_completion_submit(sn_engine *e, const sn_completion *c, sn_request 
 	const struct ask a = {.request_id = c->request_id, .cache_key = c->cache_key, .cache_salt = c->cache_salt, .sampling = &c->sampling,
 	                      .timeout_ms = c->timeout_ms, .completion = c};
 	return submit(e, c->model, &a, out, err);
+}
+
+sn_status window_submit(sn_engine *e, const window_ask *w, sn_request **out, sn_error *err)
+{
+	const struct ask a = {.request_id = w->request_id, .cache_key = w->cache_key, .cache_salt = w->cache_salt, .sampling = &w->sampling,
+	                      .timeout_ms = w->timeout_ms, .window = w};
+	return submit(e, w->model, &a, out, err);
 }

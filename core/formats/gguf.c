@@ -223,7 +223,11 @@ sn_status gguf_read(model_file *f, const char *path, sn_error *err)
 	struct cursor c = {map->p, map->p + map->n, f, err};
 	char magic[4];
 	uint64_t n_tensors, n_keys;
-	if (!take(&c, magic, 4) || memcmp(magic, "GGUF", 4) != 0)
+	bool has_magic = take(&c, magic, 4);
+	if (has_magic && (memcmp(magic, "lmgg", 4) == 0 || memcmp(magic, "ggml", 4) == 0))
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: a ggml .bin file, as whisper.cpp has them, is not supported: use the model's Hugging Face "
+		                 "directory", f->name);
+	if (!has_magic || memcmp(magic, "GGUF", 4) != 0)
 		return REFUSE(&c, "%s: not a GGUF file", f->name);
 	if (!take(&c, &f->version, 4))
 		return cut_short(&c, "its header");

@@ -8,9 +8,11 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "formats/hf_keys.h"
+#include "formats/hf_read.h"
 #include "formats/hf_rope.h"
+#include "formats/hf_whisper.h"
 
-enum { MAX_CONFIG_BYTES = 1 << 20, MAX_LAYERS = 4096, MAX_SIZE = 1 << 28 };
+enum { MAX_CONFIG_BYTES = 1 << 20 };
 
 /* The classes' defaults are those of transformers: a configuration may leave them out. */
 struct family {
@@ -24,6 +26,7 @@ struct family {
 	uint32_t window;          /* 0: sliding_window is not read */
 	uint32_t window_pattern;  /* of so many layers the last sees all; 0: either all layers have the window or none has */
 	const char *must_be_off[5]; /* switches that are not computed: absent, null or false */
+	sn_status (*read)(hf_config *out, model_file *f, const json_t *json, sn_error *err); /* instead of all of the above */
 };
 
 static const struct family families[] = {
@@ -36,6 +39,7 @@ static const struct family families[] = {
     {.architecture = "Gemma3ForCausalLM", .model_type = "gemma3_text", .name = "gemma3", .has = HF_PRE_NORMS | HF_POST_NORMS | HF_QK_NORMS,
      .act_key = "hidden_activation", .act = "gelu_pytorch_tanh", .tied = true, .head_dim = 256, .window = 4096, .window_pattern = 6,
      .must_be_off = {"attention_bias", "use_bidirectional_attention", "attn_logit_softcapping", "final_logit_softcapping"}},
+    {.architecture = "WhisperForConditionalGeneration", .model_type = "whisper", .name = "whisper", .read = hf_whisper_config},
 };
 
 struct reader {
@@ -48,39 +52,6 @@ struct reader {
 };
 
 #define REFUSE(r, status, ...) error_set((r)->err, (status), "config.json: " __VA_ARGS__)
-
-/* An integer from 1 to max; absent: def, or refused if that is 0. */
-static sn_status read_size(const struct reader *r, const char *key, uint32_t max, uint32_t def, uint32_t *out)
-{
-	const json_t *v = json_get(r->json, key);
-	*out = def;
-	if (!v)
-		return def ? SN_OK : REFUSE(r, SN_ERR_INVALID, "%s is missing", key);
-	if (json_is_number(v) && !(json_is_integer(v) && json_integer_value(v) >= 1 && json_integer_value(v) <= max))
-		return REFUSE(r, SN_ERR_INVALID, "%s: %.17g is not an integer from 1 to %u", key, json_number_value(v), max);
-	if (!json_is_integer(v))
-		return REFUSE(r, SN_ERR_INVALID, "%s is not an integer from 1 to %u", key, max);
-	*out = (uint32_t)json_integer_value(v);
-	return SN_OK;
-}
-
-static sn_status read_above_zero(const struct reader *r, const char *key, double def, double *out)
-{
-	const json_t *v = json_get(r->json, key);
-	*out = v ? json_number_value(v) : def;
-	if (!(*out > 0)) /* also: not a number */
-		return REFUSE(r, SN_ERR_INVALID, "%s is not a number above 0", key);
-	return SN_OK;
-}
-
-static sn_status read_bool(const struct reader *r, const char *key, bool def, bool *out)
-{
-	const json_t *v = json_get(r->json, key);
-	if (v && !json_is_boolean(v))
-		return REFUSE(r, SN_ERR_INVALID, "%s is neither true nor false", key);
-	*out = v ? json_is_true(v) : def;
-	return SN_OK;
-}
 
 /* ---- the family ---- */
 
@@ -95,7 +66,7 @@ static sn_status read_family(struct reader *r)
 			r->family = &families[i];
 	if (!r->family)
 		return REFUSE(r, SN_ERR_UNSUPPORTED, "architectures: %.64s is not supported (LlamaForCausalLM, MistralForCausalLM, "
-		              "Qwen2ForCausalLM and Gemma3ForCausalLM are)", name);
+		              "Qwen2ForCausalLM, Gemma3ForCausalLM and WhisperForConditionalGeneration are)", name);
 	if (!type || strcmp(type, r->family->model_type) != 0)
 		return REFUSE(r, SN_ERR_INVALID, "model_type: %.64s does not go with %s", type ? type : "none", name);
 	r->out->architecture = r->family->architecture;
@@ -107,22 +78,15 @@ static sn_status read_family(struct reader *r)
 static sn_status refuse_switches(const struct reader *r)
 {
 	const json_t *v;
-	static const char *const quantised[] = {"quantization_config", "compression_config"};
-	for (size_t i = 0; i < sizeof quantised / sizeof *quantised; i++)
-		if ((v = json_get(r->json, quantised[i]))) {
-			const char *method = json_get_string(v, "quant_method");
-			return REFUSE(r, SN_ERR_UNSUPPORTED, "%s: quantised weights (%.32s) are not supported", quantised[i], method ? method : "unnamed");
-		}
+	sn_status st = hf_refuse_quantised(r->json, r->err);
+	if (st)
+		return st;
 	for (size_t i = 0; i < sizeof r->family->must_be_off / sizeof *r->family->must_be_off && r->family->must_be_off[i]; i++)
 		if ((v = json_get(r->json, r->family->must_be_off[i])) && !json_is_false(v))
 			return REFUSE(r, SN_ERR_UNSUPPORTED, "%s is not supported", r->family->must_be_off[i]);
 	if ((v = json_get(r->json, "is_causal")) && !json_is_true(v))
 		return REFUSE(r, SN_ERR_UNSUPPORTED, "is_causal: only true is supported");
-	v = json_get(r->json, r->family->act_key);
-	if (v && (!json_is_string(v) || strcmp(json_string_value(v), r->family->act) != 0))
-		return REFUSE(r, SN_ERR_UNSUPPORTED, "%s: %.32s is not supported (%s is)", r->family->act_key,
-		              json_is_string(v) ? json_string_value(v) : "that", r->family->act);
-	return SN_OK;
+	return hf_check_activation(r->json, r->family->act_key, r->family->act, r->err);
 }
 
 static sn_status read_switches(struct reader *r)
@@ -130,11 +94,11 @@ static sn_status read_switches(struct reader *r)
 	bool tied = false, attention = false, mlp = false;
 	sn_status st = refuse_switches(r);
 	if (!st)
-		st = read_bool(r, "tie_word_embeddings", r->family->tied, &tied);
+		st = hf_read_bool(r->json, "tie_word_embeddings", r->family->tied, &tied, r->err);
 	if (!st && r->family->free_biases)
-		st = read_bool(r, "attention_bias", false, &attention);
+		st = hf_read_bool(r->json, "attention_bias", false, &attention, r->err);
 	if (!st && r->family->free_biases)
-		st = read_bool(r, "mlp_bias", false, &mlp);
+		st = hf_read_bool(r->json, "mlp_bias", false, &mlp, r->err);
 	if (!st)
 		r->out->has |= (tied ? 0 : HF_HEAD) | (attention ? HF_QKV_BIAS | HF_O_BIAS : 0) | (mlp ? HF_MLP_BIAS : 0);
 	return st;
@@ -147,25 +111,25 @@ static sn_status read_sizes(struct reader *r)
 	uint32_t n_kv, n_ffn;
 	double eps;
 	const char *arch = r->family->name;
-	sn_status st = read_size(r, "hidden_size", MAX_SIZE, 0, &r->n_embd);
+	sn_status st = hf_read_size(r->json, "hidden_size", HF_MAX_SIZE, 0, &r->n_embd, r->err);
 	if (!st)
-		st = read_size(r, "num_hidden_layers", MAX_LAYERS, 0, &r->out->n_layers);
+		st = hf_read_size(r->json, "num_hidden_layers", HF_MAX_LAYERS, 0, &r->out->n_layers, r->err);
 	if (!st)
-		st = read_size(r, "num_attention_heads", MAX_SIZE, 0, &r->n_head);
+		st = hf_read_size(r->json, "num_attention_heads", HF_MAX_SIZE, 0, &r->n_head, r->err);
 	if (!st)
-		st = read_size(r, "num_key_value_heads", MAX_SIZE, r->n_head, &n_kv);
+		st = hf_read_size(r->json, "num_key_value_heads", HF_MAX_SIZE, r->n_head, &n_kv, r->err);
 	if (!st)
-		st = read_size(r, "intermediate_size", MAX_SIZE, 0, &n_ffn);
+		st = hf_read_size(r->json, "intermediate_size", HF_MAX_SIZE, 0, &n_ffn, r->err);
 	if (!st)
-		st = read_size(r, "max_position_embeddings", MAX_SIZE, 0, &r->n_context);
+		st = hf_read_size(r->json, "max_position_embeddings", HF_MAX_SIZE, 0, &r->n_context, r->err);
 	if (!st)
-		st = read_size(r, "vocab_size", MAX_SIZE, 0, &r->out->n_vocab);
+		st = hf_read_size(r->json, "vocab_size", HF_MAX_SIZE, 0, &r->out->n_vocab, r->err);
 	if (!st && !json_get(r->json, "head_dim") && !r->family->head_dim && r->n_embd % r->n_head)
 		st = REFUSE(r, SN_ERR_INVALID, "num_attention_heads: %u does not divide hidden_size %u", r->n_head, r->n_embd);
 	if (!st)
-		st = read_size(r, "head_dim", 65536, r->family->head_dim ? r->family->head_dim : r->n_embd / r->n_head, &r->head_dim);
+		st = hf_read_size(r->json, "head_dim", 65536, r->family->head_dim ? r->family->head_dim : r->n_embd / r->n_head, &r->head_dim, r->err);
 	if (!st)
-		st = read_above_zero(r, "rms_norm_eps", 1e-6, &eps);
+		st = hf_read_above_zero(r->json, "rms_norm_eps", 1e-6, &eps, r->err);
 	if (st)
 		return st;
 	const struct { const char *name; uint32_t v; } keys[] = {
@@ -189,8 +153,8 @@ static sn_status read_layer_types(const struct reader *r, bool *windowed, bool *
 	uint32_t pattern = r->family->window_pattern;
 	*any = false;
 	if (!list && pattern) {
-		sn_status st = read_size(r, json_get(r->json, "sliding_window_pattern") ? "sliding_window_pattern" : "_sliding_window_pattern", MAX_SIZE,
-		                         pattern, &pattern);
+		sn_status st = hf_read_size(r->json, json_get(r->json, "sliding_window_pattern") ? "sliding_window_pattern" : "_sliding_window_pattern", HF_MAX_SIZE,
+		                         pattern, &pattern, r->err);
 		for (i = 0; i < r->out->n_layers && !st; i++)
 			*any |= windowed[i] = (i + 1) % pattern != 0;
 		return st;
@@ -220,7 +184,7 @@ static sn_status read_windows(const struct reader *r)
 	/* A null is no window; absent is the class's default. */
 	if (json_is_null(json_object_get(r->json, "sliding_window")))
 		return any ? REFUSE(r, SN_ERR_INVALID, "sliding_window is null, but layers slide") : SN_OK;
-	st = read_size(r, "sliding_window", UINT32_MAX, r->family->window, &window);
+	st = hf_read_size(r->json, "sliding_window", UINT32_MAX, r->family->window, &window, r->err);
 	if (!st && !r->family->window_pattern && window < r->n_context)
 		st = REFUSE(r, SN_ERR_UNSUPPORTED, "sliding_window: %u below max_position_embeddings %u is not supported in %s", window,
 		            r->n_context, r->family->architecture);
@@ -235,7 +199,7 @@ static sn_status read_attention_scale(const struct reader *r)
 	double scalar;
 	if (strcmp(r->family->name, "gemma3") != 0)
 		return SN_OK;
-	sn_status st = read_above_zero(r, "query_pre_attn_scalar", 256, &scalar);
+	sn_status st = hf_read_above_zero(r->json, "query_pre_attn_scalar", 256, &scalar, r->err);
 	return st ? st : hf_key_f32(r->file, r->family->name, "attention.scale", 1 / sqrt(scalar), r->err);
 }
 
@@ -265,6 +229,18 @@ static sn_status write_rope(const struct reader *r)
 	return SN_OK;
 }
 
+static sn_status read_text_model(struct reader *r)
+{
+	sn_status st = read_switches(r);
+	if (!st)
+		st = read_sizes(r);
+	if (!st)
+		st = read_windows(r);
+	if (!st)
+		st = read_attention_scale(r);
+	return st ? st : write_rope(r);
+}
+
 sn_status hf_config_read(hf_config *out, model_file *f, sn_error *err)
 {
 	json_t *json;
@@ -283,15 +259,7 @@ sn_status hf_config_read(hf_config *out, model_file *f, sn_error *err)
 	if (!st)
 		st = hf_key_str(f, NULL, "general.architecture", str_of(r.family->name), err);
 	if (!st)
-		st = read_switches(&r);
-	if (!st)
-		st = read_sizes(&r);
-	if (!st)
-		st = read_windows(&r);
-	if (!st)
-		st = read_attention_scale(&r);
-	if (!st)
-		st = write_rope(&r);
+		st = r.family->read ? r.family->read(out, f, json, err) : read_text_model(&r);
 	json_decref(json);
 	return st;
 }

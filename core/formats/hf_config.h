@@ -14,13 +14,15 @@ enum {
 	HF_QKV_BIAS = 8,
 	HF_O_BIAS = 16,
 	HF_MLP_BIAS = 32,
-	HF_HEAD = 64       /* a head of its own: not tied to the embedding */
+	HF_HEAD = 64,      /* a head of its own: not tied to the embedding */
+	HF_ENCDEC = 128    /* Whisper's names: an encoder, and a decoder with cross-attention */
 };
 
 typedef struct hf_config {
 	const char *architecture; /* "LlamaForCausalLM" */
 	unsigned has;             /* HF_... */
 	uint32_t n_layers, n_vocab;
+	uint32_t n_encoder_layers; /* HF_ENCDEC */
 	float *rope_freqs;        /* [n_rope_freqs] divisors of RoPE's frequencies, or NULL */
 	uint32_t n_rope_freqs;
 } hf_config;

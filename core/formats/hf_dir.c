@@ -8,6 +8,7 @@
 #include "formats/hf_names.h"
 #include "formats/hf_text.h"
 #include "formats/hf_weights.h"
+#include "formats/hf_whisper.h"
 
 static sn_status read_all(model_file *f, sn_error *err)
 {
@@ -21,7 +22,9 @@ static sn_status read_all(model_file *f, sn_error *err)
 		st = hf_weights_open(f, &tensors, &n, err);
 	if (!st)
 		st = hf_names_translate(f, &config, tensors, n, err);
-	return st ? st : hf_text_read(f, err);
+	if (!st)
+		st = hf_text_read(f, err);
+	return st || !(config.has & HF_ENCDEC) ? st : hf_whisper_generation(f, err);
 }
 
 sn_status hf_dir_read(model_file *f, const char *dir, sn_error *err)

@@ -7,6 +7,8 @@
  *                                        hf_names.c    their names -> GGUF's; every tensor has its place, every place a tensor
  *   generation_config.json,              hf_text.c     ids that end an answer, the chat template
  *   chat_template.jinja, ...
+ *   the last two, for a model that       hf_whisper.c  which tokens say what
+ *   writes down recordings
  *   tokenizer.json                       whoever opens the vocabulary reads it from model_file.dir
  *
  * Weights are as they were trained: see model_file.from_hf.

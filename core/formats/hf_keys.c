@@ -43,6 +43,14 @@ sn_status hf_key_f32(model_file *f, const char *prefix, const char *name, double
 	return p ? SN_OK : SN_ERR_NOMEM;
 }
 
+sn_status hf_key_bool(model_file *f, const char *prefix, const char *name, bool v, sn_error *err)
+{
+	uint8_t *p = add(f, prefix, name, FILE_BOOL, false, 1, 1, err);
+	if (p)
+		*p = v;
+	return p ? SN_OK : SN_ERR_NOMEM;
+}
+
 sn_status hf_key_str(model_file *f, const char *prefix, const char *name, str v, sn_error *err)
 {
 	uint64_t n = v.n;
@@ -60,6 +68,24 @@ sn_status hf_key_bools(model_file *f, const char *prefix, const char *name, cons
 	for (size_t i = 0; i < n && p; i++)
 		p[i] = v[i];
 	return p ? SN_OK : SN_ERR_NOMEM;
+}
+
+sn_status hf_key_strs(model_file *f, const char *prefix, const char *name, const char *const *v, size_t n, sn_error *err)
+{
+	size_t bytes = 0;
+	for (size_t i = 0; i < n; i++)
+		bytes += sizeof(uint64_t) + strlen(v[i]);
+	uint8_t *p = add(f, prefix, name, FILE_STRING, true, bytes, 1, err);
+	if (!p)
+		return SN_ERR_NOMEM;
+	f->keys[f->n_keys - 1].n = n;
+	for (size_t i = 0; i < n; i++) {
+		uint64_t len = strlen(v[i]);
+		memcpy(p, &len, sizeof len);
+		memcpy(p + sizeof len, v[i], len);
+		p += sizeof len + len;
+	}
+	return SN_OK;
 }
 
 sn_status hf_key_i32s(model_file *f, const char *prefix, const char *name, const int32_t *v, size_t n, sn_error *err)

@@ -43,12 +43,76 @@ static const struct name parts[] = {
     {"mlp.down_proj.bias", "ffn_down.bias", HF_MLP_BIAS, 0},
 };
 
+/* Whisper's: two stacks of layers. */
+static const struct name encdec_top[] = {
+    {"model.decoder.embed_tokens.weight", "token_embd.weight", 0, 0},
+    {"model.decoder.embed_positions.weight", "position_embd.weight", 0, 0},
+    {"model.decoder.layer_norm.weight", "output_norm.weight", 0, 0},
+    {"model.decoder.layer_norm.bias", "output_norm.bias", 0, 0},
+    {"proj_out.weight", "output.weight", HF_HEAD, 0},
+    {"model.encoder.conv1.weight", "a.conv1d.1.weight", 0, 0},
+    {"model.encoder.conv1.bias", "a.conv1d.1.bias", 0, 0},
+    {"model.encoder.conv2.weight", "a.conv1d.2.weight", 0, 0},
+    {"model.encoder.conv2.bias", "a.conv1d.2.bias", 0, 0},
+    {"model.encoder.embed_positions.weight", "a.position_embd.weight", 0, 0},
+    {"model.encoder.layer_norm.weight", "a.post_ln.weight", 0, 0},
+    {"model.encoder.layer_norm.bias", "a.post_ln.bias", 0, 0},
+};
+
+/* After "model.decoder.layers.N." and "blk.N." */
+static const struct name decoder_parts[] = {
+    {"self_attn_layer_norm.weight", "attn_norm.weight", 0, 0},
+    {"self_attn_layer_norm.bias", "attn_norm.bias", 0, 0},
+    {"self_attn.q_proj.weight", "attn_q.weight", 0, 0},
+    {"self_attn.q_proj.bias", "attn_q.bias", 0, 0},
+    {"self_attn.k_proj.weight", "attn_k.weight", 0, 0}, /* k has no bias */
+    {"self_attn.v_proj.weight", "attn_v.weight", 0, 0},
+    {"self_attn.v_proj.bias", "attn_v.bias", 0, 0},
+    {"self_attn.out_proj.weight", "attn_output.weight", 0, 0},
+    {"self_attn.out_proj.bias", "attn_output.bias", 0, 0},
+    {"encoder_attn_layer_norm.weight", "cross_attn_norm.weight", 0, 0},
+    {"encoder_attn_layer_norm.bias", "cross_attn_norm.bias", 0, 0},
+    {"encoder_attn.q_proj.weight", "cross_attn_q.weight", 0, 0},
+    {"encoder_attn.q_proj.bias", "cross_attn_q.bias", 0, 0},
+    {"encoder_attn.k_proj.weight", "cross_attn_k.weight", 0, 0},
+    {"encoder_attn.v_proj.weight", "cross_attn_v.weight", 0, 0},
+    {"encoder_attn.v_proj.bias", "cross_attn_v.bias", 0, 0},
+    {"encoder_attn.out_proj.weight", "cross_attn_output.weight", 0, 0},
+    {"encoder_attn.out_proj.bias", "cross_attn_output.bias", 0, 0},
+    {"final_layer_norm.weight", "ffn_norm.weight", 0, 0},
+    {"final_layer_norm.bias", "ffn_norm.bias", 0, 0},
+    {"fc1.weight", "ffn_up.weight", 0, 0},
+    {"fc1.bias", "ffn_up.bias", 0, 0},
+    {"fc2.weight", "ffn_down.weight", 0, 0},
+    {"fc2.bias", "ffn_down.bias", 0, 0},
+};
+
+/* After "model.encoder.layers.N." and "a.blk.N.": names as in GGUF files of such towers. */
+static const struct name encoder_parts[] = {
+    {"self_attn_layer_norm.weight", "ln1.weight", 0, 0},
+    {"self_attn_layer_norm.bias", "ln1.bias", 0, 0},
+    {"self_attn.q_proj.weight", "attn_q.weight", 0, 0},
+    {"self_attn.q_proj.bias", "attn_q.bias", 0, 0},
+    {"self_attn.k_proj.weight", "attn_k.weight", 0, 0},
+    {"self_attn.v_proj.weight", "attn_v.weight", 0, 0},
+    {"self_attn.v_proj.bias", "attn_v.bias", 0, 0},
+    {"self_attn.out_proj.weight", "attn_out.weight", 0, 0},
+    {"self_attn.out_proj.bias", "attn_out.bias", 0, 0},
+    {"final_layer_norm.weight", "ln2.weight", 0, 0},
+    {"final_layer_norm.bias", "ln2.bias", 0, 0},
+    {"fc1.weight", "ffn_up.weight", 0, 0},
+    {"fc1.bias", "ffn_up.bias", 0, 0},
+    {"fc2.weight", "ffn_down.weight", 0, 0},
+    {"fc2.bias", "ffn_down.bias", 0, 0},
+};
+
 struct translator {
 	model_file *file;
 	const hf_config *config;
 	const st_tensor *all;
 	size_t n;
 	bool *used; /* [n] */
+	const char *embed, *head; /* their names */
 	sn_error *err;
 };
 
@@ -124,10 +188,10 @@ static sn_status refuse_unplaced(const struct translator *t)
 		const char *suffix = strstr(name, ".self_attn.rotary_emb.inv_freq"); /* derived; old files hold it, and nobody reads it */
 		if (t->used[i] || (suffix && strcmp(suffix, ".self_attn.rotary_emb.inv_freq") == 0))
 			continue;
-		if (strcmp(name, "lm_head.weight") != 0)
+		if (strcmp(name, t->head) != 0)
 			return error_set(t->err, SN_ERR_UNSUPPORTED, "tensor %s has no place in this %s", name, t->config->architecture);
-		if (!same_tensor(&t->all[i], find(t, "model.embed_tokens.weight")))
-			return error_set(t->err, SN_ERR_INVALID, "tensor lm_head.weight differs from the embedding, but tie_word_embeddings says they are one");
+		if (!same_tensor(&t->all[i], find(t, t->embed)))
+			return error_set(t->err, SN_ERR_INVALID, "tensor %s differs from the embedding, but tie_word_embeddings says they are one", name);
 	}
 	return SN_OK;
 }
@@ -141,22 +205,46 @@ static sn_status add_rope_freqs(struct translator *t)
 	return SN_OK;
 }
 
+static sn_status place_layers(struct translator *t, uint32_t n_layers, const struct name *rows, size_t n, const char *hf_prefix,
+                              const char *gguf_prefix)
+{
+	sn_status st = SN_OK;
+	for (uint32_t i = 0; i < n_layers && !st; i++) {
+		char hf[48], gguf[32];
+		snprintf(hf, sizeof hf, "%s%u.", hf_prefix, i);
+		snprintf(gguf, sizeof gguf, "%s%u.", gguf_prefix, i);
+		st = place_rows(t, rows, n, hf, gguf);
+	}
+	return st;
+}
+
+#define ROWS(table) table, sizeof table / sizeof *table
+
+static sn_status place_all(struct translator *t)
+{
+	const hf_config *c = t->config;
+	if (!(c->has & HF_ENCDEC)) {
+		sn_status st = place_rows(t, ROWS(top), "", "");
+		return st ? st : place_layers(t, c->n_layers, ROWS(parts), "model.layers.", "blk.");
+	}
+	sn_status st = place_rows(t, ROWS(encdec_top), "", "");
+	if (!st)
+		st = place_layers(t, c->n_layers, ROWS(decoder_parts), "model.decoder.layers.", "blk.");
+	return st ? st : place_layers(t, c->n_encoder_layers, ROWS(encoder_parts), "model.encoder.layers.", "a.blk.");
+}
+
 sn_status hf_names_translate(model_file *f, const hf_config *config, const st_tensor *all, size_t n, sn_error *err)
 {
-	struct translator t = {f, config, all, n, arena_array(f->mem, n, sizeof(bool)), err};
+	bool encdec = config->has & HF_ENCDEC;
+	struct translator t = {.file = f, .config = config, .all = all, .n = n, .used = arena_array(f->mem, n, sizeof(bool)),
+	                       .embed = encdec ? encdec_top[0].hf : top[0].hf, .head = encdec ? "proj_out.weight" : "lm_head.weight", .err = err};
 	f->tensors = arena_array(f->mem, n + 1, sizeof *f->tensors); /* each found at most once, and rope_freqs */
 	if (!t.used || !f->tensors)
 		return error_set(err, SN_ERR_NOMEM, "no memory for %zu tensors", n);
-	sn_status st = place_rows(&t, top, sizeof top / sizeof *top, "", "");
-	const st_tensor *embed = find(&t, top[0].hf);
+	sn_status st = place_all(&t);
+	const st_tensor *embed = find(&t, t.embed);
 	if (!st && (embed->rank != 2 || embed->shape[0] != config->n_vocab))
-		st = error_set(err, SN_ERR_INVALID, "tensor %s: %" PRIu64 " rows, but vocab_size is %u", top[0].hf, embed->shape[0], config->n_vocab);
-	for (uint32_t i = 0; i < config->n_layers && !st; i++) {
-		char hf[32], gguf[32];
-		snprintf(hf, sizeof hf, "model.layers.%u.", i);
-		snprintf(gguf, sizeof gguf, "blk.%u.", i);
-		st = place_rows(&t, parts, sizeof parts / sizeof *parts, hf, gguf);
-	}
+		st = error_set(err, SN_ERR_INVALID, "tensor %s: %" PRIu64 " rows, but vocab_size is %u", t.embed, embed->shape[0], config->n_vocab);
 	if (!st)
 		st = refuse_unplaced(&t);
 	return st ? st : add_rope_freqs(&t);

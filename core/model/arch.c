@@ -9,6 +9,7 @@ static const arch rows[] = {
     {.name = "qwen2", .act = ACT_SILU, .bias = BIAS_QKV, .rope_base = 1e4f},
     {.name = "gemma3", .act = ACT_GELU_TANH, .qk_norm = true, .post_norms = true, .norm_offset = true, .embed_scale = true,
      .window_pattern = 6, .rope_base = 1e6f, .window_rope_base = 1e4f, .wide_scale_layers = 62},
+    {.name = "whisper", .act = ACT_GELU_ERF, .bias = BIAS_NOT_K, .layer_norm = true, .no_gate = true, .learned_positions = true, .cross = true},
 };
 
 const arch *arch_find(str name)
@@ -63,6 +64,8 @@ static sn_status read_rope(hparams *h, const model_file *f, sn_error *err)
 	char key[96];
 	str type;
 	h->rope_scale = 1;
+	if (h->arch->learned_positions)
+		return SN_OK;
 	h->rope_neox = !h->arch->gguf_permuted || f->from_hf;
 	sn_status st = read_u32(h, f, "rope.dimension_count", 2, h->head_dim, h->head_dim, &h->n_rot, err);
 	if (!st)
@@ -152,7 +155,7 @@ sn_status hparams_read(hparams *h, const model_file *f, sn_error *err)
 		return error_set(err, SN_ERR_INVALID, "%s: key general.architecture is missing", f->name);
 	h->arch = arch_find(name);
 	if (!h->arch)
-		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key general.architecture: %.*s is not supported (llama, qwen2 and gemma3 are)", f->name,
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key general.architecture: %.*s is not supported (llama, qwen2, gemma3 and whisper are)", f->name,
 		                 name.n > 64 ? 64 : (int)name.n, name.p);
 	char key[96];
 	uint32_t experts = 0, parts = 0;
@@ -194,7 +197,9 @@ sn_status hparams_read(hparams *h, const model_file *f, sn_error *err)
 	if (h->head_dim > MAX_HEAD_DIM || h->head_dim % 2)
 		return error_set(err, SN_ERR_INVALID, "%s: heads of %u channels are not supported (even, at most %d)", f->name, h->head_dim,
 		                 MAX_HEAD_DIM);
-	st = read_f32(h, f, "attention.layer_norm_rms_epsilon", 0, 1, 0, &h->rms_eps, err);
+	st = read_f32(h, f, h->arch->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 0, 1, 0, &h->norm_eps, err);
+	if (!st && h->arch->cross)
+		st = read_u32(h, f, "encoder.context_length", 1, MAX_CONTEXT, 0, &h->n_cross, err);
 	if (!st)
 		st = read_windows(h, f, err);
 	if (!st)
@@ -213,5 +218,8 @@ void hparams_groups(const hparams *h, enum kv_type type, kv_layout *out)
 	for (int windowed = 0; windowed < 2; windowed++)
 		if (n[windowed])
 			out->groups[out->n_groups++] = (kv_group){.n_layers = n[windowed], .n_kv_head = h->n_kv_head, .head_dim = h->head_dim,
-			                                          .type = type, .window = windowed ? h->window : 0};
+			                                          .type = type, .window = windowed ? h->window : 0, .base = h->n_cross};
+	if (h->n_cross)
+		out->groups[out->n_groups++] = (kv_group){.n_layers = h->n_layers, .n_kv_head = h->n_kv_head, .head_dim = h->head_dim, .type = type,
+		                                          .limit = h->n_cross};
 }

@@ -10,18 +10,23 @@
 enum arch_bias {
 	BIAS_NONE,
 	BIAS_FREE, /* every matrix may have one */
-	BIAS_QKV   /* q, k and v have one */
+	BIAS_QKV,  /* q, k and v have one */
+	BIAS_NOT_K /* every matrix has one but k */
 };
 
 typedef struct arch {
 	const char *name;       /* general.architecture */
-	enum ops_act act;       /* of the gate */
+	enum ops_act act;       /* of the gate; of the feed-forward's middle where there is none */
 	enum arch_bias bias;
 	bool gguf_permuted;     /* RoPE turns pairs (i, i + n_rot/2); but GGUF files of this family have q and k permuted for (2i, 2i + 1) */
 	bool rope_freqs;        /* the file may bring divisors of the frequencies */
 	bool qk_norm;           /* RMS norm of each head of q and k before RoPE */
 	bool post_norms;        /* attention's and the feed-forward's outputs are normed before they are added */
 	bool norm_offset;       /* norms multiply by 1 + w; in GGUF files the 1 is added already */
+	bool layer_norm;        /* norms are layer norms with biases, not RMS norms */
+	bool no_gate;           /* the feed-forward is down(act(up(x))) */
+	bool learned_positions; /* added to token embeddings; there is no RoPE */
+	bool cross;             /* encoder-decoder: behind its own rows each layer looks at a fixed number of rows of a medium */
 	bool embed_scale;       /* token embeddings times sqrt(n_embd), rounded to the type they are stored in */
 	uint32_t window_pattern; /* of each so many layers the last sees all, the others a window; 0: there are no windows */
 	float rope_base;         /* unless the file says otherwise */
@@ -40,7 +45,8 @@ typedef struct hparams {
 	uint32_t n_layers, n_embd, n_ffn, n_head, n_kv_head, head_dim, n_rot;
 	uint32_t n_vocab;   /* rows of the embedding */
 	uint32_t n_context;
-	float rms_eps;
+	uint32_t n_cross;   /* rows of the medium that each sequence begins with; 0: not an encoder-decoder. The others are counted from there */
+	float norm_eps;
 	float rope_base, rope_scale; /* rope_scale: positions are divided by it (linear scaling) */
 	bool rope_neox;              /* pairs (i, i + n_rot/2); else (2i, 2i + 1) */
 	float attn_scale;            /* of q k^T */
@@ -51,7 +57,8 @@ typedef struct hparams {
 
 /* Reads and checks all of it. A refusal names file, key and value. */
 sn_status hparams_read(hparams *h, const model_file *f, sn_error *err);
-/* The KV groups, not planned yet: layers that see all, then those with a window, whichever there are. */
+/* The KV groups, not planned yet: layers that see all, then those with a window, whichever there are; then, of an
+ * encoder-decoder, what its layers see of the medium. */
 void hparams_groups(const hparams *h, enum kv_type type, kv_layout *out);
 
 #endif

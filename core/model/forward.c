@@ -5,12 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
-
-enum { ATTN_ROWS = 16 }; /* query rows of one attention task */
-
-struct attn_task {
-	uint32_t seq, kv_head, row, n_rows;
-};
+#include "model/attention.h"
 
 /* ---- buffers ---- */
 
@@ -61,7 +56,6 @@ static bool grow(float **p, size_t rows, size_t cols)
 
 sn_status forward_reserve(forward_buffers *b, const model *m, uint32_t max_rows, uint32_t max_out, sn_error *err)
 {
-	const hparams *h = &m->h;
 	struct buffer want[N_BUFFERS];
 	list_buffers(b, m, max_rows, max_out, want);
 	for (size_t i = 0; i < N_BUFFERS; i++) {
@@ -73,11 +67,13 @@ sn_status forward_reserve(forward_buffers *b, const model *m, uint32_t max_rows,
 	}
 	if (max_rows > b->max_rows) {
 		free(b->window_begin);
-		b->window_begin = malloc(max_rows * sizeof *b->window_begin);
+		b->window_begin = calloc(max_rows, 3 * sizeof *b->window_begin);
+		b->cross_begin = b->window_begin + max_rows;
+		b->cross_end = b->cross_begin + max_rows;
 		if (!b->window_begin)
 			return error_set(err, SN_ERR_NOMEM, "%s: no memory for the buffers of a step", m->file->name);
 	}
-	size_t tasks = ((size_t)max_rows / ATTN_ROWS + 1 + max_out) * h->n_kv_head;
+	size_t tasks = attention_tasks_max(m, max_rows, max_out);
 	if (tasks > b->n_tasks_cap) {
 		free(b->tasks);
 		b->tasks = malloc(tasks * sizeof *b->tasks);
@@ -102,18 +98,28 @@ void forward_free(forward_buffers *b)
 
 /* ---- rows in ---- */
 
-static void embed_rows(const model *m, const ops *o, float *x, const batch *b)
+static void media_row(const model *m, const ops *o, float *row, const void *stored)
+{
+	if (m->kv.groups[0].type == KV_F16)
+		o->k.load_f16(row, stored, m->h.n_embd);
+	else
+		memcpy(row, stored, m->h.n_embd * sizeof *row);
+}
+
+static void embed_rows(const model *m, const ops *o, forward_buffers *fb, const batch *b)
 {
 	for (uint32_t r = 0; r < b->n_rows; r++) {
-		float *row = x + (size_t)r * m->h.n_embd;
+		float *row = fb->x + (size_t)r * m->h.n_embd, *position = fb->h; /* free until the first norm */
 		if (!b->media[r]) {
 			weight_row(o, &m->embed, (size_t)b->ids[r], row);
 			for (uint32_t i = 0; i < m->h.n_embd && m->embed_scale != 1; i++)
 				row[i] *= m->embed_scale;
-		} else if (m->kv.groups[0].type == KV_F16)
-			o->k.load_f16(row, b->media[r], m->h.n_embd);
-		else
-			memcpy(row, b->media[r], m->h.n_embd * sizeof *row);
+		} else
+			media_row(m, o, row, b->media[r]);
+		if (!m->positions.data)
+			continue;
+		weight_row(o, &m->positions, b->positions[r], position);
+		o->k.add(row, row, position, m->h.n_embd);
 	}
 }
 
@@ -130,71 +136,7 @@ static void rope_angles(const model *m, float *cos_sin, const float *inv_freq, c
 	}
 }
 
-/* ---- KV ---- */
-
-/* Offset in its page of K (or V) of one head of the group's layer l. */
-static size_t kv_offset(const kv_group *g, uint32_t l, bool v, uint32_t kv_head)
-{
-	return (size_t)(l % g->slab_layers) * g->layer_bytes + ((size_t)v * g->n_kv_head + kv_head) * g->head_bytes;
-}
-
-static void store_rows(const model *m, const ops *o, uint8_t *pages_at, const batch *b, uint32_t l, bool v, const float *rows)
-{
-	uint32_t group = m->layers[l].group, index = m->layers[l].index;
-	const kv_group *g = &m->kv.groups[group];
-	size_t ld = (size_t)g->n_kv_head * g->head_dim;
-	for (uint32_t s = 0; s < b->n_seqs; s++) {
-		const batch_seq *q = &b->seqs[s];
-		const uint32_t *pages = q->kv->group[group].pages + (size_t)(index / g->slab_layers) * q->kv->group[group].max_blocks;
-		for (uint32_t r = 0; r < q->n_rows; r++) {
-			uint32_t at = q->kv_first + r;
-			uint8_t *page = pages_at + (size_t)pages[at / g->block_tokens] * PAGE_BYTES + (size_t)(at % g->block_tokens) * g->token_bytes;
-			for (uint32_t h = 0; h < g->n_kv_head; h++) {
-				const float *src = rows + (q->first + r) * ld + (size_t)h * g->head_dim;
-				uint8_t *dst = page + kv_offset(g, index, v, h);
-				if (g->type == KV_F16)
-					o->k.store_f16(dst, src, g->head_dim);
-				else
-					memcpy(dst, src, g->token_bytes);
-			}
-		}
-	}
-}
-
-/* ---- attention ---- */
-
-struct attention {
-	const model *m;
-	const ops *o;
-	const forward_buffers *fb;
-	const uint8_t *pages_at;
-	const batch *b;
-	uint32_t layer;
-};
-
-static void attention_task(void *ctx, size_t chunk, size_t thread)
-{
-	const struct attention *a = ctx;
-	(void)thread;
-	const struct attn_task *t = &a->fb->tasks[chunk];
-	const hparams *h = &a->m->h;
-	uint32_t group = a->m->layers[a->layer].group, index = a->m->layers[a->layer].index;
-	const kv_group *g = &a->m->kv.groups[group];
-	const batch_seq *s = &a->b->seqs[t->seq];
-	size_t ld = (size_t)h->n_head * h->head_dim, n_group = h->n_head / h->n_kv_head;
-	size_t at = (size_t)t->row * ld + t->kv_head * n_group * h->head_dim;
-	kn_attn_paged_args args = {
-	    .out = a->fb->attn + at, .q = a->fb->q + at, .ld_out = ld, .ld_q = ld,
-	    .n_rows = t->n_rows, .n_group = n_group, .head_dim = h->head_dim,
-	    .arena = a->pages_at, .page_bytes = PAGE_BYTES,
-	    .pages = s->kv->group[group].pages + (size_t)(index / g->slab_layers) * s->kv->group[group].max_blocks,
-	    .block_tokens = g->block_tokens, .token_bytes = g->token_bytes,
-	    .k_offset = kv_offset(g, index, false, t->kv_head), .v_offset = kv_offset(g, index, true, t->kv_head),
-	    .key_begin = (g->window ? a->fb->window_begin : a->b->key_begin) + t->row, .key_end = a->b->key_end + t->row,
-	    .scale = h->attn_scale,
-	};
-	(g->type == KV_F16 ? a->o->k.attn_paged_f16 : a->o->k.attn_paged_f32)(&args);
-}
+/* ---- ranges ---- */
 
 /* With a window of w keys row i sees from i + 1 - w on: the part of its both-ways span that lies further back is not seen. */
 static void window_ranges(uint32_t *begin, uint32_t window, const batch *b)
@@ -209,33 +151,36 @@ static void window_ranges(uint32_t *begin, uint32_t window, const batch *b)
 	}
 }
 
-static size_t plan_tasks(const model *m, forward_buffers *fb, const batch *b)
-{
-	size_t n = 0;
-	for (uint32_t s = 0; s < b->n_seqs; s++)
-		for (uint32_t r = 0; r < b->seqs[s].n_rows; r += ATTN_ROWS)
-			for (uint32_t h = 0; h < m->h.n_kv_head; h++) {
-				uint32_t left = b->seqs[s].n_rows - r;
-				fb->tasks[n++] = (struct attn_task){s, h, b->seqs[s].first + r, left < ATTN_ROWS ? left : ATTN_ROWS};
-			}
-	return n;
-}
-
 /* ---- the pass ---- */
 
-static void norm_heads(ops *o, float *x, const float *w, const hparams *h, size_t n_heads)
+static void norm_rows(ops *o, float *y, const float *x, const norm_weight *w, const hparams *h, size_t n, size_t k)
 {
-	if (w)
-		ops_rms_norm(o, x, h->head_dim, x, h->head_dim, w, h->rms_eps, n_heads, h->head_dim);
+	if (w->b)
+		ops_layer_norm(o, y, k, x, k, w->w, w->b, h->norm_eps, n, k);
+	else
+		ops_rms_norm(o, y, k, x, k, w->w, h->norm_eps, n, k);
+}
+
+static void norm_heads(ops *o, float *x, const norm_weight *w, const hparams *h, size_t n_heads)
+{
+	if (w->w)
+		norm_rows(o, x, x, w, h, n_heads, h->head_dim);
 }
 
 /* x += h, normed if the family does that. */
-static void add_block(ops *o, forward_buffers *fb, const float *post_norm, const hparams *p, size_t n)
+static void add_block(ops *o, forward_buffers *fb, const norm_weight *post_norm, const hparams *p, size_t n)
 {
 	size_t e = p->n_embd;
-	if (post_norm)
-		ops_rms_norm(o, fb->h, e, fb->h, e, post_norm, p->rms_eps, n, e);
+	if (post_norm->w)
+		norm_rows(o, fb->h, fb->h, post_norm, p, n, e);
 	ops_add(o, fb->x, e, fb->x, e, fb->h, e, n, e);
+}
+
+static void turn_heads(const model *m, const ops *o, float *x, const float *cos_sin, size_t n, size_t n_heads)
+{
+	const hparams *h = &m->h;
+	if (h->n_rot)
+		o->k.rope(x, n_heads * h->head_dim, cos_sin, n, n_heads, h->head_dim, h->n_rot, h->rope_neox);
 }
 
 static void attention_block(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, const batch *b, uint32_t l, size_t n_tasks)
@@ -244,22 +189,33 @@ static void attention_block(const model *m, ops *o, forward_buffers *fb, uint8_t
 	const layer *w = &m->layers[l];
 	size_t e = h->n_embd, q = (size_t)h->n_head * h->head_dim, kv = (size_t)h->n_kv_head * h->head_dim, n = b->n_rows;
 
-	ops_rms_norm(o, fb->h, e, fb->x, e, w->attn_norm, h->rms_eps, n, e);
+	norm_rows(o, fb->h, fb->x, &w->attn_norm, h, n, e);
 	const float *cos_sin = fb->cos_sin + (size_t)w->group * n * h->n_rot;
 	ops_linear(o, fb->q, q, fb->h, e, n, &w->q, ACT_NONE);
-	norm_heads(o, fb->q, w->q_norm, h, n * h->n_head);
-	o->k.rope(fb->q, q, cos_sin, n, h->n_head, h->head_dim, h->n_rot, h->rope_neox);
+	norm_heads(o, fb->q, &w->q_norm, h, n * h->n_head);
+	turn_heads(m, o, fb->q, cos_sin, n, h->n_head);
 	ops_linear(o, fb->kv, kv, fb->h, e, n, &w->k, ACT_NONE);
-	norm_heads(o, fb->kv, w->k_norm, h, n * h->n_kv_head);
-	o->k.rope(fb->kv, kv, cos_sin, n, h->n_kv_head, h->head_dim, h->n_rot, h->rope_neox);
-	store_rows(m, o, pages_at, b, l, false, fb->kv);
+	norm_heads(o, fb->kv, &w->k_norm, h, n * h->n_kv_head);
+	turn_heads(m, o, fb->kv, cos_sin, n, h->n_kv_head);
+	attention_store(m, o, pages_at, b->seqs, b->n_seqs, w->group, w->index, false, fb->kv);
 	ops_linear(o, fb->kv, kv, fb->h, e, n, &w->v, ACT_NONE);
-	store_rows(m, o, pages_at, b, l, true, fb->kv);
+	attention_store(m, o, pages_at, b->seqs, b->n_seqs, w->group, w->index, true, fb->kv);
 
-	struct attention a = {m, o, fb, pages_at, b, l};
-	pool_run(o->pool, attention_task, &a, n_tasks);
+	attention_run(m, o, fb, pages_at, b, n_tasks, w->group, w->index, m->kv.groups[w->group].window ? fb->window_begin : b->key_begin, b->key_end);
 	ops_linear(o, fb->h, e, fb->attn, q, n, &w->o, ACT_NONE);
-	add_block(o, fb, w->attn_post_norm, h, n);
+	add_block(o, fb, &w->attn_post_norm, h, n);
+}
+
+static void cross_block(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, const batch *b, uint32_t l, size_t n_tasks)
+{
+	const hparams *h = &m->h;
+	const cross_layer *w = m->layers[l].cross;
+	size_t e = h->n_embd, q = (size_t)h->n_head * h->head_dim, n = b->n_rows;
+	norm_rows(o, fb->h, fb->x, &w->norm, h, n, e);
+	ops_linear(o, fb->q, q, fb->h, e, n, &w->q, ACT_NONE);
+	attention_run(m, o, fb, pages_at, b, n_tasks, model_cross_group(m), l, fb->cross_begin, fb->cross_end);
+	ops_linear(o, fb->h, e, fb->attn, q, n, &w->o, ACT_NONE);
+	ops_add(o, fb->x, e, fb->x, e, fb->h, e, n, e);
 }
 
 static void ffn_block(const model *m, ops *o, forward_buffers *fb, uint32_t l, size_t n)
@@ -267,32 +223,69 @@ static void ffn_block(const model *m, ops *o, forward_buffers *fb, uint32_t l, s
 	const hparams *h = &m->h;
 	const layer *w = &m->layers[l];
 	size_t e = h->n_embd, f = h->n_ffn;
-	ops_rms_norm(o, fb->h, e, fb->x, e, w->ffn_norm, h->rms_eps, n, e);
-	ops_linear(o, fb->gate, f, fb->h, e, n, &w->gate, ACT_NONE);
-	ops_linear(o, fb->up, f, fb->h, e, n, &w->up, ACT_NONE);
-	ops_gate(o, fb->gate, fb->up, n, f, h->arch->act);
+	norm_rows(o, fb->h, fb->x, &w->ffn_norm, h, n, e);
+	if (h->arch->no_gate) {
+		ops_linear(o, fb->gate, f, fb->h, e, n, &w->up, h->arch->act);
+	} else {
+		ops_linear(o, fb->gate, f, fb->h, e, n, &w->gate, ACT_NONE);
+		ops_linear(o, fb->up, f, fb->h, e, n, &w->up, ACT_NONE);
+		ops_gate(o, fb->gate, fb->up, n, f, h->arch->act);
+	}
 	ops_linear(o, fb->h, e, fb->gate, f, n, &w->down, ACT_NONE);
-	add_block(o, fb, w->ffn_post_norm, h, n);
+	add_block(o, fb, &w->ffn_post_norm, h, n);
+}
+
+/* The medium's rows have no residual stream: they are what every layer makes its K and V of. */
+static void fill_cross(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, const batch *b)
+{
+	size_t e = m->h.n_embd, kv = (size_t)m->h.n_kv_head * m->h.head_dim, n = b->n_cross_rows;
+	bool any = false;
+	for (uint32_t r = 0; r < n; r++) {
+		if (b->cross_media[r])
+			media_row(m, o, fb->h + r * e, b->cross_media[r]);
+		else
+			memset(fb->h + r * e, 0, e * sizeof *fb->h);
+		any |= b->cross_media[r] != NULL;
+	}
+	for (uint32_t l = 0; l < m->h.n_layers; l++)
+		for (int v = 0; v < 2; v++) {
+			const cross_layer *w = m->layers[l].cross;
+			if (any)
+				ops_linear(o, fb->kv, kv, fb->h, e, n, v ? &w->v : &w->k, ACT_NONE);
+			for (uint32_t r = 0; r < n; r++)
+				if (!b->cross_media[r])
+					memset(fb->kv + r * kv, 0, kv * sizeof *fb->kv);
+			attention_store(m, o, pages_at, b->cross_seqs, b->n_cross_seqs, model_cross_group(m), l, v, fb->kv);
+		}
 }
 
 void forward(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, const batch *b)
 {
 	size_t e = m->h.n_embd;
-	embed_rows(m, o, fb->x, b);
+	if (b->n_cross_rows)
+		fill_cross(m, o, fb, pages_at, b);
+	if (b->n_rows == 0)
+		return;
+	embed_rows(m, o, fb, b);
 	for (uint32_t g = 0; g < m->kv.n_groups; g++) {
-		rope_angles(m, fb->cos_sin + (size_t)g * b->n_rows * m->h.n_rot, m->inv_freq[g], b);
+		if (m->h.n_rot)
+			rope_angles(m, fb->cos_sin + (size_t)g * b->n_rows * m->h.n_rot, m->inv_freq[g], b);
 		if (m->kv.groups[g].window)
 			window_ranges(fb->window_begin, m->kv.groups[g].window, b);
 	}
-	size_t n_tasks = plan_tasks(m, fb, b);
+	for (uint32_t r = 0; r < b->n_rows; r++)
+		fb->cross_end[r] = m->h.n_cross;
+	size_t n_tasks = attention_plan(m, fb, b);
 	for (uint32_t l = 0; l < m->h.n_layers; l++) {
 		attention_block(m, o, fb, pages_at, b, l, n_tasks);
+		if (m->layers[l].cross)
+			cross_block(m, o, fb, pages_at, b, l, n_tasks);
 		ffn_block(m, o, fb, l, b->n_rows);
 	}
 	if (b->n_out == 0)
 		return;
 	for (uint32_t i = 0; i < b->n_out; i++)
 		memcpy(fb->out + i * e, fb->x + b->out_rows[i] * e, e * sizeof(float));
-	ops_rms_norm(o, fb->out, e, fb->out, e, m->output_norm, m->h.rms_eps, b->n_out, e);
+	norm_rows(o, fb->out, fb->out, &m->output_norm, &m->h, b->n_out, e);
 	ops_linear(o, fb->logits, m->h.n_vocab, fb->out, e, b->n_out, &m->head, ACT_NONE);
 }

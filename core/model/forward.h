@@ -11,8 +11,12 @@ typedef struct batch_seq {
 	const kv_seq *kv;
 } batch_seq;
 
+/* Of an encoder-decoder: rows of a sequence's medium, first in cross_media, kv_first counted in their KV group; and the other
+ * rows, whose indices and positions are counted from behind them. A sequence can have both in one batch. */
 typedef struct batch {
-	uint32_t n_rows, n_seqs, n_out;
+	uint32_t n_rows, n_seqs, n_out, n_cross_rows, n_cross_seqs; /* n_rows + n_cross_rows: at most max_rows */
+	const void *const *cross_media; /* [n_cross_rows] as media below; NULL: there is nothing, K and V are zero */
+	const batch_seq *cross_seqs; /* [n_cross_seqs] */
 	const int32_t *ids;          /* [n_rows] token ids */
 	const void *const *media;    /* [n_rows] an embedding row in the KV type, or NULL: the token's embedding */
 	const uint32_t *positions;   /* [n_rows] */
@@ -33,6 +37,7 @@ typedef struct forward_buffers {
 	float *logits;         /* [max_out, n_vocab] */
 	float *out;            /* [max_out, n_embd] */
 	uint32_t *window_begin; /* [max_rows] first key that a row of a group with a window sees */
+	uint32_t *cross_begin, *cross_end; /* [max_rows] what it sees of its medium */
 	struct attn_task *tasks;
 	size_t n_tasks_cap;
 	size_t cols[10];       /* of each buffer above, in order, so far */

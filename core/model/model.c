@@ -41,22 +41,63 @@ static sn_status bind(struct binder *b, weight *w, int layer_no, const char *par
 	return st;
 }
 
-static sn_status bind_norm(struct binder *b, const float **v, int layer_no, const char *part, uint32_t n_values)
+static sn_status bind_vector(struct binder *b, const float **v, int layer_no, const char *part, const char *what, uint32_t n_values)
 {
 	char name[96];
 	int n = layer_no < 0 ? 0 : snprintf(name, sizeof name, "blk.%d.", layer_no);
-	snprintf(name + n, sizeof name - (size_t)n, "%s.weight", part);
+	snprintf(name + n, sizeof name - (size_t)n, "%s.%s", part, what);
 	mark_used(b, name);
-	sn_status st = vector_bind(v, b->m->file, b->m->mem, name, n_values, b->err);
+	return vector_bind(v, b->m->file, b->m->mem, name, n_values, b->err);
+}
+
+static sn_status bind_norm(struct binder *b, norm_weight *norm, int layer_no, const char *part, uint32_t n_values)
+{
+	const float **v = &norm->w;
+	sn_status st = bind_vector(b, v, layer_no, part, "weight", n_values);
+	if (!st && b->m->h.arch->layer_norm)
+		st = bind_vector(b, &norm->b, layer_no, part, "bias", n_values);
 	if (st || !b->m->h.arch->norm_offset || !b->m->file->from_hf)
 		return st;
 	float *shifted = arena_array(b->m->mem, n_values, sizeof *shifted);
 	if (!shifted)
-		return error_set(b->err, SN_ERR_NOMEM, "%s: tensor %s: no memory for it", b->m->file->name, name);
+		return error_set(b->err, SN_ERR_NOMEM, "%s: tensor %s: no memory for it", b->m->file->name, part);
 	for (uint32_t i = 0; i < n_values; i++)
 		shifted[i] = 1 + (*v)[i];
 	*v = shifted;
 	return SN_OK;
+}
+
+struct biases { enum has_bias qv, k, any; };
+
+static struct biases biases_of(const arch *a)
+{
+	switch (a->bias) {
+	case BIAS_FREE: return (struct biases){MAY_HAVE_BIAS, MAY_HAVE_BIAS, MAY_HAVE_BIAS};
+	case BIAS_QKV: return (struct biases){HAS_BIAS, HAS_BIAS, NO_BIAS};
+	case BIAS_NOT_K: return (struct biases){HAS_BIAS, NO_BIAS, HAS_BIAS};
+	default: return (struct biases){NO_BIAS, NO_BIAS, NO_BIAS};
+	}
+}
+
+static sn_status bind_cross(struct binder *b, layer *l, int i)
+{
+	const hparams *h = &b->m->h;
+	uint32_t e = h->n_embd, q = h->n_head * h->head_dim, kv = h->n_kv_head * h->head_dim;
+	const struct biases has = biases_of(h->arch);
+	cross_layer *c = arena_alloc(b->m->mem, sizeof *c);
+	if (!c)
+		return error_set(b->err, SN_ERR_NOMEM, "%s: no memory for layer %d", b->m->file->name, i);
+	sn_status st = bind_norm(b, &c->norm, i, "cross_attn_norm", e);
+	if (!st)
+		st = bind(b, &c->q, i, "cross_attn_q", q, e, has.qv);
+	if (!st)
+		st = bind(b, &c->k, i, "cross_attn_k", kv, e, has.k);
+	if (!st)
+		st = bind(b, &c->v, i, "cross_attn_v", kv, e, has.qv);
+	if (!st)
+		st = bind(b, &c->o, i, "cross_attn_output", e, q, has.any);
+	l->cross = c;
+	return st;
 }
 
 static sn_status bind_layer(struct binder *b, int i)
@@ -64,8 +105,8 @@ static sn_status bind_layer(struct binder *b, int i)
 	const hparams *h = &b->m->h;
 	layer *l = &b->m->layers[i];
 	uint32_t e = h->n_embd, q = h->n_head * h->head_dim, kv = h->n_kv_head * h->head_dim;
-	enum has_bias any = h->arch->bias == BIAS_FREE ? MAY_HAVE_BIAS : NO_BIAS, in = h->arch->bias == BIAS_QKV ? HAS_BIAS : any;
-	const struct { const float **v; const char *part; uint32_t n; bool wanted; } norms[] = {
+	const struct biases has = biases_of(h->arch);
+	const struct { norm_weight *v; const char *part; uint32_t n; bool wanted; } norms[] = {
 	    {&l->attn_norm, "attn_norm", e, true},
 	    {&l->ffn_norm, "ffn_norm", e, true},
 	    {&l->q_norm, "attn_q_norm", h->head_dim, h->arch->qk_norm},
@@ -73,18 +114,23 @@ static sn_status bind_layer(struct binder *b, int i)
 	    {&l->attn_post_norm, "post_attention_norm", e, h->arch->post_norms},
 	    {&l->ffn_post_norm, "post_ffw_norm", e, h->arch->post_norms},
 	};
-	const struct { weight *w; const char *part; size_t n_out, n_in; enum has_bias bias; } parts[] = {
-	    {&l->q, "attn_q", q, e, in},         {&l->k, "attn_k", kv, e, in},             {&l->v, "attn_v", kv, e, in},
-	    {&l->o, "attn_output", e, q, any},   {&l->gate, "ffn_gate", h->n_ffn, e, any}, {&l->up, "ffn_up", h->n_ffn, e, any},
-	    {&l->down, "ffn_down", e, h->n_ffn, any},
+	const struct { weight *w; const char *part; size_t n_out, n_in; enum has_bias bias; bool wanted; } parts[] = {
+	    {&l->q, "attn_q", q, e, has.qv, true},
+	    {&l->k, "attn_k", kv, e, has.k, true},
+	    {&l->v, "attn_v", kv, e, has.qv, true},
+	    {&l->o, "attn_output", e, q, has.any, true},
+	    {&l->gate, "ffn_gate", h->n_ffn, e, has.any, !h->arch->no_gate},
+	    {&l->up, "ffn_up", h->n_ffn, e, has.any, true},
+	    {&l->down, "ffn_down", e, h->n_ffn, has.any, true},
 	};
 	sn_status st = SN_OK;
 	for (size_t p = 0; p < sizeof norms / sizeof *norms && !st; p++)
 		if (norms[p].wanted)
 			st = bind_norm(b, norms[p].v, i, norms[p].part, norms[p].n);
 	for (size_t p = 0; p < sizeof parts / sizeof *parts && !st; p++)
-		st = bind(b, parts[p].w, i, parts[p].part, parts[p].n_out, parts[p].n_in, parts[p].bias);
-	return st;
+		if (parts[p].wanted)
+			st = bind(b, parts[p].w, i, parts[p].part, parts[p].n_out, parts[p].n_in, parts[p].bias);
+	return st || !h->n_cross ? st : bind_cross(b, l, i);
 }
 
 static sn_status bind_rope(struct binder *b)
@@ -92,6 +138,8 @@ static sn_status bind_rope(struct binder *b)
 	model *m = b->m;
 	const hparams *h = &m->h;
 	uint32_t half = h->n_rot / 2;
+	if (h->arch->learned_positions)
+		return SN_OK;
 	if (h->arch->rope_freqs && file_tensor_find(m->file, "rope_freqs.weight")) {
 		mark_used(b, "rope_freqs.weight");
 		sn_status st = vector_bind(&m->rope_factors, m->file, m->mem, "rope_freqs.weight", half, b->err);
@@ -130,11 +178,21 @@ static float embed_scale(const model *m, const ops *o)
 	return m->h.arch->embed_scale ? scale : 1;
 }
 
+/* Of a media tower that lies in the model's own file: its plugin looks after it. */
+static bool is_of_tower(str name)
+{
+	static const char *const prefixes[] = {"a.", "v.", "mm."};
+	for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+		if (name.n > strlen(prefixes[i]) && memcmp(name.p, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	return false;
+}
+
 static sn_status refuse_unused(const struct binder *b)
 {
 	const model_file *f = b->m->file;
 	for (size_t i = 0; i < f->n_tensors; i++)
-		if (!b->used[i])
+		if (!b->used[i] && !is_of_tower(f->tensors[i].name))
 			return error_set(b->err, SN_ERR_UNSUPPORTED, "%s: tensor %.*s has no place in architecture %s", f->name,
 			                 (int)f->tensors[i].name.n, f->tensors[i].name.p, b->m->h.arch->name);
 	return SN_OK;
@@ -158,11 +216,13 @@ static sn_status bind_weights(model *m, ops *o, sn_error *err)
 	if (!st && file_tensor_find(m->file, "output.weight"))
 		st = bind(&b, &m->head, -1, "output", rows, m->h.n_embd, NO_BIAS);
 	m->embed_scale = embed_scale(m, o);
+	if (!st && m->h.arch->learned_positions)
+		st = bind(&b, &m->positions, -1, "position_embd", m->h.n_context, m->h.n_embd, NO_BIAS);
 	if (!st)
 		st = bind_rope(&b);
 	uint32_t n_in_group[KV_MAX_GROUPS] = {0};
 	for (uint32_t i = 0; i < m->h.n_layers && !st; i++) {
-		m->layers[i].group = m->h.windowed[i] ? m->kv.n_groups - 1 : 0;
+		m->layers[i].group = m->h.windowed[i] ? m->kv.n_groups - 1 - (m->h.n_cross != 0) : 0;
 		m->layers[i].index = n_in_group[m->layers[i].group]++;
 		st = bind_layer(&b, (int)i);
 	}

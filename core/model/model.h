@@ -8,15 +8,28 @@
 #include "text/chat.h"
 #include "text/vocab.h"
 
+/* A norm of its family's kind. */
+typedef struct norm_weight {
+	const float *w, *b; /* w NULL: there is none; b NULL: RMS norm */
+} norm_weight;
+
+/* What a decoder layer has to look at a medium with. */
+typedef struct cross_layer {
+	norm_weight norm;
+	weight q, k, v, o;
+} cross_layer;
+
 /*   x ── norm ── q,k,v ─[norm]─ rope ── attention over pages ── o ─[norm]─(+)── norm ── gate,up ── act(gate)*up ── down ─[norm]─(+)── x'
- *   [..]: in families that have it */
+ *   [..]: in families that have it. An encoder-decoder's layer has between its two halves
+ *   x ── norm ── q ── attention over the medium's k,v ── o ──(+)── x'        where k,v are the medium's rows times the layer's k and v */
 typedef struct layer {
 	uint32_t group, index;             /* of its KV: layer `index` of the group */
-	const float *attn_norm, *ffn_norm; /* [n_embd] */
-	const float *q_norm, *k_norm;      /* [head_dim], or NULL */
-	const float *attn_post_norm, *ffn_post_norm; /* [n_embd], or NULL */
+	norm_weight attn_norm, ffn_norm;   /* [n_embd] */
+	norm_weight q_norm, k_norm;        /* [head_dim], or none */
+	norm_weight attn_post_norm, ffn_post_norm; /* [n_embd], or none */
 	weight q, k, v, o;                 /* [n_head * head_dim, n_embd], ..., o: [n_embd, n_head * head_dim] */
-	weight gate, up, down;
+	weight gate, up, down;             /* no gate: its data is NULL */
+	const cross_layer *cross;          /* NULL: not an encoder-decoder's */
 } layer;
 
 typedef struct model {
@@ -25,7 +38,8 @@ typedef struct model {
 	hparams h;
 	weight embed;              /* [n_vocab, n_embd] */
 	weight head;               /* [n_vocab, n_embd]; the embedding when tied */
-	const float *output_norm;  /* [n_embd] */
+	weight positions;          /* [n_context, n_embd] learned, or data NULL */
+	norm_weight output_norm;   /* [n_embd] */
 	const float *rope_factors; /* [n_rot / 2] divisors of the frequencies, or NULL */
 	float *inv_freq[KV_MAX_GROUPS]; /* [n_rot / 2] of each KV group */
 	float embed_scale;         /* of token embeddings; rows of media come as they are to be */
@@ -36,7 +50,14 @@ typedef struct model {
 	size_t weight_bytes;
 } model;
 
-/* template_source: replaces the file's chat template unless NULL. Tensors that the model does not use are refused. */
+/* The KV group that holds the medium; UINT32_MAX: there is none. */
+static inline uint32_t model_cross_group(const model *m)
+{
+	return m->h.n_cross ? m->kv.n_groups - 1 : UINT32_MAX;
+}
+
+/* template_source: replaces the file's chat template unless NULL. Tensors that neither the model nor a tower in its file
+ * ("a.", "v.", "mm.") uses are refused. */
 sn_status model_open(model **out, const char *path, const char *template_source, sn_kv_dtype kv, ops *o, sn_error *err);
 void model_close(model **m);
 

@@ -272,7 +272,7 @@ static void every_layer_knows_its_place_in_the_groups(void **state)
 	m = open_odd("qwen2", NULL, &err);
 	assert_non_null(m);
 	assert_int_equal(m->kv.n_groups, 1);
-	assert_true(m->embed_scale == 1 && m->layers[0].q.bias && m->layers[2].v.bias && !m->layers[0].o.bias && !m->layers[0].q_norm);
+	assert_true(m->embed_scale == 1 && m->layers[0].q.bias && m->layers[2].v.bias && !m->layers[0].o.bias && !m->layers[0].q_norm.w);
 	model_close(&m);
 }
 

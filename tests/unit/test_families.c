@@ -378,7 +378,7 @@ static void a_wrong_switch_is_seen(void **state)
 		case 1: m->kv.groups[1].window--; break;
 		case 2: freq = m->inv_freq[0]; m->inv_freq[0] = m->inv_freq[1]; break;
 		case 3: m->embed_scale = 1; break;
-		case 4: m->layers[5].attn_post_norm = NULL; break;
+		case 4: m->layers[5].attn_post_norm = (norm_weight){0}; break;
 		case 5: g.n_spans = 3; break; /* the last one, a single row, becomes a token */
 		case 6: m->layers[1].k.bias = NULL; break;
 		default: m->h.rope_neox = false;

@@ -78,6 +78,32 @@ static const kv_layout *windows_alone(void)
 	return &l;
 }
 
+static kv_group part_group(uint32_t block_tokens, uint32_t n_slabs, uint32_t base, uint32_t limit)
+{
+	kv_group g = small_group(block_tokens, n_slabs);
+	g.base = base;
+	g.limit = limit;
+	return g;
+}
+
+/* An encoder-decoder's: the first 10 rows in one group, the others in another. */
+static const kv_layout *in_two_parts(void)
+{
+	static kv_layout l;
+	l = (kv_layout){.n_groups = 2, .groups = {part_group(6, 2, 10, 0), part_group(4, 1, 0, 10)}, .max_chunk = 16};
+	return &l;
+}
+
+/* Two groups that end at row 13 and two that begin there, one of them with a window. */
+static const kv_layout *in_four_parts(void)
+{
+	static kv_layout l;
+	l = (kv_layout){.n_groups = 4, .groups = {part_group(4, 1, 0, 13), window_group(2, 1, 5), part_group(4, 2, 13, 0), part_group(6, 1, 0, 13)},
+	                .max_chunk = 16};
+	l.groups[1].base = 13;
+	return &l;
+}
+
 /* ---- sequences as the engine would drive them ---- */
 
 typedef struct test_seq {
@@ -113,9 +139,25 @@ static uint64_t stamp_of(const test_seq *s, uint32_t group, uint32_t slab, uint3
 	return mix(mix(mix(s->prefix[sees], r), group), slab);
 }
 
+static bool holds(const test_seq *s, uint32_t group, uint32_t r)
+{
+	const kv_group *g = &s->kv.layout->groups[group];
+	return r >= g->base && (!g->limit || r - g->base < g->limit);
+}
+
+/* The group's rows among the first n. */
+static uint32_t rows_in(const test_seq *s, uint32_t group, uint32_t n)
+{
+	uint32_t in = 0;
+	for (uint32_t r = 0; r < n; r++)
+		in += holds(s, group, r);
+	return in;
+}
+
 static uint64_t *place_of(const test_seq *s, uint32_t group, uint32_t slab, uint32_t r)
 {
 	uint32_t t = s->kv.layout->groups[group].block_tokens;
+	r -= s->kv.layout->groups[group].base;
 	uint32_t page = s->kv.group[group].pages[slab * s->kv.group[group].max_blocks + r / t];
 	assert_int_not_equal(page, KV_NO_PAGE);
 	return (uint64_t *)(void *)(page_pool_arena(s->kv.pool) + (size_t)page * PAGE_BYTES) + r % t;
@@ -142,26 +184,27 @@ static void seq_write(const test_seq *s, uint32_t begin, uint32_t end)
 	for (uint32_t g = 0; g < s->kv.layout->n_groups; g++)
 		for (uint32_t slab = 0; slab < s->kv.layout->groups[g].n_slabs; slab++)
 			for (uint32_t r = begin; r < end; r++)
-				*place_of(s, g, slab, r) = stamp_of(s, g, slab, r);
+				if (holds(s, g, r))
+					*place_of(s, g, slab, r) = stamp_of(s, g, slab, r);
 }
 
 static uint32_t first_live_row(const test_seq *s, uint32_t g)
 {
-	return s->kv.group[g].first * s->kv.layout->groups[g].block_tokens;
+	return s->kv.layout->groups[g].base + s->kv.group[g].first * s->kv.layout->groups[g].block_tokens;
 }
 
 /* All that is held is the sequence's own, and all that its next row sees is held. */
 static void seq_check_stamps(const test_seq *s)
 {
 	for (uint32_t g = 0; g < s->kv.layout->n_groups; g++) {
-		uint32_t window = s->kv.layout->groups[g].window;
-		assert_true(first_live_row(s, g) <= (window && s->n_computed + 1 > window ? s->n_computed + 1 - window : 0));
+		uint32_t window = s->kv.layout->groups[g].window, base = s->kv.layout->groups[g].base, n = rows_in(s, g, s->n_computed);
+		assert_true(first_live_row(s, g) <= base + (window && n + 1 > window ? n + 1 - window : 0));
 		for (uint32_t at = 0; at < s->kv.group[g].first; at++)
 			for (uint32_t slab = 0; slab < s->kv.layout->groups[g].n_slabs; slab++)
 				assert_int_equal(s->kv.group[g].pages[slab * s->kv.group[g].max_blocks + at], KV_NO_PAGE);
 		for (uint32_t slab = 0; slab < s->kv.layout->groups[g].n_slabs; slab++)
 			for (uint32_t r = first_live_row(s, g); r < s->n_computed; r++)
-				if (*place_of(s, g, slab, r) != stamp_of(s, g, slab, r))
+				if (holds(s, g, r) && *place_of(s, g, slab, r) != stamp_of(s, g, slab, r))
 					fail_msg("group %u slab %u: row %u of %u is not what its sequence computed", g, slab, r, s->n_computed);
 	}
 }
@@ -646,6 +689,85 @@ static void admission_knows_the_most_that_a_sequence_holds(void **state)
 	}
 }
 
+/* ---- parts ---- */
+
+static void a_group_with_a_limit_is_shared_when_it_is_full(void **state)
+{
+	(void)state;
+	page_pool *pool = pool_of(64);
+	test_seq a, b;
+	seq_open(&a, pool, in_two_parts(), 0);
+	seq_tokens(&a, ALPHABET);
+	assert_int_equal(kv_layout_pages(in_two_parts(), 9), 3); /* three blocks of one page */
+	assert_int_equal(kv_layout_pages(in_two_parts(), 10), 3);
+	assert_int_equal(kv_layout_pages(in_two_parts(), 11), 3 + 2);
+	assert_int_equal(kv_layout_pages(in_two_parts(), 60), 3 + 2 * 9);
+	for (uint32_t n = 1; n <= 60; n++) {
+		seq_compute(&a, n);
+		assert_int_equal(kv_seq_exclusive(&a.kv), kv_layout_pages(in_two_parts(), n));
+		b = a;
+		assert_int_equal(kv_seq_init(&b.kv, pool, in_two_parts(), MAX_ROWS, &KEY, &ROOTS[0], NULL), SN_OK);
+		b.n_computed = kv_seq_fork(&b.kv, &a.kv, n);
+		assert_int_equal(b.n_computed, n < 10 ? n / 4 * 4 : 10 + (n - 10) / 6 * 6);
+		assert_int_equal(b.n_computed, kv_whole_rows(in_two_parts(), n));
+		seq_check_stamps(&b);
+		b.n_known = b.n_computed;
+		seq_tokens(&b, "XYZ");
+		seq_compute(&b, b.n_known);
+		seq_check_stamps(&a);
+		seq_close(&b);
+	}
+	assert_int_equal(page_pool_cached(pool), 0);
+	seq_close(&a);
+	assert_int_equal(page_pool_available(pool), 64);
+	page_pool_close(&pool);
+}
+
+static void truncating_a_part_writes_nothing_that_a_fork_reads(void **state)
+{
+	(void)state;
+	page_pool *pool = pool_of(64);
+	for (uint32_t n = 0; n <= 28; n++) {
+		test_seq a, b;
+		seq_open(&a, pool, in_two_parts(), 0);
+		seq_tokens(&a, ALPHABET);
+		seq_compute(&a, 30);
+		assert_int_equal(kv_seq_truncate(&a.kv, 29), 29); /* its own: kept */
+		b = a;
+		assert_int_equal(kv_seq_init(&b.kv, pool, in_two_parts(), MAX_ROWS, &KEY, &ROOTS[0], NULL), SN_OK);
+		b.n_computed = kv_seq_fork(&b.kv, &a.kv, 29);
+		assert_int_equal(b.n_computed, 28);
+		uint32_t want = n < 10 ? n / 4 * 4 : n < 28 ? 10 + (n - 10) / 6 * 6 : 28; /* blocks that a reads as well go whole */
+		b.n_computed = b.n_known = kv_seq_truncate(&b.kv, n);
+		assert_int_equal(b.n_computed, want);
+		seq_tokens(&b, "XYZabcdefgh");
+		seq_compute(&b, b.n_known);
+		a.n_computed = 29;
+		seq_check_stamps(&a);
+		seq_close(&a);
+		seq_check_stamps(&b);
+		seq_close(&b);
+	}
+	page_pool_close(&pool);
+}
+
+/* Whisper base: 6 layers of 8 heads of 64, 1500 rows of sound. */
+static void the_blocks_of_a_limited_group_fit_it(void **state)
+{
+	(void)state;
+	kv_layout l = {.n_groups = 2, .groups = {{.n_layers = 6, .n_kv_head = 8, .head_dim = 64, .type = KV_F16, .base = 1500},
+	                                         {.n_layers = 6, .n_kv_head = 8, .head_dim = 64, .type = KV_F16, .limit = 1500}}};
+	assert_int_equal(kv_layout_plan(&l, NULL), SN_OK);
+	assert_true(l.groups[1].waste < 0.03f);
+	assert_int_equal(kv_layout_pages(&l, 1500), (1500 + l.groups[1].block_tokens - 1) / l.groups[1].block_tokens * l.groups[1].n_slabs);
+	assert_int_equal(kv_layout_pages(&l, 1501), kv_layout_pages(&l, 1500) + l.groups[0].n_slabs);
+	assert_true(kv_layout_pages(&l, 1500) * (double)PAGE_BYTES < 1.04 * 1500 * 6 * 8 * 64 * 2 * 2);
+	kv_layout alone = {.n_groups = 1, .groups = {l.groups[0]}};
+	alone.groups[0].base = 0;
+	assert_int_equal(kv_layout_plan(&alone, NULL), SN_OK);
+	assert_int_equal(alone.groups[0].block_tokens, l.groups[0].block_tokens); /* the limited one has no say in the other's */
+}
+
 /* gemma-3-1b at 32,768 rows: 4 layers keep all, 22 keep 512. */
 static void windows_save_most_of_the_pages(void **state)
 {
@@ -745,6 +867,8 @@ static uint32_t must_hit(const struct world *w, const test_seq *s, uint32_t max_
 {
 	const kv_layout *l = w->layout;
 	bool anchored = false;
+	if (kv_layout_is_split(l))
+		return 0;
 	for (uint32_t g = 0; g < l->n_groups; g++)
 		anchored |= l->groups[g].window == 0;
 	for (uint32_t hit = max_hit; hit; hit--) {
@@ -795,6 +919,8 @@ static void op_append(struct world *w, test_seq *s)
 	for (uint32_t g = 0; g < w->layout->n_groups; g++) /* what is written now belongs to this sequence alone */
 		for (uint32_t slab = 0; slab < w->layout->groups[g].n_slabs; slab++)
 			for (uint32_t r = s->n_computed; r < end; r++) {
+				if (!holds(s, g, r))
+					continue;
 				size_t page = (size_t)((uint8_t *)place_of(s, g, slab, r) - page_pool_arena(w->pool)) / PAGE_BYTES;
 				for (int i = 0; i < N_SEQS; i++)
 					for (uint32_t k = 0; &w->seqs[i] != s && w->seqs[i].open && k < w->seqs[i].kv.group[g].n_blocks; k++)
@@ -922,8 +1048,8 @@ static void random_life(const kv_layout *layout, uint32_t n_pages, uint64_t seed
 	assert_int_equal(page_pool_available(w->pool), page_pool_total(w->pool));
 	assert_true(page_pool_consistent(w->pool));
 	/* The walk went where it was meant to go. */
-	assert_true(w->hits > n_steps / 50 && w->forks > n_steps / 100 && w->refusals > n_steps / 100 && w->truncations > n_steps / 100 &&
-	            w->cut_blocks > n_steps / 1000);
+	assert_true(w->forks > n_steps / 100 && w->refusals > n_steps / 100 && w->truncations > n_steps / 100 && w->cut_blocks > n_steps / 1000);
+	assert_true(kv_layout_is_split(layout) ? w->hits == 0 && page_pool_cached(w->pool) == 0 : w->hits > n_steps / 50);
 	bool windows = false;
 	for (uint32_t g = 0; g < layout->n_groups; g++)
 		windows |= layout->groups[g].window != 0;
@@ -968,6 +1094,18 @@ static void the_pool_equals_its_model_with_windows_alone(void **state)
 	random_life(windows_alone(), 20, 48, 30000);
 }
 
+static void the_pool_equals_its_model_in_two_parts(void **state)
+{
+	(void)state;
+	random_life(in_two_parts(), 40, 49, 50000);
+}
+
+static void the_pool_equals_its_model_in_four_parts(void **state)
+{
+	(void)state;
+	random_life(in_four_parts(), 60, 50, 50000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -999,6 +1137,11 @@ int main(void)
 	    cmocka_unit_test(the_pool_equals_its_model_with_a_window),
 	    cmocka_unit_test(the_pool_equals_its_model_with_two_windows),
 	    cmocka_unit_test(the_pool_equals_its_model_with_windows_alone),
+	    cmocka_unit_test(a_group_with_a_limit_is_shared_when_it_is_full),
+	    cmocka_unit_test(truncating_a_part_writes_nothing_that_a_fork_reads),
+	    cmocka_unit_test(the_blocks_of_a_limited_group_fit_it),
+	    cmocka_unit_test(the_pool_equals_its_model_in_two_parts),
+	    cmocka_unit_test(the_pool_equals_its_model_in_four_parts),
 	};
 	return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -1,0 +1,25 @@
+/* attention.h - K and V into pages, and attention over them: forward.c's, for any of a model's KV groups. */
+#ifndef SN_MODEL_ATTENTION_H
+#define SN_MODEL_ATTENTION_H
+
+#include "model/forward.h"
+
+/* Query rows of one sequence and one KV head. */
+struct attn_task {
+	uint32_t seq, kv_head, row, n_rows;
+};
+
+/* Tasks that a batch of so many rows can need. */
+size_t attention_tasks_max(const model *m, uint32_t max_rows, uint32_t max_seqs);
+/* Cuts the batch's rows into fb->tasks. Returns how many. */
+size_t attention_plan(const model *m, forward_buffers *fb, const batch *b);
+
+/* rows: [.., n_kv_head * head_dim] K or V of the sequences' rows, into layer `index` of the group. */
+void attention_store(const model *m, const ops *o, uint8_t *pages_at, const batch_seq *seqs, uint32_t n_seqs, uint32_t group, uint32_t index,
+                     bool v, const float *rows);
+
+/* fb->attn = attention of fb->q over layer `index` of the group. Row i sees the group's keys key_begin[i] to key_end[i]. */
+void attention_run(const model *m, ops *o, const forward_buffers *fb, const uint8_t *pages_at, const batch *b, size_t n_tasks, uint32_t group,
+                   uint32_t index, const uint32_t *key_begin, const uint32_t *key_end);
+
+#endif
