@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "engine/prompt.h"
 
+/* Whoever made the model gave it one window: there is no choice. */
 static sn_status check_window(const sn_request *r, const struct placed *p, sn_error *err)
 {
 	uint32_t n_cross = r->model->m->h.n_cross;
