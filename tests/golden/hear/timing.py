@@ -87,9 +87,9 @@ def draw_tokens(rng, n):
     return tokens
 
 
-def alignment_of(tokenizer, tokens, begins):
+def alignment_of(tokenizer, tokens, begins, end=EOT):
     """find_alignment's end, with these begins."""
-    words, word_tokens = tokenizer.split_to_word_tokens(tokens + [EOT])
+    words, word_tokens = tokenizer.split_to_word_tokens(tokens + [end])
     if len(word_tokens) <= 1:
         return []
     bounds = np.pad(np.cumsum([len(t) for t in word_tokens[:-1]]), (1, 0))
