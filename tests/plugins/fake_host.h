@@ -11,10 +11,13 @@
 /* One key of a model file. */
 typedef struct fake_key {
 	const char *name;
-	enum { FAKE_U32, FAKE_F32, FAKE_BOOL, FAKE_STR, FAKE_F32X3 } type;
+	enum { FAKE_U32, FAKE_F32, FAKE_BOOL, FAKE_STR, FAKE_F32X3, FAKE_I32S, FAKE_STRS } type;
 	double number;
 	const char *text;
 	float array[3];
+	const int32_t *integers;    /* FAKE_I32S, FAKE_STRS: [n] */
+	const char *const *strings;
+	uint32_t n;
 } fake_key;
 
 /* A model file: keys, and tensors that are functions of their names (golden_weights). */
@@ -24,6 +27,8 @@ struct sn_model {
 	bool swapped_ff;         /* ffn_up and ffn_down carry each other's names */
 	const char *missing;     /* a tensor that is not there, or NULL */
 	uint32_t ff, embd;       /* so that swapped_ff knows whose shape is asked for */
+	const struct fake_shape { const char *name; uint64_t rows, cols; } *shapes; /* of matrices whose shapes are asked for, [n_shapes] */
+	size_t n_shapes;
 };
 
 typedef struct fake_host {
