@@ -1,4 +1,4 @@
-/* codec_case.h - what the tests of image-codec share: the plugin on a fake host, the whole decode conversation, and a
+/* codec_case.h - what the tests of the codecs share: the plugin on a fake host, the whole decode conversation, and a
  * growing array to build files in. One plugin a program. */
 #ifndef TESTS_CODEC_CASE_H
 #define TESTS_CODEC_CASE_H
@@ -14,6 +14,7 @@ typedef struct codec_case {
 	const sn_ext_decode *decode;
 	const sn_ext_write *write;
 	void *instance;
+	uint32_t rate; /* at which sound is wanted; 0: its own */
 } codec_case;
 
 extern codec_case codec;
@@ -25,7 +26,7 @@ int codec_close(void **state);
 
 /* measure, allocate, decode. On OK media->samples is malloc'ed. Whatever happens, the plugin gives its memory back. */
 sn_rc decode(const uint8_t *bytes, size_t n, const sn_media_limits *limits, sn_media *media, sn_fault *fault);
-sn_rc decode_code(const uint8_t *bytes, size_t n); /* within LIMITS; the picture is dropped */
+sn_rc decode_code(const uint8_t *bytes, size_t n); /* within LIMITS; the samples are dropped */
 
 /* The lines of a golden table: cuts the next one off *at, skipping comments; NULL after the last. */
 char *next_line(char **at);
