@@ -57,7 +57,7 @@ static char *copy_or_null(arena *mem, const char *s, bool *ok)
 /* The client's words as a continuation of speech: a blank before them, and the last max_previous tokens. */
 static sn_status keep_previous(sn_transcript *t, const sn_transcription *ask, sn_error *err)
 {
-	str words = ask->prompt ? text_strip((str){ask->prompt, ask->prompt_size}) : (str){0};
+	str words = ask->prompt ? blank_strip((str){ask->prompt, ask->prompt_size}) : (str){0};
 	int32_t *ids = NULL;
 	size_t n = 0, max = t->how->about->max_previous;
 	if (!words.n || t->how->previous < 0 || !max)

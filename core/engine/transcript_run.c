@@ -159,7 +159,7 @@ static bool measure_text(const sn_transcript *t, const struct run *r, float *rat
 	buf text;
 	buf_init(&text, 0);
 	bool ok = transcript_decode(t, r->tokens, r->n, &text);
-	str s = ok && text.n ? text_strip((str){text.p, text.n}) : (str){0};
+	str s = ok && text.n ? blank_strip((str){text.p, text.n}) : (str){0};
 	*ratio = compression_ratio(s.p, s.n);
 	buf_fini(&text);
 	return ok;

@@ -101,7 +101,7 @@ static bool add_words(sn_transcript *t, const window *w, const segment_span *spa
 
 static bool says_something(const sn_segment *s)
 {
-	return text_strip((str){s->text, s->size}).n > 0;
+	return blank_strip((str){s->text, s->size}).n > 0;
 }
 
 /* Drops what says nothing, numbers the rest, and keeps time from going back. */

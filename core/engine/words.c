@@ -82,7 +82,7 @@ static bool split_at_characters(const vocab *v, const int32_t *tokens, uint32_t 
 	return ok;
 }
 
-str text_strip(str s)
+str blank_strip(str s)
 {
 	uint32_t cp;
 	int n;
@@ -124,7 +124,7 @@ bool words_split(const vocab *v, const char *language, const int32_t *tokens, ui
 	for (uint32_t i = 0; i < n_subwords; i++) {
 		str s = {text->p + words[i].at, words[i].size};
 		bool blank = s.n && s.p[0] == ' ';
-		if (made == 0 || blank || is_in(text_strip(s), punctuation))
+		if (made == 0 || blank || is_in(blank_strip(s), punctuation))
 			words[made++] = words[i];
 		else
 			join(&words[made - 1], &words[i]);
@@ -185,7 +185,7 @@ static void merge_punctuation(timed_word *w, uint32_t n, const char *text)
 	static const char before[] = "\"'“¿([{-", after[] = "\"'.。,，!！?？:：”)]}、";
 	for (uint32_t i = n, follows = n; i-- > 0;) { /* goes to the word that follows */
 		str s = text_of(&w[i], text);
-		if (follows < n && s.n && s.p[0] == ' ' && is_in(text_strip(s), before)) {
+		if (follows < n && s.n && s.p[0] == ' ' && is_in(blank_strip(s), before)) {
 			w[follows].first = w[i].first;
 			w[follows].at = w[i].at;
 			join(&w[follows], &w[i]);

@@ -25,7 +25,7 @@ typedef struct worded_segment {
 } worded_segment;
 
 /* What lies between blanks at both ends (Python's str.strip()). */
-str text_strip(str s);
+str blank_strip(str s);
 /* Splits text tokens into words; text gets their bytes, words is [n_tokens]. language: a code, or "": those that do without blanks
  * are split at characters. False without memory. */
 bool words_split(const vocab *v, const char *language, const int32_t *tokens, uint32_t n_tokens, buf *text, timed_word *words,
