@@ -19,8 +19,8 @@ static void numbers_render(out_buf *o, const sn_plugin_info *p)
 		out_text(o, ",\"limits\":null");
 		return;
 	}
-	out_fmt(o, ",\"limits\":{\"side\":%u,\"frames\":%u,\"pixels\":%llu,\"samples\":%llu,\"decoded_bytes\":%llu}", p->max_side, p->max_frames,
-	        (unsigned long long)p->max_pixels, (unsigned long long)p->max_samples, (unsigned long long)p->max_bytes);
+	out_fmt(o, ",\"limits\":{\"side\":%u,\"frames\":%u,\"seconds\":%u,\"pixels\":%llu,\"samples\":%llu,\"decoded_bytes\":%llu}", p->max_side,
+	        p->max_frames, p->max_seconds, (unsigned long long)p->max_pixels, (unsigned long long)p->max_samples, (unsigned long long)p->max_bytes);
 }
 
 static void plugin_render(out_buf *o, const sn_plugin_info *p)

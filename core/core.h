@@ -143,7 +143,7 @@ typedef struct sn_plugin_info {
 	const char *extensions;          /* space-separated ids */
 	const char *kind;                /* of media: "image", ... */
 	const char *media_types;         /* space-separated, "" if none */
-	uint32_t max_side, max_frames;   /* codecs: limits of one medium, all 0 for others */
+	uint32_t max_side, max_frames, max_seconds; /* codecs: limits of one medium, all 0 for others; 0 also: it has no such size */
 	uint64_t max_pixels, max_samples, max_bytes; /* bytes: decoded */
 	uint64_t calls, failures;        /* failures: that were not the input's fault */
 	uint64_t media_bytes;            /* of files decoded, or of media encoded */

@@ -329,7 +329,6 @@ static const char *or_empty(const char *s)
 size_t sn_engine_plugins(const sn_engine *e, sn_plugin_info *out, size_t cap)
 {
 	size_t n = plugin_count(e->plugins);
-	const sn_media_limits *l = media_gate_limits();
 	for (size_t i = 0; i < n && i < cap; i++) {
 		plugin *p = e->plugins->plugins[i];
 		out[i] = (sn_plugin_info){.id = "", .version = "", .license = "", .summary = "", .file = p->file, .state = state_of(p),
@@ -344,11 +343,13 @@ size_t sn_engine_plugins(const sn_engine *e, sn_plugin_info *out, size_t cap)
 		out[i].kind = p->decode ? p->decode->kind_name : p->plan ? p->plan->kind_name : "";
 		if (p->decode) {
 			out[i].media_types = p->decode->media_types;
-			out[i].max_side = l->max_width;
-			out[i].max_frames = l->max_frames;
-			out[i].max_pixels = l->max_pixels;
-			out[i].max_samples = l->max_samples;
-			out[i].max_bytes = l->max_bytes;
+			const sn_media_limits l = media_gate_limits(p->decode->kind, 0);
+			out[i].max_side = l.max_width;
+			out[i].max_frames = l.max_frames;
+			out[i].max_seconds = media_gate_seconds(p->decode->kind);
+			out[i].max_pixels = l.max_pixels;
+			out[i].max_samples = l.max_samples;
+			out[i].max_bytes = l.max_bytes;
 		}
 		out[i].calls = atomic_load(&p->calls);
 		out[i].failures = atomic_load(&p->failures);

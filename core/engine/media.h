@@ -32,12 +32,14 @@ typedef struct media_gate {
 
 void media_gate_init(media_gate *g, plugin_host *host, metrics *m, sn_log *log, const hash_key *key, size_t max_bytes, uint32_t slots);
 void media_gate_fini(media_gate *g);
-/* Decodes one part. Holds a slot until media_gate_release: encoders' begin runs inside it as well. */
-sn_status media_gate_decode(media_gate *g, const sn_part *part, const char *request_id, sn_media *out, sn_error *err);
+/* Decodes one part; rate: at which samples in time are wanted (encoder.media_rate), 0: their own. Holds a slot until
+ * media_gate_release: encoders' begin runs inside it as well. */
+sn_status media_gate_decode(media_gate *g, const sn_part *part, uint32_t rate, const char *request_id, sn_media *out, sn_error *err);
 /* The kind of the codec that these bytes begin like; see sn_engine_kind_of. */
 const char *media_gate_kind(const media_gate *g, const void *bytes, size_t n, const char *mime);
-/* The caps that every codec gets. */
-const sn_media_limits *media_gate_limits(void);
+/* The caps that a codec of this sn_media_kind gets, and how long its media may be in seconds, 0: they have no length. */
+sn_media_limits media_gate_limits(uint32_t kind, uint32_t rate);
+uint32_t media_gate_seconds(uint32_t kind);
 void media_gate_release(media_gate *g, sn_media *media);
 /* A medium of which parts are encoded one after another, over minutes: it keeps its bytes and has a slot only around each begin. */
 void media_gate_park(media_gate *g);   /* gives the slot back */

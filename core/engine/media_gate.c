@@ -5,11 +5,33 @@
 #include "base/log.h"
 #include "engine/media.h"
 
+/* Media that are samples in time are limited by how long they are, two hours; OWN_RATE is reckoned with where nobody asks for a rate. */
+enum { MAX_SECONDS = 2 * 3600, OWN_RATE = 48000 };
+static const bool timed[] = {[SN_MEDIA_AUDIO] = true, [SN_MEDIA_DATA] = false};
+
+static bool is_timed(uint32_t kind)
+{
+	return kind < sizeof timed / sizeof *timed && timed[kind];
+}
+
 /* Caps on one medium (reliability: limits come before allocation). */
-static const sn_media_limits limits = {
-    .size = sizeof(sn_media_limits), .max_width = 65535, .max_height = 65535, .max_frames = 256, .max_pixels = 40u << 20,
-    .max_bytes = 3ull * (40u << 20), .max_samples = 600ull * 192000, .max_scans = 100, .max_channels = 8,
-};
+sn_media_limits media_gate_limits(uint32_t kind, uint32_t rate)
+{
+	sn_media_limits l = {
+	    .size = sizeof l, .max_width = 65535, .max_height = 65535, .max_frames = 256, .max_pixels = 40u << 20,
+	    .max_bytes = 3ull * (40u << 20), .max_scans = 100, .max_channels = 8,
+	};
+	if (is_timed(kind)) {
+		l.max_samples = (uint64_t)MAX_SECONDS * (rate ? rate : OWN_RATE);
+		l.max_bytes = l.max_samples * sizeof(float);
+	}
+	return l;
+}
+
+uint32_t media_gate_seconds(uint32_t kind)
+{
+	return is_timed(kind) ? MAX_SECONDS : 0;
+}
 
 void media_gate_init(media_gate *g, plugin_host *host, metrics *m, sn_log *log, const hash_key *key, size_t max_bytes, uint32_t slots)
 {
@@ -38,13 +60,26 @@ static plugin *find_codec(media_gate *g, const sn_part *part, const char **mime)
 	return NULL;
 }
 
-/* Types that mean the same are compared by what they mean. */
-static bool mime_agrees(const char *declared, const char *found)
+static bool same_type(const char *a, size_t n, const char *b, size_t m)
 {
-	size_t n = strcspn(declared, "; \t");
-	if (n == strlen("image/jpg") && strncasecmp(declared, "image/jpg", n) == 0)
-		return strcmp(found, "image/jpeg") == 0;
-	return n == strlen(found) && strncasecmp(declared, found, n) == 0;
+	return n == m && strncasecmp(a, b, n) == 0;
+}
+
+/* Types that mean the same, as the codec has it, are compared by what they mean. */
+static bool mime_agrees(const sn_ext_decode *codec, const char *declared, const char *found)
+{
+	size_t n = strcspn(declared, "; \t"), m = strlen(found);
+	if (same_type(declared, n, found, m))
+		return true;
+	const char *at = codec->size > SN_EXT_DECODE_MIN_SIZE && codec->aliases ? codec->aliases : "";
+	while (*at) {
+		size_t said = strcspn(at, "= "), pair = strcspn(at, " ");
+		if (said < pair && same_type(declared, n, at, said) && same_type(found, m, at + said + 1, pair - said - 1))
+			return true;
+		at += pair;
+		at += strspn(at, " ");
+	}
+	return false;
 }
 
 const char *media_gate_kind(const media_gate *g, const void *bytes, size_t n, const char *mime)
@@ -53,17 +88,12 @@ const char *media_gate_kind(const media_gate *g, const void *bytes, size_t n, co
 	for (size_t i = 0, n_plugins = plugin_count(g->host); i < n_plugins; i++) {
 		const plugin *p = g->host->plugins[i];
 		const char *found = p->instance && p->decode ? p->decode->sniff(bytes, n < 64 ? n : 64) : NULL;
-		if (found && (!mime || mime_agrees(mime, found)))
+		if (found && (!mime || mime_agrees(p->decode, mime, found)))
 			return p->decode->kind_name;
 		if (found && !first)
 			first = p->decode->kind_name;
 	}
 	return first;
-}
-
-const sn_media_limits *media_gate_limits(void)
-{
-	return &limits;
 }
 
 static void take_slot(media_gate *g)
@@ -105,21 +135,35 @@ void media_gate_hash(const media_gate *g, sn_media *m)
 	memcpy(m->hash, v.b, sizeof m->hash);
 }
 
-static sn_status decode(media_gate *g, plugin *p, const sn_part *part, const sn_call *call, sn_media *out, sn_error *err)
+/* What measure said is not believed: encoders rely on it. */
+static sn_status check_measured(plugin *p, const sn_media *m, const sn_media_limits *l, uint32_t rate, sn_error *err)
 {
+	if (m->kind != p->decode->kind || !sn_media_sound(m) || m->timestamps)
+		return plugin_broke(p, err, "it measured a medium whose size and shape disagree");
+	if (m->bytes > l->max_bytes || m->width > l->max_width || m->height > l->max_height || m->n_frames > l->max_frames ||
+	    (l->max_samples && m->n_samples > l->max_samples))
+		return plugin_broke(p, err, "it measured a medium over the limits and did not refuse it");
+	if (rate && is_timed(m->kind) && m->rate != rate)
+		return plugin_broke(p, err, "it measured a medium at another rate than it was asked for");
+	return SN_OK;
+}
+
+static sn_status decode(media_gate *g, plugin *p, const sn_part *part, uint32_t rate, const sn_call *call, sn_media *out, sn_error *err)
+{
+	const sn_media_limits limits = media_gate_limits(p->decode->kind, rate);
 	const uint8_t *bytes = (const uint8_t *)part->data;
 	sn_fault fault = {.size = sizeof fault};
-	*out = (sn_media){.size = sizeof *out};
+	*out = (sn_media){.size = sizeof *out, .rate = rate};
 	metric_add(g->metrics, M_DECODES, 1);
 	atomic_fetch_add(&p->calls, 1);
 	sn_rc rc = p->decode->measure(p->instance, call, bytes, part->size, &limits, out, &fault);
 	if (rc != SN_RC_OK)
 		return fault_to_error(p, rc, &fault, err);
-	/* Encoders rely on the shape, so it is not believed. */
-	if (out->kind != p->decode->kind || !sn_media_sound(out) || out->timestamps)
-		return plugin_broke(p, err, "it measured a medium whose size and shape disagree");
-	if (out->bytes > limits.max_bytes || out->width > limits.max_width || out->height > limits.max_height || out->n_frames > limits.max_frames)
-		return plugin_broke(p, err, "it measured a medium over the limits and did not refuse it");
+	sn_status st = check_measured(p, out, &limits, rate, err);
+	if (st)
+		return st;
+	if (out->bytes > g->max_bytes) /* it would not fit later either */
+		return error_set(err, SN_ERR_TOO_LARGE, "the medium needs more memory than there is for all media (%zu bytes)", g->max_bytes);
 	if (!take_bytes(g, out->bytes))
 		return error_set(err, SN_ERR_QUEUE_FULL, "too much media is being decoded at the moment");
 	uint64_t reserved = out->bytes;
@@ -145,7 +189,7 @@ static sn_status decode(media_gate *g, plugin *p, const sn_part *part, const sn_
 	return rc == SN_RC_NOMEM && !*fault.text ? error_set(err, SN_ERR_NOMEM, "no memory to decode the media") : fault_to_error(p, rc, &fault, err);
 }
 
-sn_status media_gate_decode(media_gate *g, const sn_part *part, const char *request_id, sn_media *out, sn_error *err)
+sn_status media_gate_decode(media_gate *g, const sn_part *part, uint32_t rate, const char *request_id, sn_media *out, sn_error *err)
 {
 	const char *mime = NULL;
 	plugin *p = find_codec(g, part, &mime);
@@ -153,11 +197,11 @@ sn_status media_gate_decode(media_gate *g, const sn_part *part, const char *requ
 	sn_status st;
 	if (!p) {
 		st = error_param(err, SN_ERR_MEDIA_TYPE, "messages", "no codec takes these bytes as %s", part->kind_name);
-	} else if (part->mime && !mime_agrees(part->mime, mime)) {
+	} else if (part->mime && !mime_agrees(p->decode, part->mime, mime)) {
 		st = error_param(err, SN_ERR_MEDIA_TYPE, "messages", "the declared media type does not agree with the content (%s)", mime);
 	} else {
 		take_slot(g);
-		st = decode(g, p, part, &call, out, err);
+		st = decode(g, p, part, rate, &call, out, err);
 		if (st) {
 			give_slot(g, 0);
 			if (err)
@@ -166,6 +210,8 @@ sn_status media_gate_decode(media_gate *g, const sn_part *part, const char *requ
 	}
 	if (st)
 		metric_add(g->metrics, M_MEDIA_REFUSED, 1);
+	else if (is_timed(out->kind))
+		log_info(g->log, "media", request_id, "%s %.1f s, %zu bytes", mime, (double)out->n_samples / out->rate, part->size);
 	else
 		log_info(g->log, "media", request_id, "%s %ux%u, %zu bytes", mime, out->width, out->height, part->size);
 	return st;

@@ -19,7 +19,7 @@ static sn_status place_media(sn_request *r, const sn_part *part, struct placed *
 		return error_param(err, SN_ERR_UNSUPPORTED, "messages", "model %s does not take %s input", r->model->name, part->kind_name);
 	if (r->n_media == MAX_MEDIA)
 		return error_param(err, SN_ERR_INVALID, "messages", "more than %d media in one request", MAX_MEDIA);
-	sn_status st = media_gate_decode(&e->gate, part, r->id, &media, err);
+	sn_status st = media_gate_decode(&e->gate, part, enc->media_rate, r->id, &media, err);
 	if (st)
 		return st;
 	st = medium_place(r, enc, &media, r->model->max_len, p, err);

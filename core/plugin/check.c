@@ -278,6 +278,8 @@ static void calls_before_load(life *l)
 		l->plan->marker(l->instance);
 		l->plan->row_token(l->instance);
 		l->plan->row_dim(l->instance);
+		if (l->plan->size > SN_EXT_PLAN_MIN_SIZE && l->plan->media_rate)
+			l->plan->media_rate(l->instance);
 		l->plan->plan(l->instance, NULL, &media, &plan, &fault);
 	}
 }

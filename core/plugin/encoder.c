@@ -63,6 +63,8 @@ static sn_status start(encoder *e, plugin_host *h, sn_error *err)
 		                 *fault.text ? fault.text : "its plugin did not start");
 	}
 	e->marker = str_of(marker);
+	const sn_ext_plan *plan = e->p->plan;
+	e->media_rate = plan->size > SN_EXT_PLAN_MIN_SIZE && plan->media_rate ? plan->media_rate(e->instance) : 0;
 	atomic_fetch_add(&e->p->n_serving, 1);
 	log_info(h->log, "plugin", NULL, "%s serves %s", d->id, e->model->file->name);
 	return SN_OK;

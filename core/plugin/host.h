@@ -92,6 +92,7 @@ struct encoder {
 	struct sn_model *model;
 	uint64_t id; /* unique in its host: part of media cache keys */
 	str marker;          /* the instance's */
+	uint32_t media_rate; /* at which it wants samples in time, 0: any */
 	int32_t row_token;   /* id that its rows carry; set by who serves it */
 	bool in_template;    /* the model's chat template knows its kind; set by who serves it */
 };

@@ -121,7 +121,7 @@ static const char *extension_problem(const sn_plugin *d)
 	const sn_ext_transcribe *transcribe = d->extension(SN_EXT_TRANSCRIBE);
 	if (writer && (writer->size < sizeof *writer || !writer->media_types || !writer->bound || !writer->write))
 		return "its " SN_EXT_WRITE " lacks required members";
-	if (codec && (codec->size < sizeof *codec || !codec->media_types || !codec->sniff || !codec->measure || !codec->decode))
+	if (codec && (codec->size < SN_EXT_DECODE_MIN_SIZE || !codec->media_types || !codec->sniff || !codec->measure || !codec->decode))
 		return "its " SN_EXT_DECODE " lacks required members";
 	if (plan && (plan->size < SN_EXT_PLAN_MIN_SIZE || !plan->marker || !plan->row_token || !plan->row_dim || !plan->plan || !plan->layout))
 		return "its " SN_EXT_PLAN " lacks required members";

@@ -133,8 +133,8 @@ sn_rc mp3_measure(const audio_input *in, audio_header *h)
 	while (at < n && !b[at]) /* padding behind a tag */
 		at++;
 	if (!frame_read(b + at, n - at, &first))
-		return codec_fail(in->fault, n - at < FRAME_HEADER ? SN_RC_INVALID : SN_RC_UNSUPPORTED,
-		                  n - at < FRAME_HEADER ? EARLY : "behind the tag there is no MPEG layer 3 frame of a known size");
+		return n - at < FRAME_HEADER ? codec_fail(in->fault, SN_RC_INVALID, EARLY)
+		                             : codec_fail(in->fault, SN_RC_UNSUPPORTED, "the tag is not followed by an MPEG layer 3 frame");
 	if (first.bytes > n - at)
 		return codec_fail(in->fault, SN_RC_INVALID, EARLY);
 	i = info_read(b + at, &first);

@@ -228,6 +228,8 @@ static const sn_ext_decode DECODE = {
     .sniff = sniff,
     .measure = measure,
     .decode = decode,
+    .aliases = "audio/x-wav=" WAV_TYPE " audio/wave=" WAV_TYPE " audio/vnd.wave=" WAV_TYPE " audio/x-flac=" FLAC_TYPE " audio/opus=" OGG_TYPE
+               " audio/vorbis=" OGG_TYPE " application/ogg=" OGG_TYPE " audio/mp3=" MP3_TYPE " audio/x-mp3=" MP3_TYPE " audio/x-mpeg=" MP3_TYPE,
 };
 
 /* ---- life ---- */
@@ -264,7 +266,7 @@ static const sn_plugin PLUGIN = {
     .id = CODEC_ID,
     .version = "1.0.0",
     .license = "LGPL-2.1-or-later AND BSD-3-Clause",
-    .summary = "reads WAV, FLAC, Ogg Vorbis, Ogg Opus and MP3 as one channel at the rate that is asked for; writes WAV, FLAC, Ogg Opus, MP3 and PCM",
+    .summary = "reads WAV, FLAC, Ogg Vorbis, Ogg Opus and MP3 as one channel at any rate; writes WAV, FLAC, Ogg Opus, MP3 and PCM",
     .init = init,
     .load = load,
     .fini = fini,

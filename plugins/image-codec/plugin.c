@@ -149,6 +149,7 @@ static const sn_ext_decode DECODE = {
     .sniff = sniff,
     .measure = measure,
     .decode = decode,
+    .aliases = "image/jpg=" JPEG_TYPE " image/pjpeg=" JPEG_TYPE " image/x-png=" PNG_TYPE,
 };
 
 static sn_rc init(void *instance, const sn_host *host, sn_fault *fault)

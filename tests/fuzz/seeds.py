@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the first inputs of every fuzz target into corpus/: small valid files, and a few that are almost valid.
 
-    python seeds.py        # needs numpy, gguf, pillow; run from anywhere
+    python seeds.py        # needs numpy, gguf, pillow, soundfile; run from anywhere
 
 What libFuzzer found later lies beside them (tests/fuzz/run --keep), under names that are hashes.
 """
@@ -13,6 +13,7 @@ import pathlib
 
 import gguf
 import numpy as np
+import soundfile
 from PIL import Image
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -52,6 +53,31 @@ def images():
     exif = Image.Exif()
     exif[0x0112] = 6
     put("image", "turned.jpg", b"\0" + picture("JPEG", exif=exif))
+
+
+def sounds():
+    """Each behind a byte that says which rate is wanted and how many allocations succeed, as the target reads it."""
+    t = np.arange(1200) / 16000
+    mono = 0.4 * np.sin(2 * np.pi * 440 * t) + 0.1 * np.sin(2 * np.pi * 3000 * t)
+    stereo = np.stack([mono, mono[::-1]], 1)
+    for name, fmt, subtype, data, rate in (
+            ("pcm16.wav", "WAV", "PCM_16", mono, 16000), ("pcm8.wav", "WAV", "PCM_U8", mono, 8000), ("pcm24.wav", "WAV", "PCM_24", stereo, 48000),
+            ("float.wav", "WAV", "FLOAT", mono, 16000), ("double.wav", "WAV", "DOUBLE", mono, 16000), ("mulaw.wav", "WAV", "ULAW", mono, 8000),
+            ("alaw.wav", "WAV", "ALAW", mono, 8000), ("extensible.wav", "WAVEX", "PCM_16", stereo, 44100), ("large.wav", "RF64", "PCM_16", mono, 16000),
+            ("16.flac", "FLAC", "PCM_16", mono, 16000), ("24.flac", "FLAC", "PCM_24", stereo, 48000), ("8.flac", "FLAC", "PCM_S8", mono, 8000),
+            ("vorbis.ogg", "OGG", "VORBIS", mono, 16000), ("stereo.ogg", "OGG", "VORBIS", stereo, 44100), ("opus.ogg", "OGG", "OPUS", mono, 16000),
+            ("opus-stereo.ogg", "OGG", "OPUS", stereo, 48000), ("44100.mp3", "MP3", "MPEG_LAYER_III", mono, 44100),
+            ("stereo.mp3", "MP3", "MPEG_LAYER_III", stereo, 48000), ("8000.mp3", "MP3", "MPEG_LAYER_III", mono, 8000)):
+        out = io.BytesIO()
+        soundfile.write(out, data, rate, subtype, None, fmt)
+        file = out.getvalue()
+        put("audio", name, b"\0" + file)
+        if name in ("pcm16.wav", "16.flac", "vorbis.ogg", "opus.ogg", "44100.mp3"):
+            put("audio", "resampled-" + name, b"\x10" + file)
+            put("audio", "poor-" + name, b"\x11" + file)
+    frame = b"\xff\xf3\x14\xc0" + bytes(20)
+    put("audio", "tagged.mp3", b"\0ID3\4\0\0\0\0\0\4abcd" + frame * 9 + b"TAG" + bytes(125))
+    put("audio", "streamed.wav", b"\0RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\1\0\1\0\x80\x3e\0\0\0\x7d\0\0\2\0\x10\0data\xff\xff\xff\xff" + bytes(range(200)))
 
 
 def bodies():
@@ -173,4 +199,4 @@ def texts():
 
 
 if __name__ == "__main__":
-    images(), bodies(), urls(), model_file(), safetensors_file(), hf_folders(), templates(), texts()
+    images(), sounds(), bodies(), urls(), model_file(), safetensors_file(), hf_folders(), templates(), texts()

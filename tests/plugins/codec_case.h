@@ -1,11 +1,12 @@
-/* codec_case.h - what the tests of the codecs share: the plugin on a fake host, the whole decode conversation, and a
- * growing array to build files in. One plugin a program. */
+/* codec_case.h - what the tests of the codecs share: the plugin on a fake host, and the whole decode
+ * conversation. One plugin a program. */
 #ifndef TESTS_CODEC_CASE_H
 #define TESTS_CODEC_CASE_H
 
 #include <sensorium/ext/decode.h>
 #include <sensorium/ext/write.h>
 
+#include "byte_buf.h"
 #include "fake_host.h"
 
 typedef struct codec_case {
@@ -30,16 +31,5 @@ sn_rc decode_code(const uint8_t *bytes, size_t n); /* within LIMITS; the samples
 
 /* The lines of a golden table: cuts the next one off *at, skipping comments; NULL after the last. */
 char *next_line(char **at);
-
-typedef struct byte_buf {
-	uint8_t *p;
-	size_t n, cap;
-} byte_buf;
-
-void add(byte_buf *b, const void *p, size_t n);
-void add_be32(byte_buf *b, uint32_t v);
-void add_le(byte_buf *b, uint32_t v, size_t n); /* the low n bytes */
-
-long peak_kib(void); /* the most memory that this program was ever resident with */
 
 #endif

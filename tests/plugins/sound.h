@@ -5,7 +5,7 @@
 
 #include <sndfile.h>
 
-#include "codec_case.h"
+#include "byte_buf.h"
 
 /* Sample i of channel c at this rate: a few tones that come and go, different in each channel, within [-0.7, 0.7]. */
 float tone(uint64_t i, uint32_t c, uint32_t rate);

@@ -11,6 +11,7 @@
 
 #include <resample.h>
 
+#include "codec_case.h"
 #include "sound.h"
 
 enum { N = 5000 };

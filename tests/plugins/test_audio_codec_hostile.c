@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "codec_case.h"
 #include "sound.h"
 
 /* As the media gate has it for sound at 16 kHz. */

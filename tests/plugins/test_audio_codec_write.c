@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "codec_case.h"
 #include "sound.h"
 
 static const char *const TYPES[] = {"audio/wav", "audio/flac", "audio/ogg", "audio/mpeg", "audio/pcm"};

@@ -28,6 +28,11 @@ typedef struct sn_ext_decode {
 	/* media as measure left it, with samples allocated. A file that ends early or lies is SN_RC_INVALID, never a guess. [any] */
 	sn_rc (*decode)(void *instance, const sn_call *call, const uint8_t *bytes, size_t n, const sn_media_limits *limits,
 	                sn_media *media, sn_fault *fault);
+	/* What else clients call its media_types, as space-separated pairs "said=meant": "image/jpg=image/jpeg". NULL: nothing. */
+	const char *aliases;
 } sn_ext_decode;
+
+/* What every sn_ext_decode has; aliases came later. */
+#define SN_EXT_DECODE_MIN_SIZE offsetof(sn_ext_decode, aliases)
 
 #endif
