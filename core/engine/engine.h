@@ -90,6 +90,10 @@ struct sn_request {
 	media_entry *media[MAX_MEDIA]; /* referenced until the engine lets go */
 	hash256 media_keys[MAX_MEDIA];
 	uint32_t n_media;
+	/* Of a window's first choice: the probability of a token at a row of the prompt, and weights of cross-attention. The engine
+	 * thread writes them; p may be read behind the first token, weights behind its end. */
+	struct { bool wanted, done; int32_t token; uint32_t row; float p; } probe;
+	struct { const uint32_t (*heads)[2]; uint32_t n_heads, max_rows; float *weights; } tap; /* weights: [n_heads][max_rows][n_cross] or NULL */
 	uint32_t max_tokens;
 	double t_submit, t_deadline; /* ms; deadline 0: none */
 	bool goes_on;                /* a part of work that was accepted: taken also while draining */
@@ -160,7 +164,7 @@ struct sn_engine {
 	step_plan plan;
 	uint32_t next_job;
 	double unit_ms[MAX_MODELS];
-	struct step_arrays *step;
+	struct step_batch *step;
 };
 
 /* loop.c */
@@ -222,15 +226,26 @@ typedef struct window_ask {
 	sn_sampling sampling;       /* max_tokens 0: the rest of the context */
 	const token_rules *rules;   /* the answer is under, or NULL; the lists that it points to outlive the request */
 	bool has_place;             /* under the place of who asks: taken however full the queue is */
+	bool probes;                /* asks for the probability of probe_token at token probe_row of the prompt */
+	int32_t probe_token;
+	uint32_t probe_row;
+	const uint32_t (*taps)[2];  /* [n_taps] {layer, head} whose weights of cross-attention are asked for; costs a float for each of them, */
+	uint32_t n_taps;            /* each of the rows and each of the medium's rows */
 	uint32_t timeout_ms;        /* total, from submit; 0: none */
 } window_ask;
 
-sn_status prompt_of_window(sn_request *r, encoder *enc, const sn_media *media, const prompt_piece *pieces, size_t n, sn_error *err);
+sn_status prompt_of_window(sn_request *r, const window_ask *w, sn_error *err);
 /* As sn_chat_submit: everything is borrowed until return, on success *out must be closed; events come by sn_request_next.
  * SN_ERR_QUEUE_FULL: there is no place now, try again when something has ended. The encoder's begin runs before this returns:
  * so many at once as the media gate's slots allow is the caller's business. Errors about the medium blame "file", about the
  * prompt "prompt". [any] */
 sn_status window_submit(sn_engine *e, const window_ask *w, sn_request **out, sn_error *err);
+/* The first choice's, before the sampler's rules: of the consumer, once an event has told of its first token. */
+float window_probe(const sn_request *r);
+/* The first choice's, of the consumer, after its CHOICE_DONE: weights of head h (of window_ask.taps) for token t of the prompt and
+ * the answer, [n_cross], at h * *head_stride + t * n_cross; they add up to 1. The token sampled last was not computed and has none.
+ * Valid until the request is closed. (Not with stop strings: there an end is told before the engine knows.) NULL: none were asked for. */
+const float *window_taps(const sn_request *r, size_t *head_stride, uint32_t *n_tokens);
 
 /* tokenize.c: ids of a text that is trusted or not, with the vocabulary's bos if it adds one and `bos` asks for it */
 sn_status text_encode(const vocab *v, const char *text, size_t size, bool trusted, bool bos, int32_t **ids, size_t *n, sn_error *err);

@@ -7,72 +7,34 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "engine/engine.h"
-
-/* The plan's rows as plain arrays, one batch per model at a time. */
-struct step_arrays {
-	int32_t *ids;
-	const void **media, **cross_media;
-	uint32_t *positions, *key_begin, *key_end, *out_rows;
-	batch_seq *seqs, *cross_seqs;
-	plan_seq *taken;  /* [n_taken] index in active[], rows */
-	uint32_t n_taken;
-	uint32_t *out_at; /* [n_out] index in active[] of whose logits row i is */
-};
+#include "engine/step.h"
 
 static const double SLICE_MS = 15; /* 20 is the aim; what is left is for the machine's own moods */
 
 sn_status engine_loop_open(sn_engine *e, sn_error *err)
 {
-	size_t rows = e->config.max_num_batched_tokens, seqs = e->config.max_num_seqs, n = e->max_active;
-	struct step_arrays *a = e->step = calloc(1, sizeof *a);
+	size_t n = e->max_active;
+	e->step = step_open(e->config.max_num_batched_tokens, e->config.max_num_seqs);
 	e->active = calloc(n, sizeof *e->active);
 	e->sched_seqs = calloc(n, sizeof *e->sched_seqs);
 	e->plan.seqs = calloc(n, sizeof *e->plan.seqs);
 	e->plan.dropped = calloc(n, sizeof(uint32_t));
 	e->plan.preempted = calloc(n, sizeof(uint32_t));
 	e->plan.want = calloc(n, sizeof(uint32_t));
-	if (a) {
-		a->ids = calloc(rows, sizeof *a->ids);
-		a->media = calloc(rows, sizeof *a->media);
-		a->cross_media = calloc(rows, sizeof *a->cross_media);
-		a->positions = calloc(rows, sizeof(uint32_t));
-		a->key_begin = calloc(rows, sizeof(uint32_t));
-		a->key_end = calloc(rows, sizeof(uint32_t));
-		a->out_rows = calloc(seqs, sizeof(uint32_t));
-		a->seqs = calloc(seqs, sizeof *a->seqs);
-		a->cross_seqs = calloc(seqs, sizeof *a->cross_seqs);
-		a->taken = calloc(seqs, sizeof *a->taken);
-		a->out_at = calloc(seqs, sizeof(uint32_t));
-	}
-	if (a && e->active && e->sched_seqs && e->plan.seqs && e->plan.dropped && e->plan.preempted && e->plan.want && a->ids && a->media &&
-	    a->cross_media && a->positions && a->key_begin && a->key_end && a->out_rows && a->seqs && a->cross_seqs && a->taken && a->out_at)
+	if (e->step && e->active && e->sched_seqs && e->plan.seqs && e->plan.dropped && e->plan.preempted && e->plan.want)
 		return SN_OK;
 	return error_set(err, SN_ERR_NOMEM, "no memory for the scheduler's arrays");
 }
 
 void engine_loop_close(sn_engine *e)
 {
-	struct step_arrays *a = e->step;
 	free(e->active);
 	free(e->sched_seqs);
 	free(e->plan.seqs);
 	free(e->plan.dropped);
 	free(e->plan.preempted);
 	free(e->plan.want);
-	if (!a)
-		return;
-	free(a->ids);
-	free(a->media);
-	free(a->cross_media);
-	free(a->positions);
-	free(a->key_begin);
-	free(a->key_end);
-	free(a->out_rows);
-	free(a->seqs);
-	free(a->cross_seqs);
-	free(a->taken);
-	free(a->out_at);
-	free(a);
+	step_close(&e->step);
 }
 
 void engine_nudge(sn_engine *e)
@@ -252,46 +214,6 @@ static void run_slices(sn_engine *e)
 	}
 }
 
-static const void *media_row(const sequence *s, const seq_row *row)
-{
-	const media_entry *m = row->media >= 0 ? s->req->media[row->media] : NULL;
-	return m ? m->rows + m->bytes / m->n_rows * row->media_row : NULL;
-}
-
-/* Rows of an encoder-decoder's medium, up to row `end`. Returns the first row that is none of those. */
-static uint32_t add_cross(struct step_arrays *a, batch *b, sequence *s, uint32_t end)
-{
-	uint32_t n_cross = s->req->model->m->h.n_cross, at = s->n_computed;
-	end = end < n_cross ? end : n_cross;
-	if (at >= end)
-		return at;
-	a->cross_seqs[b->n_cross_seqs++] = (batch_seq){b->n_cross_rows, end - at, at, &s->kv};
-	for (; at < end; at++)
-		a->cross_media[b->n_cross_rows++] = media_row(s, &s->rows[at]);
-	return at;
-}
-
-static void add_seq(struct step_arrays *a, batch *b, sequence *s, uint32_t at_active, uint32_t n)
-{
-	uint32_t end = s->n_computed + n, at = add_cross(a, b, s, end), base = s->req->model->m->h.n_cross;
-	a->taken[a->n_taken++] = (plan_seq){at_active, n};
-	if (at < end)
-		a->seqs[b->n_seqs++] = (batch_seq){b->n_rows, end - at, at - base, &s->kv};
-	for (; at < end; at++) {
-		uint32_t r = b->n_rows++;
-		const seq_row *row = &s->rows[at];
-		a->ids[r] = row->id;
-		a->media[r] = media_row(s, row);
-		a->positions[r] = row->position;
-		a->key_begin[r] = 0;
-		a->key_end[r] = (row->span_end > at ? row->span_end : at + 1) - base;
-	}
-	if (end == s->n_known) {
-		a->out_at[b->n_out] = at_active;
-		a->out_rows[b->n_out++] = b->n_rows - 1;
-	}
-}
-
 static bool ends_choice(const sn_request *r, int32_t token)
 {
 	if (vocab_is_eog(r->model->m->vocab, token) && !r->sampling.ignore_eos)
@@ -332,18 +254,30 @@ static void settle_token(sn_engine *e, sequence *s, const sample *t, double now)
 		end_sequence(e, s, SN_FINISH_LENGTH, -1, 0);
 }
 
-static void sample_rows(sn_engine *e, const served_model *sm, const batch *b)
+/* Once: after the first token others may read it, and a recomputed row says the same. */
+static void answer_probe(sn_request *r, const float *logits, uint32_t n_vocab)
 {
+	if (!r->probe.done)
+		r->probe.p = sampler_probability(logits, n_vocab, r->probe.token);
+	r->probe.done = true;
+}
+
+static void sample_rows(sn_engine *e, const served_model *sm)
+{
+	const step_batch *a = e->step;
+	uint32_t n_vocab = sm->m->h.n_vocab;
 	double now = clock_ms();
-	for (uint32_t i = 0; i < b->n_out; i++) {
-		sequence *s = e->active[e->step->out_at[i]];
+	for (uint32_t i = 0; i < a->b.n_out; i++) {
+		sequence *s = e->active[a->outs[i].seq];
 		if (!s)
 			continue; /* went with a sibling that failed */
 		sn_request *r = s->req;
 		sample t;
-		const float *logits = e->buffers.logits + (size_t)i * sm->m->h.n_vocab;
-		if (sampler_run(&e->sampler, &r->sampling, r->rules, r->seed, s->choice, sm->m->vocab, logits, sm->m->h.n_vocab, s->rows,
-		                s->n_known, r->n_prompt, &t))
+		const float *logits = e->buffers.logits + (size_t)i * n_vocab;
+		if (a->outs[i].probe)
+			answer_probe(r, logits, n_vocab);
+		else if (sampler_run(&e->sampler, &r->sampling, r->rules, r->seed, s->choice, sm->m->vocab, logits, n_vocab, s->rows, s->n_known,
+		                     r->n_prompt, &t))
 			settle_token(e, s, &t, now);
 		else
 			fail(e, r, SN_ERR_INTERNAL, "the model gave no usable probabilities (non-finite logits or every token forbidden)");
@@ -352,20 +286,18 @@ static void sample_rows(sn_engine *e, const served_model *sm, const batch *b)
 
 static void run_model(sn_engine *e, served_model *sm)
 {
-	struct step_arrays *a = e->step;
-	batch b = {.ids = a->ids, .media = a->media, .positions = a->positions, .key_begin = a->key_begin, .key_end = a->key_end,
-	           .out_rows = a->out_rows, .seqs = a->seqs, .cross_media = a->cross_media, .cross_seqs = a->cross_seqs};
-	a->n_taken = 0;
+	step_batch *a = e->step;
+	step_clear(a);
 	for (uint32_t i = 0; i < e->plan.n_seqs; i++) {
 		uint32_t at = e->plan.seqs[i].seq;
 		if (e->active[at] && e->active[at]->req->model == sm)
-			add_seq(a, &b, e->active[at], at, e->plan.seqs[i].n_rows);
+			step_add(a, e->active[at], at, e->plan.seqs[i].n_rows);
 	}
-	uint32_t n_rows = b.n_rows + b.n_cross_rows;
+	uint32_t n_rows = a->b.n_rows + a->b.n_cross_rows;
 	if (n_rows == 0)
 		return;
 	double t0 = clock_ms();
-	forward(sm->m, &e->ops, &e->buffers, page_pool_arena(e->pages), &b);
+	forward(sm->m, &e->ops, &e->buffers, page_pool_arena(e->pages), &a->b);
 	if (n_rows >= 32) {
 		double cost = (clock_ms() - t0) / n_rows;
 		sm->row_ms = sm->row_ms > 0 ? 0.8 * sm->row_ms + 0.2 * cost : cost;
@@ -381,7 +313,7 @@ static void run_model(sn_engine *e, served_model *sm)
 	metric_add(&e->metrics, M_ROWS, n_rows);
 	if (a->n_taken > metric_get(&e->metrics, M_MAX_SEQS))
 		metric_set(&e->metrics, M_MAX_SEQS, a->n_taken);
-	sample_rows(e, sm, &b);
+	sample_rows(e, sm);
 }
 
 /* ---- settle ---- */

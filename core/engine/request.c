@@ -68,6 +68,7 @@ void request_unref(sn_request **rp)
 	}
 	buf_fini(&r->raw);
 	buf_fini(&r->text);
+	free(r->tap.weights);
 	free(r->ring);
 	free(r->lp);
 	free(r->lp_top);

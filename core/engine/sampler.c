@@ -272,3 +272,13 @@ bool sampler_run(sampler *s, const sn_sampling *p, const token_rules *rules, uin
 	}
 	return true;
 }
+
+float sampler_probability(const float *logits, uint32_t n_logits, int32_t token)
+{
+	double max = -INFINITY, sum = 0;
+	for (uint32_t i = 0; i < n_logits; i++)
+		max = fmax(max, (double)logits[i]);
+	for (uint32_t i = 0; i < n_logits; i++)
+		sum += exp((double)logits[i] - max);
+	return token < 0 || (uint32_t)token >= n_logits ? 0 : (float)(exp((double)logits[token] - max) / sum);
+}

@@ -40,6 +40,9 @@ void sampler_fini(sampler *s);
 bool sampler_run(sampler *s, const sn_sampling *p, const token_rules *rules, uint64_t seed, uint32_t choice, const vocab *v, const float *logits,
                  uint32_t n_logits, const seq_row *rows, uint32_t n_rows, uint32_t n_prompt, sample *out);
 
+/* The probability of a token in a row of logits, as they are; 0 for a token that has none. */
+float sampler_probability(const float *logits, uint32_t n_logits, int32_t token);
+
 /* Uniform in [0, 1). */
 double sampler_uniform(uint64_t seed, uint32_t choice, uint32_t index, uint32_t draw);
 

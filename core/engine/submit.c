@@ -107,16 +107,8 @@ static hash256 salt_of(const sn_engine *e, const struct ask *a)
 
 static sn_status make_prompt(sn_request *r, const struct ask *a, sn_error *err)
 {
-	const window_ask *w = a->window;
-	if (w && w->rules) {
-		token_rules *rules = arena_alloc(r->mem, sizeof *rules);
-		if (!rules)
-			return error_set(err, SN_ERR_NOMEM, "no memory for a window's rules");
-		*rules = *w->rules;
-		r->rules = rules;
-	}
-	if (w)
-		return prompt_of_window(r, w->enc, w->media, w->pieces, w->n_pieces, err);
+	if (a->window)
+		return prompt_of_window(r, a->window, err);
 	return a->chat ? prompt_of_chat(r, a->chat, err) : prompt_of_completion(r, a->completion, err);
 }
 

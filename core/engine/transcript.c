@@ -95,9 +95,7 @@ static sn_status take_place(sn_transcript *t, sn_error *err)
 
 static sn_status decode(sn_transcript *t, const sn_part *part, sn_error *err)
 {
-	const encoder *enc = t->how->enc;
-	t->media.rate = enc->p->plan->size >= sizeof *enc->p->plan && enc->p->plan->media_rate ? enc->p->plan->media_rate(enc->instance) : 0;
-	sn_status st = media_gate_decode(&t->engine->gate, part, t->id, &t->media, err);
+	sn_status st = media_gate_decode(&t->engine->gate, part, t->how->enc->media_rate, t->id, &t->media, err);
 	if (st) {
 		t->media.samples = NULL;
 		if (err)

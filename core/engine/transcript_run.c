@@ -60,8 +60,8 @@ static void put(int32_t *ids, uint32_t *n, int32_t id)
 		ids[(*n)++] = id;
 }
 
-/* ids has room for everything. */
-static uint32_t make_prompt(const sn_transcript *t, const window *w, int32_t *ids, uint32_t *n_text)
+/* ids has room for everything. Sets where the opening stands, and how much of the prompt is what was said. */
+static uint32_t make_prompt(const sn_transcript *t, const window *w, int32_t *ids, uint32_t *opening, uint32_t *n_text)
 {
 	const transcriber *how = t->how;
 	uint32_t n = 0;
@@ -70,6 +70,7 @@ static uint32_t make_prompt(const sn_transcript *t, const window *w, int32_t *id
 		for (size_t i = 0; i < t->n_previous; i++)
 			put(ids, &n, t->previous[i]);
 	}
+	*opening = n;
 	put(ids, &n, how->opening);
 	if (w->kind == ATTEMPT_LANGUAGE)
 		return n;
@@ -114,7 +115,8 @@ static sn_status start(void *ctx, const window *w, bool alone, void **run, sn_er
 		free(ids);
 		return error_set(err, SN_ERR_NOMEM, "no memory for a window");
 	}
-	r->n_prompt = make_prompt(t, w, ids, &r->n_text);
+	uint32_t opening;
+	r->n_prompt = make_prompt(t, w, ids, &opening, &r->n_text);
 	const sn_media media = view(t, w);
 	const prompt_piece piece = {.ids = ids, .n_ids = r->n_prompt};
 	double left = t->t_deadline > 0 ? t->t_deadline - clock_ms() : 0;
@@ -122,7 +124,9 @@ static sn_status start(void *ctx, const window *w, bool alone, void **run, sn_er
 	                        .media = &media, .pieces = &piece, .n_pieces = 1, .sampling = sampling_of(t, w, r->n_prompt),
 	                        .timeout_ms = t->t_deadline > 0 ? left > 1 ? (uint32_t)left : 1 : 0,
 	                        .rules = w->kind == ATTEMPT_TEXT ? &t->rules : w->kind == ATTEMPT_LANGUAGE ? &t->language_rules : NULL,
-	                        .has_place = alone};
+	                        .has_place = alone, .probes = w->kind == ATTEMPT_TEXT && how->no_speech >= 0, .probe_token = how->no_speech,
+	                        .probe_row = opening, .taps = how->about->alignment_heads,
+	                        .n_taps = w->kind == ATTEMPT_WORDS ? how->about->n_alignment_heads : 0};
 	media_gate_resume(&t->engine->gate); /* the encoder's begin is a gate's work */
 	sn_status st = window_submit(t->engine, &ask, &r->r, err);
 	media_gate_park(&t->engine->gate);
@@ -166,15 +170,46 @@ static bool measure_text(const sn_transcript *t, const struct run *r, float *rat
 }
 
 /* As OpenAI's decoding.py: the end counts as a token, whether it was said or not. */
+static bool fill_text(const sn_transcript *t, struct run *r, window_answer *a)
+{
+	a->avg_logprob = (float)((r->logprob + (double)r->r->readers[0].stop_logprob) / (r->n + 1));
+	a->no_speech_prob = t->how->no_speech >= 0 ? window_probe(r->r) : 0;
+	return measure_text(t, r, &a->compression_ratio);
+}
+
+/* The medium's rows that the window fills; what lies behind them is silence that the encoder made up. */
+static uint32_t rows_of(const sn_transcript *t, const window *w)
+{
+	uint32_t n_cross = t->model->m->h.n_cross;
+	uint64_t n = (w->end - w->first) * 1000 / t->media.rate / t->how->about->step_ms;
+	return n < 1 ? 1 : n < n_cross ? (uint32_t)n : n_cross;
+}
+
+/* Where in the window each token of what was said begins: the row that has said the one before it looked there. */
+static bool fill_begins(const sn_transcript *t, const window *w, const struct run *r, window_answer *a)
+{
+	size_t stride;
+	uint32_t n_tokens, n_heads = t->how->about->n_alignment_heads, n_cross = t->model->m->h.n_cross, n_rows = rows_of(t, w), n = r->n_prompt;
+	const float *taps = window_taps(r->r, &stride, &n_tokens);
+	float *weights = taps && n_tokens >= n ? malloc((size_t)n_heads * n * n_cross * sizeof *weights) : NULL;
+	a->begins = calloc((size_t)r->n_text + 1, sizeof *a->begins);
+	bool ok = weights && a->begins;
+	for (uint32_t h = 0; ok && h < n_heads; h++)
+		memcpy(weights + (size_t)h * n * n_cross, taps + h * stride, (size_t)n * n_cross * sizeof *weights);
+	if (ok) {
+		align_crop(weights, n_heads * n, n_cross, n_rows);
+		ok = align_tokens(weights, n_heads, n, n_rows, n - r->n_text - 2, n - 1, a->begins);
+	}
+	free(weights);
+	return ok;
+}
+
 static bool fill(const sn_transcript *t, const window *w, struct run *r, window_answer *a)
 {
-	double end = (double)r->r->readers[0].stop_logprob;
-	bool ok = measure_text(t, r, &a->compression_ratio);
-	a->avg_logprob = (float)((r->logprob + end) / (r->n + 1));
+	bool ok = w->kind == ATTEMPT_TEXT ? fill_text(t, r, a) : w->kind == ATTEMPT_WORDS ? fill_begins(t, w, r, a) : true;
 	a->tokens = r->tokens;
 	a->n_tokens = r->n;
 	r->tokens = NULL;
-	(void)w;
 	return ok;
 }
 
@@ -207,8 +242,11 @@ static enum run_state ask(void *ctx, const window *w, void **run, int wait_ms, w
 		case SN_EVENT_DONE:
 			add_usage(&t->usage, &ev.usage);
 			state = fill(t, w, r, a) ? RUN_ENDED : RUN_FAILED;
-			if (state == RUN_FAILED)
+			if (state == RUN_FAILED) {
+				free(a->tokens);
+				free(a->begins);
 				error_set(err, SN_ERR_NOMEM, "no memory for the answer");
+			}
 			break;
 		case SN_EVENT_ERROR:
 			*err = ev.error;

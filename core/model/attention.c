@@ -6,12 +6,6 @@ enum { ATTN_ROWS = 16 }; /* query rows of one attention task */
 
 /* ---- KV ---- */
 
-/* Offset in its page of K (or V) of one head of the group's layer l. */
-static size_t kv_offset(const kv_group *g, uint32_t l, bool v, uint32_t kv_head)
-{
-	return (size_t)(l % g->slab_layers) * g->layer_bytes + ((size_t)v * g->n_kv_head + kv_head) * g->head_bytes;
-}
-
 void attention_store(const model *m, const ops *o, uint8_t *pages_at, const batch_seq *seqs, uint32_t n_seqs, uint32_t group, uint32_t index,
                      bool v, const float *rows)
 {

@@ -22,4 +22,13 @@ void attention_store(const model *m, const ops *o, uint8_t *pages_at, const batc
 void attention_run(const model *m, ops *o, const forward_buffers *fb, const uint8_t *pages_at, const batch *b, size_t n_tasks, uint32_t group,
                    uint32_t index, const uint32_t *key_begin, const uint32_t *key_end);
 
+/* What batch.taps ask of this layer's cross-attention, whose queries are in fb->q (attention_tap.c). */
+void attention_tap(const model *m, ops *o, const forward_buffers *fb, const uint8_t *pages_at, const batch *b, uint32_t l);
+
+/* Offset in its page of K (or V) of one head of the group's layer l. */
+static inline size_t kv_offset(const kv_group *g, uint32_t l, bool v, uint32_t kv_head)
+{
+	return (size_t)(l % g->slab_layers) * g->layer_bytes + ((size_t)v * g->n_kv_head + kv_head) * g->head_bytes;
+}
+
 #endif

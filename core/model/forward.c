@@ -17,12 +17,13 @@ static void list_buffers(forward_buffers *b, const model *m, uint32_t max_rows, 
 {
 	const hparams *h = &m->h;
 	size_t q = (size_t)h->n_head * h->head_dim, kv = (size_t)h->n_kv_head * h->head_dim;
+	size_t outs = h->n_cross ? 2 : 1; /* a sequence's next token, and what it is probed for */
 	const struct buffer all[N_BUFFERS] = {
 	    {&b->x, max_rows, h->n_embd, &b->cols[0]},   {&b->h, max_rows, h->n_embd, &b->cols[1]},
 	    {&b->q, max_rows, q, &b->cols[2]},           {&b->attn, max_rows, q, &b->cols[3]},
 	    {&b->kv, max_rows, kv, &b->cols[4]},         {&b->gate, max_rows, h->n_ffn, &b->cols[5]},
 	    {&b->up, max_rows, h->n_ffn, &b->cols[6]},   {&b->cos_sin, max_rows, (size_t)h->n_rot * m->kv.n_groups, &b->cols[7]},
-	    {&b->logits, max_out, h->n_vocab, &b->cols[8]}, {&b->out, max_out, h->n_embd, &b->cols[9]},
+	    {&b->logits, max_out, h->n_vocab * outs, &b->cols[8]}, {&b->out, max_out, h->n_embd * outs, &b->cols[9]},
 	};
 	memcpy(out, all, sizeof all);
 }
@@ -214,6 +215,8 @@ static void cross_block(const model *m, ops *o, forward_buffers *fb, uint8_t *pa
 	norm_rows(o, fb->h, fb->x, &w->norm, h, n, e);
 	ops_linear(o, fb->q, q, fb->h, e, n, &w->q, ACT_NONE);
 	attention_run(m, o, fb, pages_at, b, n_tasks, model_cross_group(m), l, fb->cross_begin, fb->cross_end);
+	if (b->n_taps)
+		attention_tap(m, o, fb, pages_at, b, l);
 	ops_linear(o, fb->h, e, fb->attn, q, n, &w->o, ACT_NONE);
 	ops_add(o, fb->x, e, fb->x, e, fb->h, e, n, e);
 }

@@ -11,12 +11,22 @@ typedef struct batch_seq {
 	const kv_seq *kv;
 } batch_seq;
 
+/* Weights of some heads' cross-attention, for all of a sequence's rows in the batch. */
+typedef struct batch_tap {
+	uint32_t seq;                /* of batch.seqs */
+	uint32_t n_heads;
+	const uint32_t (*heads)[2];  /* [n_heads] {layer, head} */
+	float *out;                  /* of head h, row r: [n_cross] at (h * head_rows + r) * n_cross */
+	size_t head_rows;
+} batch_tap;
+
 /* Of an encoder-decoder: rows of a sequence's medium, first in cross_media, kv_first counted in their KV group; and the other
  * rows, whose indices and positions are counted from behind them. A sequence can have both in one batch. */
 typedef struct batch {
-	uint32_t n_rows, n_seqs, n_out, n_cross_rows, n_cross_seqs; /* n_rows + n_cross_rows: at most max_rows */
+	uint32_t n_rows, n_seqs, n_out, n_cross_rows, n_cross_seqs, n_taps; /* n_rows + n_cross_rows: at most max_rows */
 	const void *const *cross_media; /* [n_cross_rows] as media below; NULL: there is nothing, K and V are zero */
 	const batch_seq *cross_seqs; /* [n_cross_seqs] */
+	const batch_tap *taps;       /* [n_taps] */
 	const int32_t *ids;          /* [n_rows] token ids */
 	const void *const *media;    /* [n_rows] an embedding row in the KV type, or NULL: the token's embedding */
 	const uint32_t *positions;   /* [n_rows] */
@@ -28,7 +38,7 @@ typedef struct batch {
 
 /* Buffers for one batch at a time, sized for the largest model and batch. */
 typedef struct forward_buffers {
-	uint32_t max_rows, max_out;
+	uint32_t max_rows, max_out; /* an encoder-decoder's batch may have twice as many outs */
 	float *x, *h;          /* [max_rows, n_embd] residual stream, normed */
 	float *q, *attn;       /* [max_rows, n_head * head_dim] */
 	float *kv;             /* [max_rows, n_kv_head * head_dim] */

@@ -3,10 +3,10 @@
  * beside a chat model that shares it. */
 #include "engine_kit.h"
 
-enum { STEPS = 16, N_WINDOWS = 3, N_CROSS = 40, WIDTH = 16, ROWS_BYTES = N_CROSS * WIDTH * 4 };
+enum { STEPS = 16, N_WINDOWS = 3, N_VOCAB = 363, N_CROSS = 40, WIDTH = 16, ROWS_BYTES = N_CROSS * WIDTH * 4 };
 
 static int32_t *IDS, *GREEDY;
-static float *ROWS;
+static float *ROWS, *LOGITS, *CROSS;
 static uint32_t FIRST[N_WINDOWS + 1]; /* of each window's prompt in IDS, where -1 ends each */
 
 /* ---- an encoder whose media are its rows ---- */
@@ -82,19 +82,30 @@ static sn_engine *open_window_engine(sn_engine_config c)
 	return e;
 }
 
-/* Window w of the golden, its prompt in two pieces. */
-static sn_status ask_window(sn_engine *e, uint32_t w, uint32_t max_tokens, sn_request **r, sn_error *err)
+/* Window w of the golden, its prompt in two pieces. more: what else is asked, or NULL. */
+static sn_status ask_more(sn_engine *e, uint32_t w, uint32_t max_tokens, const window_ask *more, sn_request **r, sn_error *err)
 {
 	uint32_t n = FIRST[w + 1] - FIRST[w] - 1;
 	const prompt_piece pieces[] = {{.ids = IDS + FIRST[w], .n_ids = 1}, {.ids = IDS + FIRST[w] + 1, .n_ids = n - 1}};
 	sn_media media = {.size = sizeof media, .kind = SN_MEDIA_DATA, .samples = ROWS + (size_t)w * N_CROSS * WIDTH, .bytes = ROWS_BYTES,
 	                  .hash = {(uint8_t)(w + 1)}};
-	window_ask a = {.request_id = "test", .model = "listens", .enc = &ENCODER, .media = &media, .pieces = pieces, .n_pieces = 2};
+	window_ask a = more ? *more : (window_ask){0};
+	a.request_id = "test";
+	a.model = "listens";
+	a.enc = &ENCODER;
+	a.media = &media;
+	a.pieces = pieces;
+	a.n_pieces = 2;
 	sn_sampling_init(&a.sampling);
 	a.sampling.temperature = 0;
 	a.sampling.max_tokens = max_tokens;
 	a.sampling.ignore_eos = a.sampling.logprobs = true;
 	return window_submit(e, &a, r, err);
+}
+
+static sn_status ask_window(sn_engine *e, uint32_t w, uint32_t max_tokens, sn_request **r, sn_error *err)
+{
+	return ask_more(e, w, max_tokens, NULL, r, err);
 }
 
 static sn_request *must_ask(sn_engine *e, uint32_t w)
@@ -244,7 +255,7 @@ static void what_does_not_fit_is_refused(void **state)
 {
 	(void)state;
 	sn_engine *e = open_window_engine((sn_engine_config){.threads = 1, .kv_dtype = SN_KV_F32});
-	static const int32_t outside[] = {363};
+	static const int32_t outside[] = {N_VOCAB};
 	static int32_t many[65];
 	const prompt_piece bad = {.ids = outside, .n_ids = 1}, full = {.ids = many, .n_ids = 64}, most = {.ids = many, .n_ids = 60}, none = {.ids = many};
 	refuse(e, SN_ERR_INVALID, "outside the vocabulary", &(window_ask){.pieces = &bad, .n_pieces = 1});
@@ -291,6 +302,125 @@ static void an_answer_may_fill_the_context(void **state)
 	sn_engine_close(&e);
 }
 
+/* ---- what is asked beside the tokens ---- */
+
+static uint32_t prompt_of(uint32_t w)
+{
+	return FIRST[w + 1] - FIRST[w] - 1;
+}
+
+static double probability(const float *logits, int32_t token)
+{
+	double sum = 0;
+	for (int i = 0; i < N_VOCAB; i++)
+		sum += exp((double)logits[i] - (double)logits[token]);
+	return 1 / sum;
+}
+
+static void a_probe_is_the_models_own_probability(void **state)
+{
+	(void)state;
+	static const uint32_t budgets[] = {4, 512};
+	for (size_t b = 0; b < sizeof budgets / sizeof *budgets; b++) {
+		sn_engine *e = open_window_engine((sn_engine_config){.threads = 2, .max_num_batched_tokens = budgets[b], .max_num_seqs = 4, .kv_dtype = SN_KV_F32});
+		sn_request *r[4 * N_WINDOWS];
+		const float *logits = LOGITS;
+		window_ask asks[4 * N_WINDOWS];
+		for (uint32_t i = 0; i < 4 * N_WINDOWS; i++) { /* the last row too, which has two outputs */
+			uint32_t w = i % N_WINDOWS, last = prompt_of(w) - 1;
+			asks[i] = (window_ask){.probes = true, .probe_token = (int32_t)(i * 31 % N_VOCAB), .probe_row = i < N_WINDOWS ? last : (i * 7) % (last + 1)};
+			assert_int_equal(ask_more(e, w, 3, &asks[i], &r[i], NULL), SN_OK);
+		}
+		for (uint32_t i = 0; i < 4 * N_WINDOWS; i++) {
+			uint32_t w = i % N_WINDOWS, first = 0;
+			sn_event ev;
+			assert_int_equal(sn_request_next(r[i], 20000, &ev), SN_EVENT_TEXT);
+			for (uint32_t k = 0; k < w; k++)
+				first += prompt_of(k);
+			double want = probability(logits + (size_t)(first + asks[i].probe_row) * N_VOCAB, asks[i].probe_token);
+			assert_float_equal(window_probe(r[i]), want, 1e-5);
+			sn_request_close(&r[i]);
+		}
+		assert_all_pages_free(e);
+		sn_engine_close(&e);
+	}
+}
+
+static void taps_are_the_weights_of_cross_attention(void **state)
+{
+	(void)state;
+	static const uint32_t heads[][2] = {{0, 1}, {1, 0}, {2, 1}};
+	static const uint32_t budgets[] = {4, 13, 512};
+	static float first[3 * 64 * N_CROSS];
+	uint32_t n_prompt = prompt_of(1), n_tokens;
+	uint64_t n_preempted = 0;
+	size_t stride;
+	struct ask ask_chat = {.text = "Zeichne 12 Kreise", .model = "chats", .max_tokens = 40};
+	sn_error err;
+	for (int f16 = 0; f16 < 2; f16++)
+		for (size_t b = 0; b < sizeof budgets / sizeof *budgets; b++) {
+			sn_engine *e = open_window_engine((sn_engine_config){.threads = 2, .max_num_batched_tokens = budgets[b], .max_num_seqs = 4,
+			                                                     .kv_cache_memory = 7u << 18, .kv_dtype = f16 ? SN_KV_F16 : SN_KV_F32});
+			sn_request *r[8], *beside[8];
+			for (int i = 0; i < 8; i++) {
+				assert_int_equal(ask_more(e, 1, STEPS, &(window_ask){.taps = heads, .n_taps = 3}, &r[i], NULL), SN_OK);
+				assert_int_equal(submit(e, &ask_chat, &beside[i], &err), SN_OK);
+			}
+			for (int i = 0; i < 8; i++) {
+				static struct answer a;
+				memset(&a, 0, sizeof a);
+				collect(r[i], &a);
+				assert_memory_equal(a.ids, GREEDY + STEPS, STEPS * sizeof *a.ids);
+				const float *w = window_taps(r[i], &stride, &n_tokens);
+				assert_non_null(w);
+				assert_int_equal(n_tokens, n_prompt + STEPS - 1);
+				for (uint32_t h = 0; h < 3; h++)
+					for (uint32_t t = 0; t < n_tokens; t++) {
+						const float *row = w + h * stride + (size_t)t * N_CROSS;
+						double sum = 0;
+						for (uint32_t k = 0; k < N_CROSS; k++) {
+							sum += (double)row[k];
+							if (t < n_prompt)
+								assert_float_equal(row[k], CROSS[(h * n_prompt + t) * N_CROSS + k], f16 ? 2e-3 : 1e-6);
+						}
+						assert_float_equal(sum, 1, 1e-5);
+						if (b == 0 && i == 0)
+							memcpy(first + (h * 64 + t) * N_CROSS, row, N_CROSS * sizeof *row);
+						assert_memory_equal(first + (h * 64 + t) * N_CROSS, row, N_CROSS * sizeof *row);
+					}
+				sn_request_close(&r[i]);
+				memset(&a, 0, sizeof a);
+				collect(beside[i], &a);
+				sn_request_close(&beside[i]);
+				assert_int_equal(a.status, SN_OK);
+			}
+			n_preempted += metric_get(&e->metrics, M_PREEMPTIONS);
+			assert_all_pages_free(e);
+			sn_engine_close(&e);
+		}
+	assert_true(n_preempted > 0);
+}
+
+static void what_cannot_be_asked_is_refused(void **state)
+{
+	(void)state;
+	sn_engine *e = open_window_engine((sn_engine_config){.threads = 1, .kv_dtype = SN_KV_F32});
+	static const uint32_t no_layer[][2] = {{3, 0}}, no_head[][2] = {{0, 0}, {0, 2}};
+	const prompt_piece p = {.ids = IDS, .n_ids = 2};
+	refuse(e, SN_ERR_INVALID, "a probe of token 363", &(window_ask){.pieces = &p, .n_pieces = 1, .probes = true, .probe_token = N_VOCAB});
+	refuse(e, SN_ERR_INVALID, "a probe of token -1", &(window_ask){.pieces = &p, .n_pieces = 1, .probes = true, .probe_token = -1});
+	refuse(e, SN_ERR_INVALID, "at row 2", &(window_ask){.pieces = &p, .n_pieces = 1, .probes = true, .probe_row = 2});
+	refuse(e, SN_ERR_INVALID, "no head 0 of layer 3", &(window_ask){.pieces = &p, .n_pieces = 1, .taps = no_layer, .n_taps = 1});
+	refuse(e, SN_ERR_INVALID, "no head 2 of layer 0", &(window_ask){.pieces = &p, .n_pieces = 1, .taps = no_head, .n_taps = 2});
+	sn_request *r = must_ask(e, 0);
+	size_t stride;
+	uint32_t n;
+	assert_null(window_taps(r, &stride, &n));
+	check_answer(&r, 0);
+	assert_all_pages_free(e);
+	sn_engine_close(&e);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,6 +430,9 @@ int main(void)
 	    cmocka_unit_test(text_pieces_are_trusted_or_not),
 	    cmocka_unit_test(what_does_not_fit_is_refused),
 	    cmocka_unit_test(an_answer_may_fill_the_context),
+	    cmocka_unit_test(a_probe_is_the_models_own_probability),
+	    cmocka_unit_test(taps_are_the_weights_of_cross_attention),
+	    cmocka_unit_test(what_cannot_be_asked_is_refused),
 	};
 	size_t n, w = 0;
 	IDS = read_golden("whisper.ids", &n);
@@ -308,9 +441,13 @@ int main(void)
 			FIRST[++w] = i + 1;
 	GREEDY = read_golden("whisper.greedy", &n);
 	ROWS = read_golden("whisper.rows", &n);
+	LOGITS = read_golden("whisper.logits", &n);
+	CROSS = read_golden("whisper.cross", &n);
 	int failed = kit_run(tests);
 	free(IDS);
 	free(GREEDY);
 	free(ROWS);
+	free(LOGITS);
+	free(CROSS);
 	return failed;
 }

@@ -1,0 +1,115 @@
+#include "engine/step.h"
+
+#include <stdlib.h>
+
+step_batch *step_open(size_t rows, size_t seqs)
+{
+	step_batch *a = calloc(1, sizeof *a);
+	if (!a)
+		return NULL;
+	a->taken = calloc(seqs, sizeof *a->taken);
+	a->outs = calloc(seqs, 2 * sizeof *a->outs);
+	a->ids = calloc(rows, sizeof *a->ids);
+	a->media = calloc(rows, sizeof *a->media);
+	a->cross_media = calloc(rows, sizeof *a->cross_media);
+	a->positions = calloc(rows, sizeof *a->positions);
+	a->key_begin = calloc(rows, sizeof *a->key_begin);
+	a->key_end = calloc(rows, sizeof *a->key_end);
+	a->out_rows = calloc(seqs, 2 * sizeof *a->out_rows);
+	a->seqs = calloc(seqs, sizeof *a->seqs);
+	a->cross_seqs = calloc(seqs, sizeof *a->cross_seqs);
+	a->taps = calloc(seqs, sizeof *a->taps);
+	if (!a->taken || !a->outs || !a->ids || !a->media || !a->cross_media || !a->positions || !a->key_begin || !a->key_end || !a->out_rows ||
+	    !a->seqs || !a->cross_seqs || !a->taps)
+		step_close(&a);
+	return a;
+}
+
+void step_close(step_batch **ap)
+{
+	step_batch *a = *ap;
+	if (!a)
+		return;
+	free(a->taken);
+	free(a->outs);
+	free(a->ids);
+	free(a->media);
+	free(a->cross_media);
+	free(a->positions);
+	free(a->key_begin);
+	free(a->key_end);
+	free(a->out_rows);
+	free(a->seqs);
+	free(a->cross_seqs);
+	free(a->taps);
+	free(a);
+	*ap = NULL;
+}
+
+void step_clear(step_batch *a)
+{
+	a->n_taken = 0;
+	a->b = (batch){.ids = a->ids, .media = a->media, .positions = a->positions, .key_begin = a->key_begin, .key_end = a->key_end,
+	               .out_rows = a->out_rows, .seqs = a->seqs, .cross_media = a->cross_media, .cross_seqs = a->cross_seqs, .taps = a->taps};
+}
+
+static const void *media_row(const sequence *s, const seq_row *row)
+{
+	const media_entry *m = row->media >= 0 ? s->req->media[row->media] : NULL;
+	return m ? m->rows + m->bytes / m->n_rows * row->media_row : NULL;
+}
+
+/* Rows of an encoder-decoder's medium, up to row `end`. Returns the first row that is none of those. */
+static uint32_t add_cross(step_batch *a, const sequence *s, uint32_t end)
+{
+	uint32_t n_cross = s->req->model->m->h.n_cross, at = s->n_computed;
+	end = end < n_cross ? end : n_cross;
+	if (at >= end)
+		return at;
+	a->cross_seqs[a->b.n_cross_seqs++] = (batch_seq){a->b.n_cross_rows, end - at, at, &s->kv};
+	for (; at < end; at++)
+		a->cross_media[a->b.n_cross_rows++] = media_row(s, &s->rows[at]);
+	return at;
+}
+
+static void want_logits(step_batch *a, uint32_t row, uint32_t at_active, bool probe)
+{
+	a->outs[a->b.n_out] = (step_out){at_active, probe};
+	a->out_rows[a->b.n_out++] = row;
+}
+
+/* What was asked of the first choice's rows beside the tokens. */
+static void add_questions(step_batch *a, const sequence *s, uint32_t at_active, uint32_t at, uint32_t end)
+{
+	const sn_request *r = s->req;
+	uint32_t first = a->b.n_rows, n_cross = r->model->m->h.n_cross;
+	if (s->choice != 0)
+		return;
+	if (r->probe.wanted && r->probe.row >= at && r->probe.row < end)
+		want_logits(a, first + r->probe.row - at, at_active, true);
+	if (r->tap.weights)
+		a->taps[a->b.n_taps++] = (batch_tap){a->b.n_seqs, r->tap.n_heads, r->tap.heads, r->tap.weights + (size_t)(at - n_cross) * n_cross,
+		                                     r->tap.max_rows};
+}
+
+void step_add(step_batch *a, sequence *s, uint32_t at_active, uint32_t n)
+{
+	batch *b = &a->b;
+	uint32_t end = s->n_computed + n, at = add_cross(a, s, end), base = s->req->model->m->h.n_cross;
+	a->taken[a->n_taken++] = (plan_seq){at_active, n};
+	if (at == end)
+		return;
+	add_questions(a, s, at_active, at, end);
+	a->seqs[b->n_seqs++] = (batch_seq){b->n_rows, end - at, at - base, &s->kv};
+	for (; at < end; at++) {
+		uint32_t r = b->n_rows++;
+		const seq_row *row = &s->rows[at];
+		a->ids[r] = row->id;
+		a->media[r] = media_row(s, row);
+		a->positions[r] = row->position;
+		a->key_begin[r] = 0;
+		a->key_end[r] = (row->span_end > at ? row->span_end : at + 1) - base;
+	}
+	if (end == s->n_known)
+		want_logits(a, b->n_rows - 1, at_active, false);
+}
