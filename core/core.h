@@ -127,7 +127,7 @@ typedef struct sn_model_info {
 	const char *architecture; /* "llama" */
 	const char *_Atomic modalities[SN_MAX_MODALITIES + 1]; /* input kinds beside text: "image"; NULL-terminated. Grows while serving */
 	uint32_t max_model_len;   /* tokens */
-	bool transcribes;         /* it was made for sn_transcript_submit, and has no chat */
+	_Atomic bool transcribes; /* it was made for sn_transcript_submit, and has no chat */
 	uint32_t n_vocab;
 	int64_t created;          /* unix seconds of the load */
 } sn_model_info;

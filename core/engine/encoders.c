@@ -21,7 +21,7 @@ static bool is_taken(void *ctx, const char *kind_name)
 }
 
 /* Rows must be as wide as the model's, and carry an id that it knows. */
-static sn_status fit(const served_model *s, encoder *enc, sn_error *err)
+static sn_status fit(const served_model *s, encoder *enc, transcriber **how, sn_error *err)
 {
 	const sn_ext_plan *plan = enc->p->plan;
 	uint32_t dim = plan->row_dim(enc->instance);
@@ -36,13 +36,20 @@ static sn_status fit(const served_model *s, encoder *enc, sn_error *err)
 	if (enc->row_token < 0)
 		return error_set(err, SN_ERR_INVALID, "%s: the vocabulary of %s lacks the token \"%.64s\"", encoder_file(enc)->name, s->m->file->name, token);
 	enc->in_template = s->m->chat && chat_template_places(s->m->chat, plan->kind_name, enc->marker);
-	return SN_OK;
+	return transcriber_open(how, enc, s->m, err);
 }
 
-static void publish(sn_engine *e, served_model *s, encoder *enc)
+/* how: NULL, or how the model writes recordings down; the first encoder that knows tells. */
+static void publish(sn_engine *e, served_model *s, encoder *enc, transcriber *how)
 {
 	uint32_t n = atomic_load(&s->n_encoders);
 	s->encoders[n] = enc;
+	if (how && !atomic_load(&s->transcriber)) {
+		atomic_store(&s->transcriber, how);
+		e->infos[s - e->models].transcribes = true;
+	} else {
+		transcriber_close(&how);
+	}
 	atomic_store_explicit(&s->n_encoders, n + 1, memory_order_release);
 	e->infos[s - e->models].modalities[n] = enc->p->plan->kind_name;
 }
@@ -77,11 +84,12 @@ void encoders_serve_newcomer(sn_engine *e)
 sn_status encoders_attach_tower(sn_engine *e, served_model *s, const char *mmproj, sn_error *err)
 {
 	encoder *enc = NULL;
+	transcriber *how = NULL;
 	sn_status st = encoder_open(&enc, e->plugins, mmproj, &e->ops, err);
 	if (!st)
-		st = fit(s, enc, err);
+		st = fit(s, enc, &how, err);
 	if (!st)
-		publish(e, s, enc);
+		publish(e, s, enc, how);
 	else
 		encoder_close(&enc);
 	return st;
@@ -94,15 +102,17 @@ void encoders_attach_own(sn_engine *e, served_model *s, bool late)
 	sn_error err;
 	do {
 		enc = NULL;
+		transcriber *how = NULL;
 		sn_status st = encoder_open_beside(&enc, e->plugins, s->m->file, &e->ops, late, is_taken, s, &err);
 		if (!st && enc)
-			st = fit(s, enc, &err);
+			st = fit(s, enc, &how, &err);
 		if (!st && enc && late)
 			st = reserve(e, enc, &err);
 		if (!st && enc) {
-			publish(e, s, enc);
+			publish(e, s, enc, how);
 			continue;
 		}
+		transcriber_close(&how);
 		if (st)
 			log_warn(e->log, "plugin", NULL, "%s does without a modality: %s", s->name, err.text);
 		encoder_close(&enc);
@@ -113,6 +123,8 @@ void encoders_close(served_model *s)
 {
 	for (uint32_t i = 0, n = atomic_load(&s->n_encoders); i < n; i++)
 		encoder_close(&s->encoders[i]);
+	transcriber *how = atomic_exchange(&s->transcriber, NULL);
+	transcriber_close(&how);
 	atomic_store(&s->n_encoders, 0);
 }
 

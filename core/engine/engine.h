@@ -14,6 +14,7 @@
 #include "engine/media.h"
 #include "engine/sampler.h"
 #include "engine/schedule.h"
+#include "engine/transcriber.h"
 #include "model/forward.h"
 #include "plugin/host.h"
 #include "text/detok.h"
@@ -25,6 +26,7 @@ typedef struct served_model {
 	model *m;
 	encoder *encoders[MAX_ENCODERS]; /* [n_encoders], one a kind of media: see encoders.c */
 	atomic_uint n_encoders;
+	transcriber *_Atomic transcriber; /* how it writes recordings down; NULL: it does not */
 	char *name;
 	uint32_t id;
 	uint32_t max_len;   /* rows of a sequence; of an encoder-decoder, those behind its medium's */
@@ -65,6 +67,7 @@ typedef struct choice_reader {
 	stopper stopper;
 	sn_finish finish;
 	int32_t stop_token;
+	float stop_logprob;  /* of stop_token, under rules; 0: none */
 	bool over;           /* its end, or a stop string, was read: what still comes is not looked at */
 } choice_reader;
 
@@ -74,6 +77,7 @@ struct sn_request {
 	arena *mem;          /* strings and parameters below */
 	char id[72];
 	sn_sampling sampling;
+	const token_rules *rules;    /* the answer is under; NULL: none. In mem */
 	uint64_t seed;
 	atomic_int owners;
 	hash256 salt;                /* who may share its caches */
@@ -92,6 +96,7 @@ struct sn_request {
 	struct { const uint32_t (*heads)[2]; uint32_t n_heads, max_rows; float *weights; } tap; /* weights: [n_heads][max_rows][n_cross] or NULL */
 	uint32_t max_tokens;
 	double t_submit, t_deadline; /* ms; deadline 0: none */
+	bool goes_on;                /* a part of work that was accepted: taken also while draining */
 	bool any_token, any_length;  /* a choice has said something, was cut by length; engine thread */
 	uint32_t n_cached;           /* prompt rows from the prefix cache at the first start */
 	uint32_t n_media_rows;
@@ -183,13 +188,18 @@ void encoders_attach_own(sn_engine *e, served_model *s, bool late);
 void encoders_close(served_model *s);
 void encoders_serve_newcomer(sn_engine *e); /* engine thread, between steps */
 
+/* submit.c: parsing, decoding and tokenizing stand back behind the compute threads: lowers the calling thread's priority for good. */
+void submit_stand_back(void);
+/* A place in the queue: one of n_requests, the taker's to give back. */
+sn_status submit_take_place(sn_engine *e, sn_error *err);
+
 /* request.c */
 sn_request *request_new(sn_engine *e, served_model *m, const char *id, uint32_t n_choices);
 void request_unref(sn_request **r);
 /* The ring has room for a step of every live sequence, else they are stalled: so pushing never fails. */
 bool request_is_stalled(sn_request *r);
 void request_push_token(sn_request *r, uint32_t choice, const sample *s);
-void request_push_end(sn_request *r, uint32_t choice, sn_finish finish, int32_t token);
+void request_push_end(sn_request *r, uint32_t choice, sn_finish finish, int32_t token, float logprob);
 void request_fail(sn_request *r, const sn_error *err);
 
 /* prompt.c: rows of a request, from the rendered and planned conversation, or from a prompt as it stands */
@@ -214,6 +224,8 @@ typedef struct window_ask {
 	const prompt_piece *pieces; /* [n_pieces] */
 	size_t n_pieces;
 	sn_sampling sampling;       /* max_tokens 0: the rest of the context */
+	const token_rules *rules;   /* the answer is under, or NULL; the lists that it points to outlive the request */
+	bool has_place;             /* under the place of who asks: taken however full the queue is */
 	bool probes;                /* asks for the probability of probe_token at token probe_row of the prompt */
 	int32_t probe_token;
 	uint32_t probe_row;

@@ -49,7 +49,7 @@ sn_status engine_submit(sn_engine *e, sn_request *r, sn_error *err)
 {
 	sn_status st = SN_OK;
 	pthread_mutex_lock(&e->lock);
-	if (atomic_load(&e->draining) || atomic_load(&e->stop)) {
+	if ((atomic_load(&e->draining) && !r->goes_on) || atomic_load(&e->stop)) {
 		st = error_set(err, SN_ERR_DRAINING, "the server is shutting down");
 	} else {
 		r->next = NULL;
@@ -92,7 +92,7 @@ static void close_books(sn_engine *e, sn_request *r, const sn_error *err)
 	atomic_fetch_sub(&e->n_requests, 1);
 }
 
-static void end_sequence(sn_engine *e, sequence *s, sn_finish finish, int32_t token)
+static void end_sequence(sn_engine *e, sequence *s, sn_finish finish, int32_t token, float logprob)
 {
 	sn_request *r = s->req;
 	drop_sequence(e, s);
@@ -100,7 +100,7 @@ static void end_sequence(sn_engine *e, sequence *s, sn_finish finish, int32_t to
 	bool last = r->n_live == 0;
 	if (last)
 		close_books(e, r, NULL);
-	request_push_end(r, s->choice, finish, token);
+	request_push_end(r, s->choice, finish, token, logprob);
 	if (last)
 		request_unref(&r);
 }
@@ -249,9 +249,9 @@ static void settle_token(sn_engine *e, sequence *s, const sample *t, double now)
 	if (!end)
 		request_push_token(r, s->choice, t);
 	if (end)
-		end_sequence(e, s, SN_FINISH_STOP, t->token);
+		end_sequence(e, s, SN_FINISH_STOP, t->token, t->logprob);
 	else if (s->n_known - r->n_prompt == r->max_tokens)
-		end_sequence(e, s, SN_FINISH_LENGTH, -1);
+		end_sequence(e, s, SN_FINISH_LENGTH, -1, 0);
 }
 
 /* Once: after the first token others may read it, and a recomputed row says the same. */
@@ -276,7 +276,8 @@ static void sample_rows(sn_engine *e, const served_model *sm)
 		const float *logits = e->buffers.logits + (size_t)i * n_vocab;
 		if (a->outs[i].probe)
 			answer_probe(r, logits, n_vocab);
-		else if (sampler_run(&e->sampler, &r->sampling, r->seed, s->choice, sm->m->vocab, logits, n_vocab, s->rows, s->n_known, r->n_prompt, &t))
+		else if (sampler_run(&e->sampler, &r->sampling, r->rules, r->seed, s->choice, sm->m->vocab, logits, n_vocab, s->rows, s->n_known,
+		                     r->n_prompt, &t))
 			settle_token(e, s, &t, now);
 		else
 			fail(e, r, SN_ERR_INTERNAL, "the model gave no usable probabilities (non-finite logits or every token forbidden)");
@@ -324,7 +325,7 @@ static void apply_drops(sn_engine *e)
 		if (!s)
 			continue; /* went with its request */
 		if (atomic_load(&s->stopped))
-			end_sequence(e, s, SN_FINISH_STOP, -1); /* its reader knows already */
+			end_sequence(e, s, SN_FINISH_STOP, -1, 0); /* its reader knows already */
 		else if (atomic_load(&s->req->cancelled))
 			fail(e, s->req, SN_ERR_CANCELLED, "cancelled");
 		else if (atomic_load(&e->abort_all))

@@ -41,6 +41,12 @@ const char *media_gate_kind(const media_gate *g, const void *bytes, size_t n, co
 sn_media_limits media_gate_limits(uint32_t kind, uint32_t rate);
 uint32_t media_gate_seconds(uint32_t kind);
 void media_gate_release(media_gate *g, sn_media *media);
+/* A medium of which parts are encoded one after another, over minutes: it keeps its bytes and has a slot only around each begin. */
+void media_gate_park(media_gate *g);   /* gives the slot back */
+void media_gate_resume(media_gate *g); /* takes one again */
+void media_gate_forget(media_gate *g, sn_media *media); /* the end of a parked one */
+/* Sets the hash, over shape and samples. */
+void media_gate_hash(const media_gate *g, sn_media *media);
 
 /* ---- cache ---- */
 

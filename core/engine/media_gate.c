@@ -124,7 +124,7 @@ static bool take_bytes(media_gate *g, uint64_t bytes)
 	return ok;
 }
 
-static void hash_media(const media_gate *g, sn_media *m)
+void media_gate_hash(const media_gate *g, sn_media *m)
 {
 	hasher h;
 	hash_begin(&h, &g->key);
@@ -176,7 +176,7 @@ static sn_status decode(media_gate *g, plugin *p, const sn_part *part, uint32_t 
 	if (rc == SN_RC_OK && !broke) {
 		plugin_worked(p);
 		atomic_fetch_add(&p->media_bytes, part->size);
-		hash_media(g, out);
+		media_gate_hash(g, out);
 		return SN_OK;
 	}
 	free(samples);
@@ -222,4 +222,23 @@ void media_gate_release(media_gate *g, sn_media *media)
 	free(media->samples);
 	media->samples = NULL;
 	give_slot(g, media->bytes);
+}
+
+void media_gate_park(media_gate *g)
+{
+	give_slot(g, 0);
+}
+
+void media_gate_resume(media_gate *g)
+{
+	take_slot(g);
+}
+
+void media_gate_forget(media_gate *g, sn_media *media)
+{
+	free(media->samples);
+	media->samples = NULL;
+	pthread_mutex_lock(&g->lock);
+	g->held -= media->bytes;
+	pthread_mutex_unlock(&g->lock);
 }

@@ -109,7 +109,7 @@ void request_push_token(sn_request *r, uint32_t choice, const sample *s)
 	pthread_mutex_unlock(&r->lock);
 }
 
-void request_push_end(sn_request *r, uint32_t choice, sn_finish finish, int32_t token)
+void request_push_end(sn_request *r, uint32_t choice, sn_finish finish, int32_t token, float logprob)
 {
 	pthread_mutex_lock(&r->lock);
 	ring_entry *t = &r->ring[r->n_written++ % RING_EVENTS];
@@ -117,6 +117,7 @@ void request_push_end(sn_request *r, uint32_t choice, sn_finish finish, int32_t 
 	t->end = true;
 	t->finish = finish;
 	t->token = token;
+	t->logprob = logprob;
 	pthread_cond_signal(&r->wake);
 	pthread_mutex_unlock(&r->lock);
 }
@@ -183,6 +184,7 @@ static void read_end(sn_request *r, choice_reader *c, const ring_entry *t)
 	finish_text(r, c);
 	c->finish = t->finish;
 	c->stop_token = t->token;
+	c->stop_logprob = t->logprob;
 	r->n_consumed += t->token >= 0;
 }
 

@@ -102,18 +102,23 @@ static void forbid_end(const sn_sampling *p, float *w, uint32_t n, const vocab *
 			w[p->stop_token_ids[i]] = -INFINITY;
 }
 
+/* The output so far as plain ids, for masks and rules; the heap is free before the draw and lends its memory. */
+static const int32_t *said_so_far(sampler *s, const seq_row *rows, uint32_t n_rows, uint32_t n_prompt, uint32_t *n)
+{
+	int32_t *tokens = (int32_t *)(void *)s->heap;
+	*n = n_rows - n_prompt < s->n_vocab ? n_rows - n_prompt : s->n_vocab;
+	for (uint32_t i = 0; i < *n; i++)
+		tokens[i] = rows[n_rows - *n + i].id;
+	return tokens;
+}
+
 static void apply_mask(sampler *s, const sn_sampling *p, uint32_t choice, float *w, uint32_t n, const seq_row *rows, uint32_t n_rows,
                        uint32_t n_prompt)
 {
 	size_t words = ((size_t)n + 31) / 32;
 	memset(s->mask, 0xFF, words * sizeof *s->mask);
-	/* The hook sees the output so far as plain ids; the heap is free at this point and lends its memory. */
-	int32_t *tokens = (int32_t *)(void *)s->heap;
-	uint32_t n_out = n_rows - n_prompt;
-	if (n_out > s->n_vocab)
-		n_out = s->n_vocab;
-	for (uint32_t i = 0; i < n_out; i++)
-		tokens[i] = rows[n_rows - n_out + i].id;
+	uint32_t n_out;
+	const int32_t *tokens = said_so_far(s, rows, n_rows, n_prompt, &n_out);
 	p->mask(p->mask_ctx, choice, s->mask, n, tokens, n_out);
 	for (uint32_t i = 0; i < n; i++)
 		if (!(s->mask[i / 32] >> (i % 32) & 1))
@@ -229,7 +234,7 @@ static int32_t draw(sampler *s, const sn_sampling *p, const float *w, uint32_t n
 	return s->heap[n_kept - n_nucleus].token;
 }
 
-bool sampler_run(sampler *s, const sn_sampling *p, uint64_t seed, uint32_t choice, const vocab *v, const float *logits,
+bool sampler_run(sampler *s, const sn_sampling *p, const token_rules *rules, uint64_t seed, uint32_t choice, const vocab *v, const float *logits,
                  uint32_t n_logits, const seq_row *rows, uint32_t n_rows, uint32_t n_prompt, sample *out)
 {
 	uint32_t n = n_logits < (uint32_t)vocab_size(v) ? n_logits : (uint32_t)vocab_size(v), index = n_rows - n_prompt;
@@ -247,13 +252,24 @@ bool sampler_run(sampler *s, const sn_sampling *p, uint64_t seed, uint32_t choic
 		forbid_end(p, w, n, v);
 	if (p->mask)
 		apply_mask(s, p, choice, w, n, rows, n_rows, n_prompt);
+	if (rules) {
+		uint32_t n_said;
+		const int32_t *said = said_so_far(s, rows, n_rows, n_prompt, &n_said);
+		rules_apply(rules, w, n, said, n_said);
+	}
 	out->token = argmax(w, n);
 	if (!isfinite(w[out->token]))
 		return false; /* everything is forbidden, or parameters drove a logit out of range */
 	if (p->temperature > 0)
 		out->token = draw(s, p, w, n, sampler_uniform(seed, choice, index, 0));
-	if (p->logprobs)
+	if (rules) {
+		float max;
+		double log_sum;
+		log_softmax_of(w, n, &max, &log_sum);
+		out->logprob = (float)((double)w[out->token] - (double)max - log_sum);
+	} else if (p->logprobs) {
 		fill_logprobs(s, p, logits, n, out);
+	}
 	return true;
 }
 

@@ -1,11 +1,13 @@
 /* sampler.h - from a row of logits to a token. Pure: the same logits, parameters, history and indices give the same token.
  *
- * Order: penalties, logit_bias, end and stop tokens forbidden (min_tokens), token mask, temperature, min_p, top_k, top_p, draw.
+ * Order: penalties, logit_bias, end and stop tokens forbidden (min_tokens), token mask, rules, temperature, min_p, top_k, top_p,
+ * draw.
  * Ties go to the lowest id. Random numbers are counter-based (Philox 4x32-10): f(seed, choice, output index), no state. */
 #ifndef SN_ENGINE_SAMPLER_H
 #define SN_ENGINE_SAMPLER_H
 
 #include "engine/pages.h"
+#include "engine/rules.h"
 #include "text/vocab.h"
 
 typedef struct token_logprob {
@@ -23,7 +25,8 @@ typedef struct sampler {
 
 typedef struct sample {
 	int32_t token;
-	float logprob;                             /* under the model's own distribution, before any parameter */
+	float logprob;                             /* under the model's own distribution, before any parameter; with rules: of what
+	                                            * they left, before the temperature */
 	token_logprob top[SN_MAX_TOP_LOGPROBS];
 	uint32_t n_top;
 } sample;
@@ -32,8 +35,9 @@ sn_status sampler_reserve(sampler *s, uint32_t n_vocab, sn_error *err);
 void sampler_fini(sampler *s);
 
 /* False if a logit is not finite. logits: [n_logits], left as they are; tokens beyond the vocabulary (padding rows of the
- * embedding) are never chosen. rows: the sequence so far, n_prompt of them the prompt. */
-bool sampler_run(sampler *s, const sn_sampling *p, uint64_t seed, uint32_t choice, const vocab *v, const float *logits,
+ * embedding) are never chosen. rows: the sequence so far, n_prompt of them the prompt. rules: NULL, or what
+ * the answer is under. */
+bool sampler_run(sampler *s, const sn_sampling *p, const token_rules *rules, uint64_t seed, uint32_t choice, const vocab *v, const float *logits,
                  uint32_t n_logits, const seq_row *rows, uint32_t n_rows, uint32_t n_prompt, sample *out);
 
 /* The probability of a token in a row of logits, as they are; 0 for a token that has none. */

@@ -120,6 +120,7 @@ static sn_status build(sn_engine *e, const struct ask *a, served_model *m, sn_re
 	r->t_submit = clock_ms();
 	r->t_deadline = a->timeout_ms ? r->t_submit + a->timeout_ms : 0;
 	r->salt = salt_of(e, a);
+	r->goes_on = a->window;
 	sn_status st = copy_sampling(r, a->sampling, err);
 	if (!st)
 		st = make_prompt(r, a, err);
@@ -138,8 +139,16 @@ static sn_status build(sn_engine *e, const struct ask *a, served_model *m, sn_re
 	return st;
 }
 
-/* Parsing, decoding and tokenizing stand back behind the compute threads. On Linux niceness is a thread's own. */
-static void lower_priority(void)
+sn_status submit_take_place(sn_engine *e, sn_error *err)
+{
+	if (atomic_fetch_add(&e->n_requests, 1) < e->max_requests)
+		return SN_OK;
+	atomic_fetch_sub(&e->n_requests, 1);
+	return error_set(err, SN_ERR_QUEUE_FULL, "the queue is full, try again later");
+}
+
+/* On Linux niceness is a thread's own. */
+void submit_stand_back(void)
 {
 	static _Thread_local bool lowered;
 	if (!lowered)
@@ -151,8 +160,8 @@ static sn_status submit(sn_engine *e, const char *name, const struct ask *a, sn_
 {
 	served_model *m = engine_find_model(e, name);
 	*out = NULL;
-	lower_priority();
-	if (atomic_load(&e->draining))
+	submit_stand_back();
+	if (atomic_load(&e->draining) && !a->window)
 		return error_set(err, SN_ERR_DRAINING, "the server is shutting down");
 	if (!atomic_load(&e->ready))
 		return error_set(err, SN_ERR_DRAINING, "the server is still loading");
@@ -166,10 +175,14 @@ static sn_status submit(sn_engine *e, const char *name, const struct ask *a, sn_
 	if (st)
 		return st;
 	/* Admission comes before any work: a place in the queue is taken first. */
-	if (atomic_fetch_add(&e->n_requests, 1) >= e->max_requests) {
-		atomic_fetch_sub(&e->n_requests, 1);
-		metric_add(&e->metrics, M_REJECTED, 1);
-		return error_set(err, SN_ERR_QUEUE_FULL, "the queue is full, try again later");
+	if (a->window && a->window->has_place)
+		atomic_fetch_add(&e->n_requests, 1);
+	else
+		st = submit_take_place(e, err);
+	if (st) {
+		if (!a->window) /* a window waits; its recording was not refused */
+			metric_add(&e->metrics, M_REJECTED, 1);
+		return st;
 	}
 	st = build(e, a, m, out, err);
 	if (st)

@@ -73,6 +73,18 @@ static sn_status ask_taps(sn_request *r, const window_ask *w, sn_error *err)
 	return SN_OK;
 }
 
+static sn_status keep_rules(sn_request *r, const window_ask *w, sn_error *err)
+{
+	token_rules *rules = w->rules ? arena_alloc(r->mem, sizeof *rules) : NULL;
+	if (!w->rules)
+		return SN_OK;
+	if (!rules)
+		return error_set(err, SN_ERR_NOMEM, "no memory for a window's rules");
+	*rules = *w->rules;
+	r->rules = rules;
+	return SN_OK;
+}
+
 float window_probe(const sn_request *r)
 {
 	return r->probe.p;
@@ -109,6 +121,8 @@ sn_status prompt_of_window(sn_request *r, const window_ask *w, sn_error *err)
 		st = ask_probe(r, w, err);
 	if (!st)
 		st = ask_taps(r, w, err);
+	if (!st)
+		st = keep_rules(r, w, err);
 	free(l.rows);
 	return st;
 }

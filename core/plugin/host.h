@@ -25,6 +25,7 @@ typedef struct plugin {
 	const sn_ext_plan *plan;
 	const sn_ext_encode *encode;
 	const sn_ext_write *write;
+	const sn_ext_transcribe *transcribe;
 	void *instance; /* codecs: one for the process; NULL for plugins that serve a model */
 	char file[128]; /* base name */
 	char reason[256]; /* why refused, "" if not */

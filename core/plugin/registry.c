@@ -118,6 +118,7 @@ static const char *extension_problem(const sn_plugin *d)
 	const sn_ext_plan *plan = d->extension(SN_EXT_PLAN);
 	const sn_ext_encode *encode = d->extension(SN_EXT_ENCODE);
 	const sn_ext_write *writer = d->extension(SN_EXT_WRITE);
+	const sn_ext_transcribe *transcribe = d->extension(SN_EXT_TRANSCRIBE);
 	if (writer && (writer->size < sizeof *writer || !writer->media_types || !writer->bound || !writer->write))
 		return "its " SN_EXT_WRITE " lacks required members";
 	if (codec && (codec->size < SN_EXT_DECODE_MIN_SIZE || !codec->media_types || !codec->sniff || !codec->measure || !codec->decode))
@@ -128,6 +129,10 @@ static const char *extension_problem(const sn_plugin *d)
 		return "its " SN_EXT_ENCODE " lacks required members";
 	if (!plan != !encode)
 		return SN_EXT_PLAN " and " SN_EXT_ENCODE " come together or not at all";
+	if (transcribe && (transcribe->size < sizeof *transcribe || !transcribe->describe || !transcribe->cut))
+		return "its " SN_EXT_TRANSCRIBE " lacks required members";
+	if (transcribe && !plan)
+		return SN_EXT_TRANSCRIBE " comes with " SN_EXT_PLAN;
 	if (plan && !d->probe)
 		return "an encoder needs a probe";
 	if ((codec && !is_name(codec->kind_name, KIND_NAME_MAX)) || (plan && !is_name(plan->kind_name, KIND_NAME_MAX)))
@@ -272,6 +277,7 @@ static bool load_file(plugin_host *h, const char *file, char reason[256])
 		p->plan = d->extension(SN_EXT_PLAN);
 		p->encode = d->extension(SN_EXT_ENCODE);
 		p->write = d->extension(SN_EXT_WRITE);
+		p->transcribe = d->extension(SN_EXT_TRANSCRIBE);
 		ok = !p->decode || start_codec(h, p, reason);
 	}
 	for (uint32_t i = 0; i < n; i++) {

@@ -1,0 +1,115 @@
+/* test_rules.c - promises of the rules about stamps: token for token what the reference implementation leaves and takes. */
+#include "unit.h"
+
+#include <math.h>
+
+#include "engine/rules.h"
+#include "hear_golden.h"
+
+enum { MAX_VOCAB = 96, MAX_SAID = 32, MAX_LIST = 32 };
+
+struct rule_case {
+	token_rules rules;
+	uint32_t n_vocab, n_said;
+	int32_t said[MAX_SAID], suppress[MAX_LIST], begin[MAX_LIST];
+	float logits[MAX_VOCAB];
+	bool kept[MAX_VOCAB];
+	int32_t best;
+	double logprob;
+};
+
+static uint32_t read_list(struct golden *g, int32_t *out, uint32_t max)
+{
+	uint32_t n = (uint32_t)golden_next(g);
+	assert_true(n <= max);
+	for (uint32_t i = 0; i < n; i++)
+		out[i] = golden_next(g);
+	return n;
+}
+
+static void read_case(struct golden *g, struct rule_case *c)
+{
+	c->n_vocab = (uint32_t)golden_next(g);
+	assert_true(c->n_vocab <= MAX_VOCAB);
+	c->rules = (token_rules){.end = golden_next(g)};
+	c->rules.no_stamps = golden_next(g);
+	c->rules.first_stamp = golden_next(g);
+	c->rules.max_first = (uint32_t)golden_next(g); /* -1: no such rule */
+	c->n_said = read_list(g, c->said, MAX_SAID);
+	c->rules.n_suppress = read_list(g, c->suppress, MAX_LIST);
+	c->rules.n_begin_suppress = read_list(g, c->begin, MAX_LIST);
+	c->rules.suppress = c->suppress;
+	c->rules.begin_suppress = c->begin;
+	for (uint32_t i = 0; i < c->n_vocab; i++)
+		c->logits[i] = (float)golden_next(g) / 8;
+	for (uint32_t i = 0; i < c->n_vocab; i++)
+		c->kept[i] = golden_next(g);
+	c->best = golden_next(g);
+	c->logprob = golden_next(g) / 1048576.0;
+}
+
+static void rules_leave_what_the_reference_leaves(void **state)
+{
+	(void)state;
+	struct golden g = golden_open("rules.bin");
+	uint32_t n_cases = 0, n_first = 0, n_unbounded = 0;
+	while (golden_left(&g)) {
+		static struct rule_case c;
+		read_case(&g, &c);
+		float w[MAX_VOCAB];
+		memcpy(w, c.logits, sizeof w);
+		rules_apply(&c.rules, w, c.n_vocab, c.said, c.n_said);
+		int32_t best = -1;
+		double sum = 0;
+		for (uint32_t i = 0; i < c.n_vocab; i++) {
+			if ((bool)!isfinite(w[i]) == c.kept[i])
+				fail_msg("case %u: token %u of %u is %s", n_cases, i, c.n_vocab, c.kept[i] ? "banned" : "left");
+			if (c.kept[i])
+				assert_true(w[i] == c.logits[i]);
+			if (c.kept[i] && (best < 0 || w[i] > w[best]))
+				best = (int32_t)i;
+			sum += exp((double)w[i]);
+		}
+		assert_int_equal(best, c.best);
+		if (best >= 0)
+			assert_true(fabs((double)w[best] - log(sum) - c.logprob) < 1e-5);
+		n_cases++;
+		n_first += c.n_said == 0;
+		n_unbounded += c.rules.max_first == UINT32_MAX;
+	}
+	assert_true(n_cases >= 300 && n_first > 20 && n_unbounded > 20);
+	golden_close(&g);
+}
+
+static void only_these_tokens_are_left(void **state)
+{
+	(void)state;
+	const int32_t only[] = {-1, 2, 3, 7, 40};
+	float w[10] = {0};
+	rules_apply(&(token_rules){.only = only, .n_only = 5}, w, 10, NULL, 0);
+	for (int i = 0; i < 10; i++)
+		assert_true((bool)!isfinite(w[i]) == !(i == 2 || i == 3 || i == 7));
+}
+
+static void without_stamps_the_lists_still_hold(void **state)
+{
+	(void)state;
+	const int32_t never[] = {4, -2, 99}, first[] = {6};
+	const token_rules r = {.suppress = never, .n_suppress = 3, .begin_suppress = first, .n_begin_suppress = 1, .no_stamps = 5};
+	for (size_t said = 0; said < 2; said++) {
+		float w[10] = {0};
+		rules_apply(&r, w, 10, &(int32_t){1}, said);
+		for (int i = 0; i < 10; i++)
+			assert_true((bool)!isfinite(w[i]) == (i == 4 || (i == 6 && said == 0)));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(rules_leave_what_the_reference_leaves),
+	    cmocka_unit_test(only_these_tokens_are_left),
+	    cmocka_unit_test(without_stamps_the_lists_still_hold),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
