@@ -268,7 +268,8 @@ void sn_sampling_init(sn_sampling *s); /* the defaults above */
 typedef struct sn_chat {
 	const char *request_id; /* printable ASCII, at most 64 bytes */
 	const char *model;      /* NULL or "": the first model */
-	const char *cache_key;  /* who asks (e.g. the API key's name): prefix and media caches are not shared across. NULL: anonymous */
+	const char *cache_key;  /* who asks (e.g. the API key's name): prefix and media caches are not shared across, and each has an even
+	                         * share of a step. NULL: anonymous */
 	const char *cache_salt; /* the client's own partition of its caches; narrows what cache_key shares, never widens it. NULL: none */
 	const sn_message *messages;
 	size_t n_messages;

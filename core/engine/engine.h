@@ -76,6 +76,7 @@ struct sn_request {
 	uint64_t seed;
 	atomic_int owners;
 	hash256 salt;                /* who may share its caches */
+	uint64_t key;                /* whose part of a step it has: see schedule.h */
 	const char *blame;           /* the field that holds the prompt: "messages" or "prompt" */
 	sequence *seqs;              /* [n_seqs] one a choice */
 	uint32_t n_seqs;

@@ -30,6 +30,8 @@ sn_status engine_loop_open(sn_engine *e, sn_error *err)
 	e->plan.dropped = calloc(n, sizeof(uint32_t));
 	e->plan.preempted = calloc(n, sizeof(uint32_t));
 	e->plan.want = calloc(n, sizeof(uint32_t));
+	e->plan.part_of = calloc(n, sizeof(uint32_t));
+	e->plan.parts = calloc(n, sizeof *e->plan.parts);
 	if (a) {
 		a->ids = calloc(rows, sizeof *a->ids);
 		a->media = calloc(rows, sizeof *a->media);
@@ -41,8 +43,8 @@ sn_status engine_loop_open(sn_engine *e, sn_error *err)
 		a->seq_at = calloc(seqs, sizeof(uint32_t));
 		a->out_at = calloc(seqs, sizeof(uint32_t));
 	}
-	if (a && e->active && e->sched_seqs && e->plan.seqs && e->plan.dropped && e->plan.preempted && e->plan.want && a->ids && a->media &&
-	    a->positions && a->key_begin && a->key_end && a->out_rows && a->seqs && a->seq_at && a->out_at)
+	if (a && e->active && e->sched_seqs && e->plan.seqs && e->plan.dropped && e->plan.preempted && e->plan.want && e->plan.part_of &&
+	    e->plan.parts && a->ids && a->media && a->positions && a->key_begin && a->key_end && a->out_rows && a->seqs && a->seq_at && a->out_at)
 		return SN_OK;
 	return error_set(err, SN_ERR_NOMEM, "no memory for the scheduler's arrays");
 }
@@ -56,6 +58,8 @@ void engine_loop_close(sn_engine *e)
 	free(e->plan.dropped);
 	free(e->plan.preempted);
 	free(e->plan.want);
+	free(e->plan.part_of);
+	free(e->plan.parts);
 	if (!a)
 		return;
 	free(a->ids);
@@ -225,8 +229,8 @@ static void describe(sn_engine *e, double now)
 			continue;
 		}
 		e->sched_seqs[i] = (sched_seq){
-		    .kv = &s->kv, .rows = s->rows, .n_known = s->n_known, .n_ready = ready, .n_computed = s->n_computed, .n_given = s->n_given,
-		    .max_chunk = e->config.max_num_batched_tokens, .drop = must_drop(e, s, now), .stalled = request_is_stalled(s->req),
+		    .kv = &s->kv, .key = s->req->key, .rows = s->rows, .n_known = s->n_known, .n_ready = ready, .n_computed = s->n_computed,
+		    .n_given = s->n_given, .max_chunk = e->config.max_num_batched_tokens, .drop = must_drop(e, s, now), .stalled = request_is_stalled(s->req),
 		};
 	}
 }

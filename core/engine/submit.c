@@ -104,6 +104,18 @@ static hash256 salt_of(const sn_engine *e, const struct ask *a)
 	return hash_end(&h);
 }
 
+/* Requests of one key share its part of a step, whatever their salts. */
+static uint64_t part_key(const sn_engine *e, const struct ask *a)
+{
+	hasher h;
+	uint64_t key;
+	hash_begin(&h, &e->key);
+	salt_add(&h, a->cache_key);
+	hash256 all = hash_end(&h);
+	memcpy(&key, &all, sizeof key);
+	return key;
+}
+
 static sn_status build(sn_engine *e, const struct ask *a, served_model *m, sn_request **out, sn_error *err)
 {
 	sn_request *r = request_new(e, m, a->request_id, a->sampling->n);
@@ -112,6 +124,7 @@ static sn_status build(sn_engine *e, const struct ask *a, served_model *m, sn_re
 	r->t_submit = clock_ms();
 	r->t_deadline = a->timeout_ms ? r->t_submit + a->timeout_ms : 0;
 	r->salt = salt_of(e, a);
+	r->key = part_key(e, a);
 	sn_status st = copy_sampling(r, a->sampling, err);
 	if (!st)
 		st = a->chat ? prompt_of_chat(r, a->chat, err) : prompt_of_completion(r, a->completion, err);

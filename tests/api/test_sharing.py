@@ -33,6 +33,22 @@ class Parallel:
         return self.results
 
 
+@pytest.fixture(scope="module")
+def two_keys(tmp_path_factory):
+    path = tmp_path_factory.mktemp("keys") / "keys"
+    path.write_text("\n".join(KEYS))
+    path.chmod(0o600)
+    with Server("--api-key-file", str(path), key=KEYS[0]) as s:
+        yield s
+
+
+def as_key(server, key, body):
+    status, _, raw = server.request("POST", CHAT, json.dumps(body).encode(), {**JSON, "Authorization": "Bearer " + key})
+    answer = json.loads(raw)
+    assert status == 200, answer
+    return answer["usage"]["prompt_tokens_details"]["cached_tokens"]
+
+
 # ---- time --------------------------------------------------------------------------------------------------------------
 
 def first_token(server, body):
@@ -68,6 +84,21 @@ def test_52_short_requests_are_served_beside_a_long_prompt():
         assert ended and raw.rstrip().endswith(b"0") and b"[DONE]" in raw
         chunk = server.metrics()["sensorium_step_seconds_sum"] / server.metrics()["sensorium_step_seconds_count"]
         assert max(waits) <= baseline + 2 * chunk + 1.0 * PATIENCE, (baseline, chunk, waits)
+
+
+def test_52_a_key_with_one_request_is_served_beside_one_with_many(two_keys):
+    """That the scheduler is told whose a request is: of twenty long prompts of one key most are still waited for when another key's
+    only one, sent last, is answered. The bound itself is test_schedule.c's."""
+    limit = json.loads(two_keys.get("/v1/models")[2])["data"][0]["max_model_len"]
+    ended, sent = [], lambda key, i: (as_key(two_keys, key, {**ask("%d " % i * (limit // 4)), "max_tokens": 2, "cache_salt": str(i)}), ended.append(i))
+    many = Parallel([lambda i=i: sent(KEYS[0], i) for i in range(20)])
+    deadline = time.monotonic() + 10
+    while two_keys.metrics()["sensorium_num_requests_running"] + two_keys.metrics()["sensorium_num_requests_waiting"] < 10 and not ended:
+        assert time.monotonic() < deadline
+    sent(KEYS[1], 99)
+    before = list(ended)
+    many.join()
+    assert len(before) < 12, before
 
 
 # ---- the queue ---------------------------------------------------------------------------------------------------------
@@ -131,24 +162,6 @@ def test_45_what_cannot_ever_fit_is_refused_at_once_and_costs_nobody():
 
 
 # ---- caches ------------------------------------------------------------------------------------------------------------
-
-@pytest.fixture(scope="module")
-def two_keys(tmp_path_factory):
-    path = tmp_path_factory.mktemp("keys") / "keys"
-    path.write_text("\n".join(KEYS))
-    path.chmod(0o600)
-    with Server("--api-key-file", str(path), key=KEYS[0]) as s:
-        yield s
-
-
-
-
-def as_key(server, key, body):
-    status, _, raw = server.request("POST", CHAT, json.dumps(body).encode(), {**JSON, "Authorization": "Bearer " + key})
-    answer = json.loads(raw)
-    assert status == 200, answer
-    return answer["usage"]["prompt_tokens_details"]["cached_tokens"]
-
 
 def test_53_a_prefix_is_found_by_its_own_key_alone(two_keys):
     """Paired: the same request, twice by each key. Who warmed it finds it; the other finds nothing before it came itself."""
