@@ -1,15 +1,12 @@
 #include "auth.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "fault.h"
+#include "secret_file.h"
 
 #define KEY_ENV "SENSORIUM_API_KEY"
 #define MAX_KEYS 1024
@@ -68,29 +65,12 @@ static int keys_add(auth *a, const char *text, size_t size, const char *where, s
 
 static int keys_from_file(auth *a, const char *path, const char *flag, sn_error *err)
 {
-	struct stat st;
-	char *text = NULL;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc;
-	if (fd < 0 || fstat(fd, &st) != 0) {
-		rc = fault_set(err, SN_ERR_INVALID, NULL, "%s: cannot read the file: %s", flag, strerror(errno));
-		goto done;
-	}
-	if (!S_ISREG(st.st_mode) || (st.st_mode & 077)) {
-		rc = fault_set(err, SN_ERR_INVALID, NULL, "%s: must be a regular file that only its owner can read (chmod 600)", flag);
-		goto done;
-	}
-	size_t size = (size_t)st.st_size;
-	if (size > MAX_FILE_BYTES || !(text = malloc(size + 1))) {
-		rc = fault_set(err, SN_ERR_INVALID, NULL, "%s: the file is too large", flag);
-		goto done;
-	}
-	ssize_t n = read(fd, text, size);
-	rc = n == (ssize_t)size ? keys_add(a, text, size, flag, err) : fault_set(err, SN_ERR_INVALID, NULL, "%s: cannot read the file", flag);
-	sodium_memzero(text, size);
-done:
-	free(text);
-	if (fd >= 0)
-		close(fd);
+	char *text;
+	size_t size;
+	int rc = secret_file_read(&text, &size, path, MAX_FILE_BYTES, flag, err);
+	if (rc == SN_OK)
+		rc = keys_add(a, text, size, flag, err);
+	secret_file_free(&text, size);
 	return rc;
 }
 

@@ -43,6 +43,8 @@ static const option_row table[] = {
 	{"--api-key-file", OPT_TEXT, FIELD(api_key_file), CMD_SERVE, "FILE", NULL, 0, 0, "same as --api-key @FILE; mode 0600"},
 	{"--admin-api-key", OPT_TEXT, FIELD(admin_api_key), CMD_SERVE, "@FILE|env:NAME", NULL, 0, 0,
 	 "keys that may also add plugins (POST /v1/plugins); without it nobody may"},
+	{"--ssl-certfile", OPT_TEXT, FIELD(ssl_certfile), CMD_SERVE, "FILE", NULL, 0, 0, "serve https with this certificate (PEM, then its chain); TLS 1.2 or later"},
+	{"--ssl-keyfile", OPT_TEXT, FIELD(ssl_keyfile), CMD_SERVE, "FILE", NULL, 0, 0, "its private key (PEM, without password); mode 0600"},
 	{"--served-model-name", OPT_TEXT, FIELD(served_model_name), CMD_SERVE, "NAME", NULL, 0, 0, "what clients call the model"},
 	{"--mmproj", OPT_TEXT, FIELD(mmproj), ENGINE, "FILE", NULL, 0, 0, "the media tower of a MODEL that is a .gguf file"},
 	{"--chat-template", OPT_TEXT, FIELD(chat_template), CMD_SERVE | CMD_RUN, "FILE", NULL, 0, 0, "Jinja file instead of the model's own"},
