@@ -56,7 +56,7 @@ static const option_row table[] = {
 	{"--max-queued-requests", OPT_UINT, FIELD(max_queued_requests), CMD_SERVE, "N", "128", 1, 1024, "waiting requests; more get 429"},
 	{"--kv-cache-dtype", OPT_TEXT, FIELD(kv_cache_dtype), ENGINE, "auto|f16|f32", "auto", 0, 0, "type of stored keys and values; auto: f32 for models in F32, else f16"},
 	{"--kv-cache-memory", OPT_SIZE, FIELD(kv_cache_memory), ENGINE, "BYTES", "0", 0, 0, "the page pool, e.g. 512M; 0: the engine's default"},
-	{"--memory-limit", OPT_SIZE, FIELD(memory_limit), ENGINE, "BYTES", "0", 0, 0, "weights, scratch and pages together; 0: no limit"},
+	{"--memory-limit", OPT_SIZE, FIELD(memory_limit), ENGINE, "BYTES", "0", 0, 0, "weights, tables, buffers, plugins and pages together; 0: no limit"},
 	{"--enable-prefix-caching", OPT_OFF, FIELD(no_prefix_caching), CMD_SERVE | CMD_RUN, NULL, NULL, 0, 0, "keep pages of earlier prompts (the default)"},
 	{"--no-enable-prefix-caching", OPT_ON, FIELD(no_prefix_caching), CMD_SERVE | CMD_RUN, NULL, NULL, 0, 0, "do not"},
 	{"--threads", OPT_UINT, FIELD(threads), ENGINE, "N", "0", 0, 1024, "compute threads; 0: the cores this process may use"},

@@ -73,7 +73,7 @@ typedef struct sn_engine_config {
 	sn_log *log;                     /* required; outlives the engine */
 	const char *plugin_dir;          /* absolute; NULL: no plugins */
 	size_t kv_cache_memory;          /* bytes of the page pool; default 512 MiB */
-	size_t memory_limit;             /* bytes for weights + scratch + pool; 0: no limit */
+	size_t memory_limit;             /* bytes for weights + tables + buffers of a step + plugins + pool; 0: no limit */
 	size_t media_cache_memory;       /* bytes of encoder rows kept; default 64 MiB */
 	size_t max_media_memory;         /* bytes of decoded media alive at once; default 512 MiB */
 	uint32_t threads;                /* compute threads; default: cores this process may use */

@@ -49,6 +49,14 @@ sn_status engine_loop_open(sn_engine *e, sn_error *err)
 	return error_set(err, SN_ERR_NOMEM, "no memory for the scheduler's arrays");
 }
 
+size_t engine_loop_bytes(const sn_engine *e)
+{
+	const struct step_arrays *a = e->step;
+	size_t rows = e->config.max_num_batched_tokens, seqs = e->config.max_num_seqs, n = e->max_active;
+	return n * (sizeof *e->active + sizeof *e->sched_seqs + sizeof *e->plan.seqs + sizeof *e->plan.parts + 4 * sizeof(uint32_t)) +
+	       rows * (sizeof *a->ids + sizeof *a->media + 3 * sizeof(uint32_t)) + seqs * (sizeof *a->seqs + 3 * sizeof(uint32_t));
+}
+
 void engine_loop_close(sn_engine *e)
 {
 	struct step_arrays *a = e->step;

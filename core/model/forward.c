@@ -32,11 +32,18 @@ static void list_buffers(forward_buffers *b, const model *m, uint32_t max_rows, 
 	memcpy(out, all, sizeof all);
 }
 
+/* Tiles of attention in a step, at most. */
+static size_t most_tasks(const model *m, uint32_t max_rows, uint32_t max_out)
+{
+	return ((size_t)max_rows / ATTN_ROWS + 1 + max_out) * m->h.n_kv_head;
+}
+
 size_t forward_bytes(const forward_buffers *b, const model *m, uint32_t max_rows, uint32_t max_out)
 {
 	forward_buffers now = *b;
 	struct buffer all[N_BUFFERS];
-	size_t sum = 0, n;
+	size_t n, tasks = most_tasks(m, max_rows, max_out);
+	size_t sum = max_rows * sizeof *b->window_begin + (tasks > b->n_tasks_cap ? tasks : b->n_tasks_cap) * sizeof *b->tasks;
 	list_buffers(&now, m, max_rows, max_out, all);
 	for (size_t i = 0; i < N_BUFFERS; i++) {
 		size_t cols = all[i].cols > *all[i].have ? all[i].cols : *all[i].have;
@@ -61,7 +68,6 @@ static bool grow(float **p, size_t rows, size_t cols)
 
 sn_status forward_reserve(forward_buffers *b, const model *m, uint32_t max_rows, uint32_t max_out, sn_error *err)
 {
-	const hparams *h = &m->h;
 	struct buffer want[N_BUFFERS];
 	list_buffers(b, m, max_rows, max_out, want);
 	for (size_t i = 0; i < N_BUFFERS; i++) {
@@ -77,7 +83,7 @@ sn_status forward_reserve(forward_buffers *b, const model *m, uint32_t max_rows,
 		if (!b->window_begin)
 			return error_set(err, SN_ERR_NOMEM, "%s: no memory for the buffers of a step", m->file->name);
 	}
-	size_t tasks = ((size_t)max_rows / ATTN_ROWS + 1 + max_out) * h->n_kv_head;
+	size_t tasks = most_tasks(m, max_rows, max_out);
 	if (tasks > b->n_tasks_cap) {
 		free(b->tasks);
 		b->tasks = malloc(tasks * sizeof *b->tasks);
