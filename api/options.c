@@ -66,6 +66,7 @@ static const option_row table[] = {
 	{"--allowed-media-domains", OPT_TEXT, FIELD(allowed_media_domains), CMD_SERVE, "LIST", NULL, 0, 0,
 	 "fetch http: and https: URLs of HOST or HOST:PORT,...; else none are fetched"},
 	{"--request-timeout", OPT_UINT, FIELD(request_timeout_s), CMD_SERVE, "SECONDS", "600", 0, 86400, "one request in all; 0: no limit"},
+	{"--queue-timeout", OPT_UINT, FIELD(queue_timeout_s), CMD_SERVE, "SECONDS", "0", 0, 86400, "until the first row of a request is computed; 0: no limit of its own"},
 	{"--header-timeout", OPT_UINT, FIELD(header_timeout_s), CMD_SERVE, "SECONDS", "15", 1, 3600, "until the headers are complete"},
 	{"--body-timeout", OPT_UINT, FIELD(body_timeout_s), CMD_SERVE, "SECONDS", "60", 1, 3600, "until the body is complete"},
 	{"--write-timeout", OPT_UINT, FIELD(write_timeout_s), CMD_SERVE, "SECONDS", "30", 1, 3600, "for a client that does not read"},

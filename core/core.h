@@ -83,6 +83,7 @@ typedef struct sn_engine_config {
 	uint32_t max_model_len;          /* caps every model's context; default: the model's own */
 	uint32_t media_threads;          /* decodes at once; default 2 */
 	uint32_t isa_mask;               /* tests: cap the kernels' ISA: 0 best, 1 plain C, 2 at most AVX2 */
+	uint32_t queue_timeout_ms;       /* until a request's first row is computed; 0: as long as its timeout_ms lets it wait */
 	uint32_t step_timeout_ms;        /* watchdog: readiness goes off when a step takes longer; default 30000 */
 	bool no_prefix_caching;          /* --no-enable-prefix-caching */
 	sn_kv_dtype kv_dtype;            /* of keys, values and media rows; default auto */

@@ -88,6 +88,7 @@ struct sn_request {
 	uint32_t n_media;
 	uint32_t max_tokens;
 	double t_submit, t_deadline; /* ms; deadline 0: none */
+	bool started;                /* a row of it was computed: it waits in no queue; engine thread */
 	bool any_token, any_length;  /* a choice has said something, was cut by length; engine thread */
 	uint32_t n_cached;           /* prompt rows from the prefix cache at the first start */
 	uint32_t n_media_rows;

@@ -217,10 +217,15 @@ static uint32_t rows_ready(const sequence *s, uint32_t n, const media_entry **fa
 	return n;
 }
 
+static bool waited_too_long(const sn_engine *e, const sn_request *r, double now)
+{
+	return e->config.queue_timeout_ms && !r->started && now > r->t_submit + e->config.queue_timeout_ms;
+}
+
 static bool must_drop(const sn_engine *e, const sequence *s, double now)
 {
 	const sn_request *r = s->req;
-	return atomic_load(&s->stopped) || atomic_load(&r->cancelled) || atomic_load(&e->abort_all) || (r->t_deadline > 0 && now > r->t_deadline);
+	return waited_too_long(e, r, now) || atomic_load(&s->stopped) || atomic_load(&r->cancelled) || atomic_load(&e->abort_all) || (r->t_deadline > 0 && now > r->t_deadline);
 }
 
 static void describe(sn_engine *e, double now)
@@ -359,7 +364,7 @@ static void run_model(sn_engine *e, served_model *sm)
 	for (uint32_t i = 0; i < b.n_seqs; i++) {
 		sequence *s = e->active[a->seq_at[i]];
 		s->n_computed += a->seqs[i].n_rows;
-		s->started = true;
+		s->started = s->req->started = true;
 		if (!e->config.no_prefix_caching)
 			kv_seq_commit(&s->kv, s->rows, s->req->media_keys, s->n_computed);
 		kv_seq_slide(&s->kv, s->n_computed);
@@ -384,6 +389,8 @@ static void apply_drops(sn_engine *e)
 			fail(e, s->req, SN_ERR_CANCELLED, "cancelled");
 		else if (atomic_load(&e->abort_all))
 			fail(e, s->req, SN_ERR_DRAINING, "the server is shutting down");
+		else if (waited_too_long(e, s->req, clock_ms()))
+			fail(e, s->req, SN_ERR_DEADLINE, "the request waited in the queue for longer than its time limit; try again later");
 		else
 			fail(e, s->req, SN_ERR_DEADLINE, "the request took longer than its time limit");
 	}

@@ -98,23 +98,26 @@ static void share_places(const sched_state *st, key_part *parts, uint32_t n)
 /* Rows for chunks. What a key does not use is for those after it; those before have had their share, and so the step is short. */
 static void share_chunk_rows(const sched_state *st, key_part *parts, uint32_t n, uint32_t left)
 {
-	uint32_t kept = 0, n_held = 0;
+	uint32_t kept = 0, n_keys = 0;
 	for (uint32_t p = 0; p < n; p++)
 		kept += parts[p].kept;
 	for (uint32_t p = 0; p < n; p++) {
-		uint32_t least = parts[p].held ? least_chunk(&st->seqs[parts[p].first]) : 0;
+		parts[p].places += parts[p].held;
+		if (!parts[p].n_chunks || !parts[p].places)
+			continue;
+		uint32_t least = least_chunk(&st->seqs[parts[p].first]);
 		if (!parts[p].kept && least <= left - kept)
 			kept += parts[p].kept = least;
-		n_held += parts[p].held;
+		n_keys++;
 	}
 	for (uint32_t p = 0; p < n; p++) {
-		if (!parts[p].held)
+		if (!parts[p].n_chunks || !parts[p].places)
 			continue;
-		uint32_t share = left / n_held--;
+		uint32_t share = left / n_keys--;
 		kept -= parts[p].kept;
 		share = min_u32(share > parts[p].kept ? share : parts[p].kept, left - kept);
-		left -= parts[p].rows = min_u32(share, parts[p].n_rows);
-		parts[p].places++;
+		parts[p].rows = share;
+		left -= min_u32(share, parts[p].n_rows);
 	}
 }
 
@@ -137,9 +140,9 @@ static uint32_t serve_tokens(const sched_state *st, step_plan *out, bool *decodi
 			*decoding = true;
 		} else if (n > 1 && i == part->first) {
 			/* However many tokens flow after it, each key's first chunk has its place; the oldest of all its next row or span too. */
-			part->held = true;
-			part->places--;
 			uint32_t least = least_chunk(&st->seqs[i]);
+			part->held = any_chunk || least <= left;
+			part->places -= part->held;
 			if (!any_chunk && least <= left)
 				left -= *kept = part->kept = least;
 			any_chunk = true;

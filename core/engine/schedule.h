@@ -59,7 +59,7 @@ typedef struct key_part {
 	uint32_t n_seqs, n_chunks, n_rows; /* with work; of them with more than a row of it; rows of these */
 	uint32_t first;                    /* the oldest of these chunks */
 	uint32_t kept;                     /* rows that it moves by at least */
-	bool held;                         /* it has a place */
+	bool held;                         /* a place is kept for it */
 	uint32_t places, rows;             /* what the key has left of its share */
 } key_part;
 
