@@ -1,5 +1,6 @@
 # What `cmake --install` puts where. Everything finds everything else from its own place, so a prefix can be moved.
-#   bin/sensorium   lib/sensorium/{fetch,tls,tls-crypto}.so   lib/sensorium/plugins/*.so   include/sensorium/   lib/pkgconfig/sensorium.pc   lib/cmake/sensorium/
+#   bin/sensorium   lib/sensorium/{fetch,tls,tls-crypto}.so   lib/sensorium/plugins/*.so
+#   include/sensorium/   lib/pkgconfig/sensorium.pc   lib/cmake/sensorium/
 include(CMakePackageConfigHelpers)
 install(TARGETS sensorium DESTINATION bin)
 install(TARGETS fetch tls tls-crypto DESTINATION lib/sensorium)

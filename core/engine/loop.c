@@ -225,7 +225,8 @@ static bool waited_too_long(const sn_engine *e, const sn_request *r, double now)
 static bool must_drop(const sn_engine *e, const sequence *s, double now)
 {
 	const sn_request *r = s->req;
-	return waited_too_long(e, r, now) || atomic_load(&s->stopped) || atomic_load(&r->cancelled) || atomic_load(&e->abort_all) || (r->t_deadline > 0 && now > r->t_deadline);
+	return waited_too_long(e, r, now) ||
+	       atomic_load(&s->stopped) || atomic_load(&r->cancelled) || atomic_load(&e->abort_all) || (r->t_deadline > 0 && now > r->t_deadline);
 }
 
 static void describe(sn_engine *e, double now)
