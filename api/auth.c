@@ -1,52 +1,37 @@
 #include "auth.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "fault.h"
+#include "keys.h"
+#include "secret_file.h"
 
 #define KEY_ENV "SENSORIUM_API_KEY"
 #define MAX_KEYS 1024
 #define MAX_KEY_BYTES 512
 #define MAX_FILE_BYTES (MAX_KEYS * MAX_KEY_BYTES)
-#define DIGEST_BYTES 32
 
 struct auth {
-	unsigned char secret[crypto_generichash_KEYBYTES];
-	unsigned char (*digests)[DIGEST_BYTES]; /* [n][32] */
-	size_t n;
+	key_set keys;
 };
-
-static void digest(const auth *a, unsigned char out[DIGEST_BYTES], const char *key, size_t size)
-{
-	crypto_generichash(out, DIGEST_BYTES, (const unsigned char *)key, size, a->secret, sizeof a->secret);
-}
 
 static int key_add(auth *a, const char *key, size_t size, const char *where, sn_error *err)
 {
 	for (size_t i = 0; i < size; i++)
 		if (key[i] < 0x21 || key[i] > 0x7E)
 			return fault_set(err, SN_ERR_INVALID, NULL, "%s: a key is printable ASCII without blanks", where);
-	if (size > MAX_KEY_BYTES || a->n == MAX_KEYS)
+	if (size > MAX_KEY_BYTES || a->keys.n == MAX_KEYS)
 		return fault_set(err, SN_ERR_INVALID, NULL, "%s: at most %d keys of %d bytes", where, MAX_KEYS, MAX_KEY_BYTES);
-	void *grown = realloc(a->digests, (a->n + 1) * sizeof *a->digests);
-	if (!grown)
-		return fault_set(err, SN_ERR_NOMEM, NULL, "no memory for the keys");
-	a->digests = grown;
-	digest(a, a->digests[a->n++], key, size);
-	return SN_OK;
+	return keys_add(&a->keys, key, size) ? SN_OK : fault_set(err, SN_ERR_NOMEM, NULL, "no memory for the keys");
 }
 
 /* One key a line; blanks around it and empty lines do not count. */
-static int keys_add(auth *a, const char *text, size_t size, const char *where, sn_error *err)
+static int lines_add(auth *a, const char *text, size_t size, const char *where, sn_error *err)
 {
-	size_t before = a->n;
+	size_t before = a->keys.n;
 	for (size_t i = 0; i < size;) {
 		size_t end = i;
 		while (end < size && text[end] != '\n')
@@ -61,36 +46,19 @@ static int keys_add(auth *a, const char *text, size_t size, const char *where, s
 			return rc;
 		i = end + 1;
 	}
-	if (a->n == before)
+	if (a->keys.n == before)
 		return fault_set(err, SN_ERR_INVALID, NULL, "%s: holds no key", where);
 	return SN_OK;
 }
 
 static int keys_from_file(auth *a, const char *path, const char *flag, sn_error *err)
 {
-	struct stat st;
-	char *text = NULL;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc;
-	if (fd < 0 || fstat(fd, &st) != 0) {
-		rc = fault_set(err, SN_ERR_INVALID, NULL, "%s: cannot read the file: %s", flag, strerror(errno));
-		goto done;
-	}
-	if (!S_ISREG(st.st_mode) || (st.st_mode & 077)) {
-		rc = fault_set(err, SN_ERR_INVALID, NULL, "%s: must be a regular file that only its owner can read (chmod 600)", flag);
-		goto done;
-	}
-	size_t size = (size_t)st.st_size;
-	if (size > MAX_FILE_BYTES || !(text = malloc(size + 1))) {
-		rc = fault_set(err, SN_ERR_INVALID, NULL, "%s: the file is too large", flag);
-		goto done;
-	}
-	ssize_t n = read(fd, text, size);
-	rc = n == (ssize_t)size ? keys_add(a, text, size, flag, err) : fault_set(err, SN_ERR_INVALID, NULL, "%s: cannot read the file", flag);
-	sodium_memzero(text, size);
-done:
-	free(text);
-	if (fd >= 0)
-		close(fd);
+	char *text;
+	size_t size;
+	int rc = secret_file_read(&text, &size, path, MAX_FILE_BYTES, flag, err);
+	if (rc == SN_OK)
+		rc = lines_add(a, text, size, flag, err);
+	secret_file_free(&text, size);
 	return rc;
 }
 
@@ -99,14 +67,14 @@ static int keys_from_env(auth *a, const char *name, const char *where, sn_error 
 	const char *value = getenv(name);
 	if (!value || !*value)
 		return fault_set(err, SN_ERR_INVALID, NULL, "%s: the environment variable is not set", where);
-	return keys_add(a, value, strlen(value), where, err);
+	return lines_add(a, value, strlen(value), where, err);
 }
 
 static auth *auth_new(void)
 {
 	auth *a = calloc(1, sizeof *a);
 	if (a)
-		randombytes_buf(a->secret, sizeof a->secret);
+		keys_init(&a->keys);
 	return a;
 }
 
@@ -157,17 +125,14 @@ void auth_close(auth **pa)
 	auth *a = *pa;
 	if (!a)
 		return;
-	if (a->digests)
-		sodium_memzero(a->digests, a->n * sizeof *a->digests);
-	free(a->digests);
-	sodium_memzero(a, sizeof *a);
+	keys_fini(&a->keys);
 	free(a);
 	*pa = NULL;
 }
 
 bool auth_needed(const auth *a)
 {
-	return a->n > 0;
+	return a->keys.n > 0;
 }
 
 static const char *key_given(const http_exchange *x)
@@ -187,11 +152,8 @@ bool auth_check(const auth *a, const http_exchange *x, char id[AUTH_ID_SIZE])
 	if (!auth_needed(a))
 		return true;
 	const char *key = key_given(x);
-	unsigned char given[DIGEST_BYTES];
-	int match = 0;
-	digest(a, given, key ? key : "", key ? strlen(key) : 0);
-	for (size_t i = 0; i < a->n; i++) /* all of them: no early exit */
-		match |= sodium_memcmp(given, a->digests[i], DIGEST_BYTES) == 0;
+	unsigned char given[KEY_DIGEST_BYTES];
+	bool match = keys_match(&a->keys, key ? key : "", key ? strlen(key) : 0, given);
 	if (match)
 		sodium_bin2hex(id, AUTH_ID_SIZE, given, (AUTH_ID_SIZE - 1) / 2);
 	return match;

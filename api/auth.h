@@ -1,8 +1,4 @@
-/* auth.h - the API keys: where they come from and how a request's key is compared.
- *
- * Keys are kept as keyed BLAKE2b digests of fixed size; a request's key is hashed the same way and compared with all of
- * them in constant time. The secret is drawn at start, so a digest says nothing outside this process.
- */
+/* auth.h - the API keys: where they come from and where a request's key stands. keys.h tells how they are compared. */
 #ifndef API_AUTH_H
 #define API_AUTH_H
 

@@ -77,6 +77,7 @@ int engine_open_from(sn_engine **out, const options *o, sn_log *log)
 		.max_queued_requests = (uint32_t)o->max_queued_requests,
 		.max_model_len = (uint32_t)o->max_model_len,
 		.step_timeout_ms = (uint32_t)(o->step_timeout_s * 1000),
+		.queue_timeout_ms = (uint32_t)(o->queue_timeout_s * 1000),
 		.no_prefix_caching = o->no_prefix_caching,
 		.kv_dtype = kv_dtype(o->kv_cache_dtype),
 	};

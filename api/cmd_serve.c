@@ -16,6 +16,7 @@
 #include "commands.h"
 #include "fault.h"
 #include "routes.h"
+#include "tls_files.h"
 
 #define MAX_BODY (32u << 20)
 #define MAX_BODIES ((size_t)512 << 20)
@@ -55,7 +56,7 @@ static int host_resolve(char *out, size_t cap, const options *o, bool has_key, s
 	return rc;
 }
 
-static int listen_open(http_server **out, api *a, const char *address, sn_error *err)
+static int listen_open(http_server **out, api *a, const char *address, const tls_files *cert, sn_error *err)
 {
 	const options *o = a->options;
 	const http_config config = {
@@ -68,6 +69,8 @@ static int listen_open(http_server **out, api *a, const char *address, sn_error 
 		.keep_alive_ms = (unsigned)o->keep_alive_timeout_s * 1000,
 		.max_body = MAX_BODY,
 		.max_bodies = MAX_BODIES,
+		.tls_table = cert->table,
+		.tls = cert->tls,
 		.log = a->log,
 		.handle = routes_handle,
 		.finished = routes_finished,
@@ -122,14 +125,15 @@ static int serve_until_signal(api *a, http_server *http, const sigset_t *set)
 static int bring_up(api *a, http_server *http, const model_files *files, const char *address)
 {
 	bool v6 = strchr(address, ':') != NULL;
-	sn_log_write(a->log, SN_LOG_INFO, "serve", NULL, "listening on http://%s%s%s:%u, loading", v6 ? "[" : "", address, v6 ? "]" : "",
-	             http_port(http));
+	char url[96];
+	snprintf(url, sizeof url, "%s://%s%s%s:%u", a->options->ssl_certfile ? "https" : "http", v6 ? "[" : "", address, v6 ? "]" : "",
+	         http_port(http));
+	sn_log_write(a->log, SN_LOG_INFO, "serve", NULL, "listening on %s, loading", url);
 	int rc = engine_load_from(a->engine, files, a->options, a->log);
 	if (rc != EXIT_FINE)
 		return rc;
 	atomic_store(&a->loaded, true);
-	sn_log_write(a->log, SN_LOG_INFO, "serve", NULL, "ready on http://%s%s%s:%u%s", v6 ? "[" : "", address, v6 ? "]" : "",
-	             http_port(http), auth_needed(a->auth) ? "" : ", no API key");
+	sn_log_write(a->log, SN_LOG_INFO, "serve", NULL, "ready on %s%s", url, auth_needed(a->auth) ? "" : ", no API key");
 	return EXIT_FINE;
 }
 
@@ -139,6 +143,7 @@ int cmd_serve(const options *o, sn_log *log)
 	a.max_in_flight = (unsigned)(o->max_num_seqs + o->max_queued_requests) + SPARE_IN_FLIGHT;
 	http_server *http = NULL;
 	model_files files = {0};
+	tls_files cert = {0};
 	char address[64];
 	sn_error err;
 	sigset_t signals;
@@ -150,7 +155,7 @@ int cmd_serve(const options *o, sn_log *log)
 
 	int rc, why;
 	if (auth_open(&a.auth, o, &err) != SN_OK || auth_open_admin(&a.admin, o, &err) != SN_OK ||
-	    host_resolve(address, sizeof address, o, auth_needed(a.auth), &err) != SN_OK) {
+	    host_resolve(address, sizeof address, o, auth_needed(a.auth), &err) != SN_OK || tls_files_open(&cert, o, &err) != SN_OK) {
 		rc = fail(log, EXIT_USAGE, &err);
 		goto done;
 	}
@@ -164,7 +169,7 @@ int cmd_serve(const options *o, sn_log *log)
 	}
 	if ((rc = engine_open_from(&a.engine, o, log)) != EXIT_FINE)
 		goto done;
-	if ((why = listen_open(&http, &a, address, &err)) != SN_OK) {
+	if ((why = listen_open(&http, &a, address, &cert, &err)) != SN_OK) {
 		rc = fail(log, why == SN_ERR_QUEUE_FULL ? EXIT_PORT : EXIT_FAILED, &err);
 		goto done;
 	}
@@ -174,6 +179,7 @@ int cmd_serve(const options *o, sn_log *log)
 		return rc;
 done:
 	http_close(&http);
+	tls_files_close(&cert);
 	if (a.engine)
 		sn_engine_close(&a.engine);
 	model_files_fini(&files);

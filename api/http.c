@@ -516,12 +516,48 @@ static void on_connection_close(const struct mg_connection *conn)
 	watch_remove(&c);
 }
 
+/* A handshake that fails is its client's affair. */
 static int on_log(const struct mg_connection *conn, const char *message)
 {
 	http_server *s = mg_get_user_data(mg_get_context(conn));
+	bool handshake = strncmp(message, "sslize", 6) == 0 || strncmp(message, "SSL syscall", 11) == 0;
 	if (s)
-		sn_log_write(s->config.log, SN_LOG_WARN, "http", NULL, "%s", message);
+		sn_log_write(s->config.log, handshake ? SN_LOG_INFO : SN_LOG_WARN, "http", NULL, "%s", message);
 	return 1;
+}
+
+/* ---- TLS ----------------------------------------------------------------------------------------------------- */
+
+static void *on_handshake(void *ctx, int fd)
+{
+	http_server *s = ctx;
+	bool crowded;
+	watch_conn *c = watch_add_fd(s->watch, fd, s->config.header_timeout_ms, &crowded);
+	if (crowded)
+		log_crowd(s);
+	return c;
+}
+
+static void on_handshake_over(void *handshake)
+{
+	watch_conn *c = handshake;
+	watch_remove(&c);
+}
+
+/* civetweb asks before it starts and when it has ended: the context is ours both times. */
+static int on_tls_context(void **ctx, void *user)
+{
+	const http_server *s = user;
+	*ctx = s->config.tls_table->context(s->config.tls);
+	return 1;
+}
+
+static bool init_civetweb(http_server *s)
+{
+	unsigned features = s->config.tls ? MG_FEATURES_TLS : 0;
+	if (s->config.tls)
+		s->config.tls_table->watch(s->config.tls, &(tls_hooks){s, on_handshake, on_handshake_over});
+	return mg_init_library(features) == features;
 }
 
 /* ---- the server ---------------------------------------------------------------------------------------------- */
@@ -554,16 +590,18 @@ static int port_probe(const http_config *config, sn_error *err)
 static struct mg_context *start_civetweb(http_server *s)
 {
 	/* Without log_access and a file for it civetweb writes no access log; ours is in exchange_fini. */
-	const struct mg_callbacks callbacks = {
+	struct mg_callbacks callbacks = {
 		.begin_request = on_request,
 		.http_error = on_unreadable,
 		.init_connection = on_connection,
 		.connection_close = on_connection_close,
 		.log_message = on_log,
 	};
+	if (s->config.tls)
+		callbacks.external_ssl_ctx = on_tls_context;
 	bool is6 = strchr(s->config.address, ':') != NULL;
 	char ports[96], threads[16], stall[16], keep[16];
-	snprintf(ports, sizeof ports, is6 ? "[%s]:%u" : "%s:%u", s->config.address, s->config.port);
+	snprintf(ports, sizeof ports, is6 ? "[%s]:%u%s" : "%s:%u%s", s->config.address, s->config.port, s->config.tls ? "s" : "");
 	snprintf(threads, sizeof threads, "%u", s->config.threads);
 	snprintf(stall, sizeof stall, "%u", s->config.header_timeout_ms);
 	snprintf(keep, sizeof keep, "%u", s->config.keep_alive_ms);
@@ -603,7 +641,11 @@ int http_open(http_server **out, const http_config *config, sn_error *err)
 		rc = fault_set(err, SN_ERR_NOMEM, NULL, "no thread for the HTTP server");
 		goto fail;
 	}
-	mg_init_library(0);
+	if (!init_civetweb(s)) {
+		mg_exit_library();
+		rc = fault_set(err, SN_ERR_IO, NULL, config->tls ? "the HTTP server's library has no TLS" : "the HTTP server did not start");
+		goto fail;
+	}
 	s->mg = start_civetweb(s);
 	struct mg_server_port port;
 	if (!s->mg || mg_get_server_ports(s->mg, 1, &port) != 1) {

@@ -9,6 +9,7 @@
 
 #include "core.h"
 #include "out.h"
+#include "tls/tls.h"
 
 typedef struct http_server http_server;
 typedef struct http_exchange http_exchange;
@@ -20,6 +21,8 @@ typedef struct http_config {
 	unsigned header_timeout_ms, body_timeout_ms, write_timeout_ms, keep_alive_ms;
 	size_t max_body;      /* bytes of one body */
 	size_t max_bodies;    /* bytes of all bodies in memory at once */
+	const tls_table *tls_table; /* NULL: plain HTTP */
+	tls *tls;             /* outlives the server */
 	sn_log *log;
 	void (*handle)(void *ctx, http_exchange *x); /* called on a connection's thread; must answer */
 	void (*finished)(void *ctx, const char *route, int http_status); /* once per answer, after the log line; may be NULL */

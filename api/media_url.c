@@ -9,8 +9,9 @@
 #include <unistd.h>
 
 #include "fault.h"
-#include "fetch_load.h"
+#include "fetch/fetch.h"
 #include "media_file.h"
+#include "module_load.h"
 
 #define MAX_PER_REQUEST ((size_t)32 << 20) /* as much as a body may hold */
 #define MAX_AT_ONCE ((size_t)512 << 20)    /* over all requests, as bodies */
@@ -23,6 +24,18 @@ struct media_sources {
 	atomic_size_t held;
 };
 
+static int load_fetch(const fetch_table **out, sn_error *err)
+{
+	void *entry;
+	int rc = module_load(&entry, "fetch.so", FETCH_SYMBOL, "--allowed-media-domains", err);
+	if (rc != SN_OK)
+		return rc;
+	*out = (*(fetch_table_fn **)&entry)();
+	if ((*out)->size != sizeof(fetch_table))
+		return fault_set(err, SN_ERR_INVALID, NULL, "--allowed-media-domains: lib/fetch.so is of another version");
+	return SN_OK;
+}
+
 int media_sources_open(media_sources **out, const char *folder, const char *domains, sn_error *err)
 {
 	media_sources *s = calloc(1, sizeof *s);
@@ -34,7 +47,7 @@ int media_sources_open(media_sources **out, const char *folder, const char *doma
 	if (folder)
 		rc = media_folder_open(&s->folder, folder, err);
 	if (rc == SN_OK && domains)
-		rc = fetch_load(&s->table, err);
+		rc = load_fetch(&s->table, err);
 	if (rc == SN_OK && domains) {
 		const fetch_config config = {.size = sizeof config, .domains = domains};
 		fetch_rc opened = s->table->open(&s->fetcher, &config);

@@ -1,6 +1,7 @@
 #include "models_json.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <jansson.h>
 #include <limits.h>
@@ -59,25 +60,25 @@ static bool name_is_plain(const char *name)
 	return n > 0 && n <= 128 && strspn(name, plain) == n;
 }
 
-/* The file's real path, which must lie in the folder: no "..", no absolute path, no symlink that leads out. */
-static int path_inside(char **out, const char *folder, const char *file, const char *field, sn_error *err)
+/* The real path of a file, which errors call `what`. It must lie in the folder: no "..", no absolute path, no symlink that leads out. */
+static int path_inside(char **out, const char *folder, const char *file, const char *what, sn_error *err)
 {
 	char joined[PATH_MAX], real_folder[PATH_MAX], real[PATH_MAX];
 	if (file[0] == '/')
-		return fault_set(err, SN_ERR_INVALID, NULL, "models.json: files.%s is an absolute path", field);
+		return fault_set(err, SN_ERR_INVALID, NULL, "%s is an absolute path", what);
 	for (const char *p = file; p; p = strchr(p, '/') ? strchr(p, '/') + 1 : NULL)
 		if (strncmp(p, "..", 2) == 0 && (p[2] == '/' || p[2] == 0))
-			return fault_set(err, SN_ERR_INVALID, NULL, "models.json: files.%s leaves the folder with ..", field);
+			return fault_set(err, SN_ERR_INVALID, NULL, "%s leaves the folder with ..", what);
 	int n = snprintf(joined, sizeof joined, "%s/%s", folder, file);
 	if (!*file || n < 0 || (size_t)n >= sizeof joined)
-		return fault_set(err, SN_ERR_INVALID, NULL, "models.json: files.%s is empty or too long", field);
+		return fault_set(err, SN_ERR_INVALID, NULL, "%s is empty or too long", what);
 	if (!realpath(folder, real_folder) || !realpath(joined, real)) {
 		int why = errno;
-		return fault_set(err, SN_ERR_NOT_FOUND, NULL, "models.json: files.%s: %s", field, strerror(why));
+		return fault_set(err, SN_ERR_NOT_FOUND, NULL, "%s: %s", what, strerror(why));
 	}
 	size_t k = strlen(real_folder);
 	if (strncmp(real, real_folder, k) != 0 || (k > 1 && real[k] != '/'))
-		return fault_set(err, SN_ERR_INVALID, NULL, "models.json: files.%s is a symlink that leaves the folder", field);
+		return fault_set(err, SN_ERR_INVALID, NULL, "%s is a symlink that leaves the folder", what);
 	*out = strdup(real);
 	return *out ? SN_OK : fault_set(err, SN_ERR_NOMEM, NULL, "no memory for a path");
 }
@@ -97,9 +98,9 @@ static int add_entry(model_files *m, const char *folder, const json_t *entry, sn
 		return fault_set(err, SN_ERR_INVALID, NULL, "models.json: files.model must be a file name");
 	if (mmproj && !tower)
 		return fault_set(err, SN_ERR_INVALID, NULL, "models.json: files.mmproj must be a file name");
-	int rc = path_inside(&path, folder, file, "model", err);
+	int rc = path_inside(&path, folder, file, "models.json: files.model", err);
 	if (rc == SN_OK && tower)
-		rc = path_inside(&tower_path, folder, tower, "mmproj", err);
+		rc = path_inside(&tower_path, folder, tower, "models.json: files.mmproj", err);
 	if (rc == SN_OK)
 		return add(m, name, path, tower_path, err);
 	free(path);
@@ -108,9 +109,15 @@ static int add_entry(model_files *m, const char *folder, const json_t *entry, sn
 
 static int from_list(model_files *m, const char *folder, const char *list_path, sn_error *err)
 {
-	FILE *f = fopen(list_path, "rbe");
-	if (!f)
+	int fd = open(list_path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	if (fd < 0 && errno == ELOOP)
+		return fault_set(err, SN_ERR_INVALID, NULL, "models.json: a symlink; a model's files must lie in its folder");
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "rb");
+	if (!f) {
+		if (fd >= 0)
+			close(fd);
 		return missing(err, "models.json");
+	}
 	char *text = malloc(MAX_LIST_BYTES + 1);
 	size_t size = text ? fread(text, 1, MAX_LIST_BYTES + 1, f) : 0;
 	json_t *root = NULL;
@@ -151,18 +158,18 @@ static int from_folder(model_files *m, const char *folder, sn_error *err)
 			return fault_set(err, SN_ERR_NOT_FOUND, NULL, "the model folder holds neither models.json nor model.gguf nor config.json");
 		return add(m, name, strdup(real), NULL, err);
 	}
-	path = strdup(pattern);
 	snprintf(pattern, sizeof pattern, "%s/mmproj*.gguf", real);
-	int rc = glob(pattern, GLOB_NOSORT, NULL, &found) == 0 ? SN_OK : SN_ERR_NOT_FOUND;
-	if (rc == SN_OK && found.gl_pathc > 1) {
-		globfree(&found);
-		free(path);
-		return fault_set(err, SN_ERR_INVALID, NULL, "the model folder holds more than one mmproj*.gguf; write a models.json");
-	}
-	if (rc == SN_OK)
-		tower = strdup(found.gl_pathv[0]);
+	bool has_tower = glob(pattern, GLOB_NOSORT, NULL, &found) == 0;
+	int rc = path_inside(&path, real, "model.gguf", "model.gguf", err);
+	if (rc == SN_OK && has_tower && found.gl_pathc > 1)
+		rc = fault_set(err, SN_ERR_INVALID, NULL, "the model folder holds more than one mmproj*.gguf; write a models.json");
+	else if (rc == SN_OK && has_tower)
+		rc = path_inside(&tower, real, base_name(found.gl_pathv[0]), "mmproj*.gguf", err);
 	globfree(&found);
-	return add(m, name, path, tower, err);
+	if (rc == SN_OK)
+		return add(m, name, path, tower, err);
+	free(path);
+	return rc;
 }
 
 static int from_file(model_files *m, const char *file, const char *mmproj, sn_error *err)

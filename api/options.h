@@ -24,10 +24,11 @@ typedef struct options {
 	bool json;
 
 	const char *host, *admin_api_key, *api_key, *api_key_file, *served_model_name, *chat_template, *mmproj, *plugin_dir;
+	const char *ssl_certfile, *ssl_keyfile;
 	const char *kv_cache_dtype, *log_level, *log_format, *limit_mm, *allowed_local_media_path, *allowed_media_domains;
 	uint64_t port, max_model_len, max_num_seqs, max_num_batched_tokens, kv_cache_memory, memory_limit, threads;
 	uint64_t max_queued_requests, max_tokens, seed;
-	uint64_t request_timeout_s, header_timeout_s, body_timeout_s, write_timeout_s, keep_alive_timeout_s, shutdown_timeout_s;
+	uint64_t queue_timeout_s, request_timeout_s, header_timeout_s, body_timeout_s, write_timeout_s, keep_alive_timeout_s, shutdown_timeout_s;
 	double temperature, step_timeout_s;
 	bool no_prefix_caching, has_seed, help;
 

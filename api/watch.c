@@ -177,13 +177,13 @@ static bool make_place(watch *w)
 	return true;
 }
 
-watch_conn *watch_add(watch *w, const void *conn, unsigned timeout_ms, bool *crowded)
+static watch_conn *add(watch *w, const void *conn, int fd, unsigned timeout_ms, bool *crowded)
 {
 	watch_conn *c = calloc(1, sizeof *c);
 	*crowded = false;
 	if (!c)
 		return NULL;
-	*c = (watch_conn){.owner = w, .conn = conn, .fd = -1, .since = now_ms(), .waits = true};
+	*c = (watch_conn){.owner = w, .conn = conn, .fd = fd, .since = now_ms(), .waits = true};
 	c->deadline = c->since + timeout_ms;
 	pthread_mutex_lock(&w->lock);
 	while (w->n >= w->places && make_place(w))
@@ -195,6 +195,16 @@ watch_conn *watch_add(watch *w, const void *conn, unsigned timeout_ms, bool *cro
 	w->conns = c;
 	pthread_mutex_unlock(&w->lock);
 	return c;
+}
+
+watch_conn *watch_add(watch *w, const void *conn, unsigned timeout_ms, bool *crowded)
+{
+	return add(w, conn, -1, timeout_ms, crowded);
+}
+
+watch_conn *watch_add_fd(watch *w, int fd, unsigned timeout_ms, bool *crowded)
+{
+	return add(w, NULL, fd, timeout_ms, crowded);
 }
 
 void watch_work(watch_conn *c)

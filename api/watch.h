@@ -31,6 +31,8 @@ void watch_close(watch **w);
 /* A connection that waits, for timeout_ms at most. *crowded: another one was shut down for it. NULL if there is no memory; the
  * other calls accept that. */
 watch_conn *watch_add(watch *w, const void *conn, unsigned timeout_ms, bool *crowded);
+/* The same for one that civetweb does not show yet, by its descriptor. */
+watch_conn *watch_add_fd(watch *w, int fd, unsigned timeout_ms, bool *crowded);
 void watch_remove(watch_conn **c);
 /* It works from now on: no deadline but those that are armed, and nobody takes its place. Looks its descriptor up; without one
  * nothing is enforced and the peer counts as present. */

@@ -1,8 +1,9 @@
 # What `cmake --install` puts where. Everything finds everything else from its own place, so a prefix can be moved.
-#   bin/sensorium   lib/sensorium/fetch.so   lib/sensorium/plugins/*.so   include/sensorium/   lib/pkgconfig/sensorium.pc   lib/cmake/sensorium/
+#   bin/sensorium   lib/sensorium/{fetch,tls,tls-crypto}.so   lib/sensorium/plugins/*.so
+#   include/sensorium/   lib/pkgconfig/sensorium.pc   lib/cmake/sensorium/
 include(CMakePackageConfigHelpers)
 install(TARGETS sensorium DESTINATION bin)
-install(TARGETS fetch DESTINATION lib/sensorium)
+install(TARGETS fetch tls tls-crypto DESTINATION lib/sensorium)
 foreach(plugin IN LISTS SN_PLUGINS)
   install(TARGETS ${plugin} DESTINATION lib/sensorium/plugins)
 endforeach()

@@ -73,7 +73,7 @@ typedef struct sn_engine_config {
 	sn_log *log;                     /* required; outlives the engine */
 	const char *plugin_dir;          /* absolute; NULL: no plugins */
 	size_t kv_cache_memory;          /* bytes of the page pool; default 512 MiB */
-	size_t memory_limit;             /* bytes for weights + scratch + pool; 0: no limit */
+	size_t memory_limit;             /* bytes for weights + tables + buffers of a step + plugins + pool; 0: no limit */
 	size_t media_cache_memory;       /* bytes of encoder rows kept; default 64 MiB */
 	size_t max_media_memory;         /* bytes of decoded media alive at once; default 512 MiB */
 	uint32_t threads;                /* compute threads; default: cores this process may use */
@@ -83,6 +83,7 @@ typedef struct sn_engine_config {
 	uint32_t max_model_len;          /* caps every model's context; default: the model's own */
 	uint32_t media_threads;          /* decodes at once; default 2 */
 	uint32_t isa_mask;               /* tests: cap the kernels' ISA: 0 best, 1 plain C, 2 at most AVX2 */
+	uint32_t queue_timeout_ms;       /* until a request's first row is computed; 0: as long as its timeout_ms lets it wait */
 	uint32_t step_timeout_ms;        /* watchdog: readiness goes off when a step takes longer; default 30000 */
 	bool no_prefix_caching;          /* --no-enable-prefix-caching */
 	sn_kv_dtype kv_dtype;            /* of keys, values and media rows; default auto */
@@ -269,7 +270,8 @@ void sn_sampling_init(sn_sampling *s); /* the defaults above */
 typedef struct sn_chat {
 	const char *request_id; /* printable ASCII, at most 64 bytes */
 	const char *model;      /* NULL or "": the first model */
-	const char *cache_key;  /* who asks (e.g. the API key's name): prefix and media caches are not shared across. NULL: anonymous */
+	const char *cache_key;  /* who asks (e.g. the API key's name): prefix and media caches are not shared across, and each has an even
+	                         * share of a step. NULL: anonymous */
 	const char *cache_salt; /* the client's own partition of its caches; narrows what cache_key shares, never widens it. NULL: none */
 	const sn_message *messages;
 	size_t n_messages;

@@ -52,6 +52,14 @@ void arena_close(arena **a)
 	*a = NULL;
 }
 
+size_t arena_bytes(const arena *a)
+{
+	size_t n = sizeof *a;
+	for (const struct block *b = a->blocks; b; b = b->next)
+		n += 32 + b->cap;
+	return n;
+}
+
 bool arena_starved(const arena *a)
 {
 	return a->starved;

@@ -16,6 +16,8 @@ void arena_close(arena **a);
 void *arena_alloc(arena *a, size_t n);
 /* n elements of size bytes, product checked. */
 void *arena_array(arena *a, size_t n, size_t size);
+/* Bytes that it holds. */
+size_t arena_bytes(const arena *a);
 /* Was it the system that had no memory, and not the limit, when an allocation last failed? */
 bool arena_starved(const arena *a);
 /* A NUL-terminated copy of n bytes. */

@@ -106,6 +106,8 @@ void encoders_attach_own(sn_engine *e, served_model *s, bool late)
 		sn_status st = encoder_open_beside(&enc, e->plugins, s->m->file, &e->ops, late, is_taken, s, &err);
 		if (!st && enc)
 			st = fit(s, enc, &how, &err);
+		if (!st && enc)
+			st = memory_check(e, s, enc, &err);
 		if (!st && enc && late)
 			st = reserve(e, enc, &err);
 		if (!st && enc) {

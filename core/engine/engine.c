@@ -65,8 +65,8 @@ sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_err
 	sn_status st = SN_OK;
 	if (c->max_num_batched_tokens < c->max_num_seqs)
 		st = error_set(err, SN_ERR_INVALID, "max_num_batched_tokens %u is less than max_num_seqs %u", c->max_num_batched_tokens, c->max_num_seqs);
-	if (!st && c->memory_limit && c->kv_cache_memory > c->memory_limit)
-		st = error_set(err, SN_ERR_INVALID, "the KV pool of %zu bytes exceeds the memory limit of %zu", c->kv_cache_memory, c->memory_limit);
+	if (!st)
+		st = memory_check_pool(e, err);
 	if (!st)
 		st = pool_open(&e->threads, c->threads, err);
 	if (!st)
@@ -126,41 +126,17 @@ void sn_engine_close(sn_engine **ep)
 
 /* ---- models ---- */
 
-static size_t encoders_bytes(const served_model *s)
-{
-	size_t n = 0;
-	for (uint32_t i = 0; i < atomic_load(&s->n_encoders); i++)
-		n += s->encoders[i]->model->borrowed ? 0 : encoder_file(s->encoders[i])->map_bytes;
-	return n;
-}
-
-/* Asked before the buffers for s are there, while its weights are mapped and not read: with them, would all fit? */
-static sn_status check_memory(const sn_engine *e, const served_model *s, sn_error *err)
-{
-	size_t limit = e->config.memory_limit, weights = 0, need;
-	size_t buffers = forward_bytes(&e->buffers, s->m, e->config.max_num_batched_tokens, e->config.max_num_seqs);
-	for (const served_model *m = e->models; m <= s; m++)
-		weights += m->m->weight_bytes + encoders_bytes(m);
-	if (__builtin_add_overflow(buffers, weights, &need) || __builtin_add_overflow(need, e->config.kv_cache_memory, &need))
-		need = SIZE_MAX;
-	if (!limit || need <= limit)
-		return SN_OK;
-	return error_set(err, SN_ERR_NOMEM,
-	                 "model %s: %zu bytes are needed (weights %zu, buffers of a step %zu, KV pool %zu), the memory limit is %zu",
-	                 s->name, need, weights, buffers, e->config.kv_cache_memory, limit);
-}
-
 static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config *config, sn_error *err)
 {
 	sn_status st = model_open(&s->m, config->path, config->chat_template, e->config.kv_dtype, &e->ops, err);
 	if (!st)
 		s->m->kv.max_chunk = e->config.max_num_batched_tokens;
 	if (!st)
-		st = check_memory(e, s, err);
+		st = memory_check(e, s, NULL, err); /* its weights are mapped and not read, and there are no buffers for it yet */
 	if (!st && config->mmproj)
 		st = encoders_attach_tower(e, s, config->mmproj, err);
 	if (!st && config->mmproj)
-		st = check_memory(e, s, err);
+		st = memory_check(e, s, NULL, err);
 	if (!st)
 		encoders_attach_own(e, s, false);
 	if (!st)

@@ -81,6 +81,7 @@ struct sn_request {
 	uint64_t seed;
 	atomic_int owners;
 	hash256 salt;                /* who may share its caches */
+	uint64_t key;                /* whose part of a step it has: see schedule.h */
 	const char *blame;           /* the field that holds the prompt: "messages" or "prompt" */
 	sequence *seqs;              /* [n_seqs] one a choice */
 	uint32_t n_seqs;
@@ -97,6 +98,7 @@ struct sn_request {
 	uint32_t max_tokens;
 	double t_submit, t_deadline; /* ms; deadline 0: none */
 	bool goes_on;                /* a part of work that was accepted: taken also while draining */
+	bool started;                /* a row of it was computed: it waits in no queue; engine thread */
 	bool any_token, any_length;  /* a choice has said something, was cut by length; engine thread */
 	uint32_t n_cached;           /* prompt rows from the prefix cache at the first start */
 	uint32_t n_media_rows;
@@ -170,6 +172,7 @@ struct sn_engine {
 /* loop.c */
 sn_status engine_loop_open(sn_engine *e, sn_error *err); /* arrays for max_active sequences */
 void engine_loop_close(sn_engine *e);
+size_t engine_loop_bytes(const sn_engine *e);
 void *engine_main(void *engine);
 /* Takes over `r` (one owner). Refuses when draining; then the caller still owns it. */
 sn_status engine_submit(sn_engine *e, sn_request *r, sn_error *err);
@@ -180,6 +183,11 @@ void engine_nudge(sn_engine *e);
 sn_status sequences_make(sn_request *r, const seq_row *rows, uint32_t n_rows, sn_error *err);
 /* Gives a sequence without rows its first ones, and says how many of its known rows may be computed now. Engine thread. */
 uint32_t sequence_prepare(sequence *s);
+
+/* memory.c: would all that is needed fit --memory-limit? The refusals say what is needed and what there is. */
+sn_status memory_check_pool(const sn_engine *e, sn_error *err);
+/* With model s, which may be the next one, and an encoder that is not in its list yet, or NULL. */
+sn_status memory_check(const sn_engine *e, const served_model *s, const encoder *newcomer, sn_error *err);
 
 /* encoders.c */
 encoder *served_encoder(const served_model *s, const char *kind_name); /* NULL: the model does not take this kind */

@@ -21,9 +21,17 @@ sn_status engine_loop_open(sn_engine *e, sn_error *err)
 	e->plan.dropped = calloc(n, sizeof(uint32_t));
 	e->plan.preempted = calloc(n, sizeof(uint32_t));
 	e->plan.want = calloc(n, sizeof(uint32_t));
-	if (e->step && e->active && e->sched_seqs && e->plan.seqs && e->plan.dropped && e->plan.preempted && e->plan.want)
+	e->plan.part_of = calloc(n, sizeof(uint32_t));
+	e->plan.parts = calloc(n, sizeof *e->plan.parts);
+	if (e->step && e->active && e->sched_seqs && e->plan.seqs && e->plan.dropped && e->plan.preempted && e->plan.want && e->plan.part_of && e->plan.parts)
 		return SN_OK;
 	return error_set(err, SN_ERR_NOMEM, "no memory for the scheduler's arrays");
+}
+
+size_t engine_loop_bytes(const sn_engine *e)
+{
+	return e->max_active * (sizeof *e->active + sizeof *e->sched_seqs + sizeof *e->plan.seqs + sizeof *e->plan.parts + 4 * sizeof(uint32_t)) +
+	       step_bytes(e->config.max_num_batched_tokens, e->config.max_num_seqs);
 }
 
 void engine_loop_close(sn_engine *e)
@@ -34,6 +42,8 @@ void engine_loop_close(sn_engine *e)
 	free(e->plan.dropped);
 	free(e->plan.preempted);
 	free(e->plan.want);
+	free(e->plan.part_of);
+	free(e->plan.parts);
 	step_close(&e->step);
 }
 
@@ -172,10 +182,16 @@ static uint32_t rows_ready(const sequence *s, uint32_t n, const media_entry **fa
 	return n;
 }
 
+static bool waited_too_long(const sn_engine *e, const sn_request *r, double now)
+{
+	return e->config.queue_timeout_ms && !r->started && now > r->t_submit + e->config.queue_timeout_ms;
+}
+
 static bool must_drop(const sn_engine *e, const sequence *s, double now)
 {
 	const sn_request *r = s->req;
-	return atomic_load(&s->stopped) || atomic_load(&r->cancelled) || atomic_load(&e->abort_all) || (r->t_deadline > 0 && now > r->t_deadline);
+	return waited_too_long(e, r, now) ||
+	       atomic_load(&s->stopped) || atomic_load(&r->cancelled) || atomic_load(&e->abort_all) || (r->t_deadline > 0 && now > r->t_deadline);
 }
 
 static void describe(sn_engine *e, double now)
@@ -192,8 +208,8 @@ static void describe(sn_engine *e, double now)
 			continue;
 		}
 		e->sched_seqs[i] = (sched_seq){
-		    .kv = &s->kv, .rows = s->rows, .n_known = s->n_known, .n_ready = ready, .n_computed = s->n_computed, .n_given = s->n_given,
-		    .max_chunk = e->config.max_num_batched_tokens, .drop = must_drop(e, s, now), .stalled = request_is_stalled(s->req),
+		    .kv = &s->kv, .key = s->req->key, .rows = s->rows, .n_known = s->n_known, .n_ready = ready, .n_computed = s->n_computed,
+		    .n_given = s->n_given, .max_chunk = e->config.max_num_batched_tokens, .drop = must_drop(e, s, now), .stalled = request_is_stalled(s->req),
 		};
 	}
 }
@@ -305,7 +321,7 @@ static void run_model(sn_engine *e, served_model *sm)
 	for (uint32_t i = 0; i < a->n_taken; i++) {
 		sequence *s = e->active[a->taken[i].seq];
 		s->n_computed += a->taken[i].n_rows;
-		s->started = true;
+		s->started = s->req->started = true;
 		if (!e->config.no_prefix_caching)
 			kv_seq_commit(&s->kv, s->rows, s->req->media_keys, s->n_computed);
 		kv_seq_slide(&s->kv, s->n_computed);
@@ -330,6 +346,8 @@ static void apply_drops(sn_engine *e)
 			fail(e, s->req, SN_ERR_CANCELLED, "cancelled");
 		else if (atomic_load(&e->abort_all))
 			fail(e, s->req, SN_ERR_DRAINING, "the server is shutting down");
+		else if (waited_too_long(e, s->req, clock_ms()))
+			fail(e, s->req, SN_ERR_DEADLINE, "the request waited in the queue for longer than its time limit; try again later");
 		else
 			fail(e, s->req, SN_ERR_DEADLINE, "the request took longer than its time limit");
 	}

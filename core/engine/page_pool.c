@@ -6,6 +6,14 @@
 #include "base/error.h"
 #include "engine/page_pool.h"
 
+size_t page_pool_bytes(size_t bytes)
+{
+	const page_pool *p = NULL;
+	size_t n = bytes / PAGE_BYTES, tables;
+	size_t each = sizeof *p->next_page + sizeof *p->blocks + KV_MAX_BLOCK * sizeof *p->keys + 2 * sizeof *p->buckets;
+	return __builtin_mul_overflow(n, each, &tables) || __builtin_add_overflow(bytes, tables, &n) ? SIZE_MAX : n;
+}
+
 sn_status page_pool_open(page_pool **out, size_t bytes, sn_error *err)
 {
 	page_pool *p = calloc(1, sizeof *p);

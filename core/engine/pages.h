@@ -81,6 +81,7 @@ typedef struct seq_row {
 
 typedef struct page_pool page_pool;
 
+size_t page_pool_bytes(size_t bytes); /* the pages of such a pool, and its tables */
 sn_status page_pool_open(page_pool **out, size_t bytes, sn_error *err);
 void page_pool_close(page_pool **pool);
 uint8_t *page_pool_arena(const page_pool *pool); /* page p lies at arena + p * PAGE_BYTES */

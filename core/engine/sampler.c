@@ -35,6 +35,12 @@ sn_status sampler_reserve(sampler *s, uint32_t n_vocab, sn_error *err)
 	return error_set(err, SN_ERR_NOMEM, "no memory to sample from %u tokens", n_vocab);
 }
 
+size_t sampler_bytes(const sampler *s, uint32_t n_vocab)
+{
+	size_t n = n_vocab > s->n_vocab ? n_vocab : s->n_vocab;
+	return n * (sizeof *s->heap + sizeof *s->work) + (n + 31) / 32 * sizeof *s->mask;
+}
+
 void sampler_fini(sampler *s)
 {
 	free(s->heap);

@@ -32,6 +32,7 @@ typedef struct sample {
 } sample;
 
 sn_status sampler_reserve(sampler *s, uint32_t n_vocab, sn_error *err);
+size_t sampler_bytes(const sampler *s, uint32_t n_vocab); /* that it holds once it is made large enough */
 void sampler_fini(sampler *s);
 
 /* False if a logit is not finite. logits: [n_logits], left as they are; tokens beyond the vocabulary (padding rows of the

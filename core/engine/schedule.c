@@ -31,49 +31,155 @@ static uint32_t least_chunk(const sched_seq *s)
 	return span_end > s->n_computed ? span_end - s->n_computed : 1;
 }
 
-/* Rows that each sequence gets if pages do not matter. */
-static bool share_rows(const sched_state *st, uint32_t *want)
+/* ---- parts of keys ---- */
+
+/* The part of sequence i's key. Keys are few, and the sequences of a request stand together: `last` is the one before. */
+static uint32_t find_part(const sched_state *st, step_plan *out, uint32_t *n_parts, uint32_t i, uint32_t last)
 {
-	uint32_t left = st->max_rows, n_seqs = 0, n_chunks = 0, first = 0, kept = 0;
-	bool decoding = false;
+	uint64_t key = st->seqs[i].key;
+	if (last < *n_parts && out->parts[last].key == key)
+		return last;
+	uint32_t p = 0;
+	while (p < *n_parts && out->parts[p].key != key)
+		p++;
+	if (p == *n_parts)
+		out->parts[(*n_parts)++] = (key_part){.key = key};
+	return p;
+}
+
+/* What each key asks for. Returns how many keys have work; they stand in the order of their oldest sequence with work. */
+static uint32_t count_parts(const sched_state *st, step_plan *out)
+{
+	uint32_t n_parts = 0, p = 0;
 	for (uint32_t i = 0; i < st->n_seqs; i++) {
-		want[i] = 0;
 		uint32_t n = todo(&st->seqs[i]);
-		if (n == 1 && left && n_seqs < st->max_seqs) {
-			want[i] = 1;
+		if (n == 0)
+			continue;
+		p = out->part_of[i] = find_part(st, out, &n_parts, i, p);
+		key_part *part = &out->parts[p];
+		part->n_seqs++;
+		if (n == 1)
+			continue;
+		if (part->n_chunks++ == 0)
+			part->first = i;
+		n = min_u32(n, min_u32(st->seqs[i].max_chunk, st->max_rows));
+		part->n_rows = min_u32(part->n_rows + n, st->max_rows);
+	}
+	return n_parts;
+}
+
+static uint64_t places_at(const key_part *parts, uint32_t n, uint32_t level)
+{
+	uint64_t sum = 0;
+	for (uint32_t p = 0; p < n; p++)
+		sum += min_u32(parts[p].n_seqs, level);
+	return sum;
+}
+
+/* Places, each for a row at least: up to one level for every key, what is left one by one. */
+static void share_places(const sched_state *st, key_part *parts, uint32_t n)
+{
+	uint32_t left = min_u32(st->max_seqs, st->max_rows), level = 0, past = left + 1;
+	while (past - level > 1) {
+		uint32_t mid = level + (past - level) / 2;
+		if (places_at(parts, n, mid) <= left)
+			level = mid;
+		else
+			past = mid;
+	}
+	left -= (uint32_t)places_at(parts, n, level);
+	for (uint32_t p = 0; p < n; p++) {
+		bool more = left && parts[p].n_seqs > level;
+		parts[p].places = min_u32(parts[p].n_seqs, level) + more;
+		left -= more;
+	}
+}
+
+/* Rows for chunks. What a key does not use is for those after it; those before have had their share, and so the step is short. */
+static void share_chunk_rows(const sched_state *st, key_part *parts, uint32_t n, uint32_t left)
+{
+	uint32_t kept = 0, n_keys = 0;
+	for (uint32_t p = 0; p < n; p++)
+		kept += parts[p].kept;
+	for (uint32_t p = 0; p < n; p++) {
+		parts[p].places += parts[p].held;
+		if (!parts[p].n_chunks || !parts[p].places)
+			continue;
+		uint32_t least = least_chunk(&st->seqs[parts[p].first]);
+		if (!parts[p].kept && least <= left - kept)
+			kept += parts[p].kept = least;
+		n_keys++;
+	}
+	for (uint32_t p = 0; p < n; p++) {
+		if (!parts[p].n_chunks || !parts[p].places)
+			continue;
+		uint32_t share = left / n_keys--;
+		kept -= parts[p].kept;
+		share = min_u32(share > parts[p].kept ? share : parts[p].kept, left - kept);
+		parts[p].rows = share;
+		left -= min_u32(share, parts[p].n_rows);
+	}
+}
+
+/* ---- rows of sequences ---- */
+
+/* Tokens have a row each; returns the rows that are left for chunks. *kept: of these, the oldest one's. */
+static uint32_t serve_tokens(const sched_state *st, step_plan *out, bool *decoding, uint32_t *kept)
+{
+	uint32_t left = st->max_rows;
+	bool any_chunk = false;
+	for (uint32_t i = 0; i < st->n_seqs; i++) {
+		uint32_t n = todo(&st->seqs[i]);
+		key_part *part = n ? &out->parts[out->part_of[i]] : NULL;
+		if (!n || !part->places)
+			continue;
+		if (n == 1 && left) {
+			out->want[i] = 1;
 			left--;
-			n_seqs++;
-			decoding = true;
-		} else if (n > 1 && n_chunks++ == 0) {
-			/* However many tokens flow after it, the first chunk moves on: its place and its next span are kept free. */
-			first = i;
-			kept = least_chunk(&st->seqs[i]);
-			if (kept > left || n_seqs == st->max_seqs)
-				kept = 0;
-			left -= kept;
-			n_seqs += kept > 0;
+			part->places--;
+			*decoding = true;
+		} else if (n > 1 && i == part->first) {
+			/* However many tokens flow after it, each key's first chunk has its place; the oldest of all its next row or span too. */
+			uint32_t least = least_chunk(&st->seqs[i]);
+			part->held = any_chunk || least <= left;
+			part->places -= part->held;
+			if (!any_chunk && least <= left)
+				left -= *kept = part->kept = least;
+			any_chunk = true;
 		}
 	}
-	left += kept;
-	n_seqs -= kept > 0;
+	return left + *kept;
+}
+
+/* Rows that each sequence gets if pages do not matter. */
+static bool share_rows(const sched_state *st, step_plan *out)
+{
+	uint32_t n_parts = count_parts(st, out), kept = 0;
+	bool decoding = false;
+	for (uint32_t i = 0; i < st->n_seqs; i++)
+		out->want[i] = 0;
+	share_places(st, out->parts, n_parts);
+	uint32_t left = serve_tokens(st, out, &decoding, &kept);
 	if (decoding && st->row_ms > 0) { /* other people's chunks must not hold up tokens for long */
 		double fit = st->slice_ms / st->row_ms;
 		uint32_t cap = fit < MIN_CHUNK ? MIN_CHUNK : fit > 1e6 ? 1000000 : (uint32_t)fit;
 		left = min_u32(left, cap > kept ? cap : kept);
 	}
-	for (uint32_t i = first; i < st->n_seqs && left && n_seqs < st->max_seqs && n_chunks; i++) {
+	share_chunk_rows(st, out->parts, n_parts, left);
+	for (uint32_t i = 0; i < st->n_seqs; i++) {
 		const sched_seq *s = &st->seqs[i];
 		uint32_t n = todo(s);
-		if (n <= 1)
+		key_part *part = n > 1 ? &out->parts[out->part_of[i]] : NULL;
+		if (n <= 1 || !part->rows || !part->places)
 			continue;
-		uint32_t share = left / n_chunks--;
+		uint32_t share = part->rows / part->n_chunks--;
 		if (share < MIN_CHUNK)
-			share = min_u32(MIN_CHUNK, left);
-		if (i == first && share < kept)
-			share = kept;
-		want[i] = whole_spans(s, min_u32(n, min_u32(share, s->max_chunk))); /* 0: a span too large for now has its turn when first */
-		left -= want[i];
-		n_seqs += want[i] > 0;
+			share = min_u32(MIN_CHUNK, part->rows);
+		if (i == part->first && share < part->kept)
+			share = part->kept;
+		n = out->want[i] = whole_spans(s, min_u32(n, min_u32(share, s->max_chunk))); /* 0: a span too large for now has its turn when first */
+		part->rows -= n;
+		part->places -= n > 0;
 	}
 	return decoding;
 }
@@ -126,7 +232,7 @@ void schedule(const sched_state *st, step_plan *out)
 			out->dropped[out->n_dropped++] = i;
 			available += pages_given(st->seqs[i].kv);
 		}
-	bool decoding = share_rows(st, out->want);
+	bool decoding = share_rows(st, out);
 	for (uint32_t i = 0; i < st->n_seqs; i++) {
 		const sched_seq *s = &st->seqs[i];
 		uint32_t n = out->want[i];

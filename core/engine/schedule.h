@@ -3,8 +3,16 @@
  *
  * There is no prefill phase: each sequence has known rows and computed rows, and computed catches up with known, in
  * chunks, under one budget of rows a step. Sequences with one row to go (decode) are served first, the rest of the budget is
- * shared evenly among the others. Pages are given in order of arrival: when they are short the youngest holder is
- * preempted (its rows will be recomputed), never one that is older than who needs the page. */
+ * shared evenly among the others.
+ *
+ * Fair by key: a step's places and its rows for chunks are shared evenly among the keys first, then among each key's sequences.
+ * So whatever the others ask for, of K keys with work each gets in every step at least the smaller of what it asks for and
+ * places / K, and of K keys with chunks at least the smaller of that and rows / K (rounded down): twenty sequences of one key move
+ * another key's only one as fast as one would. Spans come first, since they cannot be cut: the oldest chunk of all, and as far
+ * as there is room each key's oldest, gets its next span whole; one that finds no room waits for those that are older.
+ *
+ * Pages are given in order of arrival, whoever's they are: when they are short the youngest holder is preempted (its rows
+ * will be recomputed), never one that is older than who needs the page. */
 #ifndef SN_ENGINE_SCHEDULE_H
 #define SN_ENGINE_SCHEDULE_H
 
@@ -13,6 +21,7 @@
 /* One active sequence, in order of arrival. */
 typedef struct sched_seq {
 	const kv_seq *kv;
+	uint64_t key;         /* who asks: equal for all that share a part of the step */
 	const seq_row *rows;  /* only span_end is read */
 	uint32_t n_known;     /* rows whose source is known (the last sampled token counts) */
 	uint32_t n_ready;     /* rows before the first one whose media is not encoded yet */
@@ -44,13 +53,25 @@ typedef struct sched_state {
 typedef struct plan_seq { uint32_t seq, n_rows; } plan_seq;
 typedef struct plan_job { uint32_t job, units; double ms; } plan_job; /* ms: stop after the unit with which this is used up */
 
+/* One key's part of a step. */
+typedef struct key_part {
+	uint64_t key;
+	uint32_t n_seqs, n_chunks, n_rows; /* with work; of them with more than a row of it; rows of these */
+	uint32_t first;                    /* the oldest of these chunks */
+	uint32_t kept;                     /* rows that it moves by at least */
+	bool held;                         /* a place is kept for it */
+	uint32_t places, rows;             /* what the key has left of its share */
+} key_part;
+
 typedef struct step_plan {
 	plan_seq *seqs;      /* [max_active] rows to compute, in order of arrival */
 	uint32_t *dropped;   /* [max_active] */
 	uint32_t *preempted; /* [max_active] */
 	plan_job jobs[1];
 	uint32_t n_seqs, n_dropped, n_preempted, n_jobs, n_rows;
-	uint32_t *want;      /* [max_active] scratch */
+	uint32_t *want;      /* [max_active] scratch, as are the next two */
+	uint32_t *part_of;   /* [max_active] index in parts[], of a sequence with work */
+	key_part *parts;     /* [max_active] */
 } step_plan;
 
 void schedule(const sched_state *state, step_plan *out);

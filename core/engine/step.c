@@ -46,6 +46,13 @@ void step_close(step_batch **ap)
 	*ap = NULL;
 }
 
+size_t step_bytes(size_t rows, size_t seqs)
+{
+	const step_batch *a = NULL;
+	return rows * (sizeof *a->ids + 2 * sizeof *a->media + 3 * sizeof(uint32_t)) +
+	       seqs * (sizeof *a->taken + 2 * (sizeof *a->outs + sizeof *a->out_rows + sizeof *a->seqs) + sizeof *a->taps);
+}
+
 void step_clear(step_batch *a)
 {
 	a->n_taken = 0;

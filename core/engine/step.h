@@ -25,6 +25,7 @@ typedef struct step_batch {
 /* NULL: no memory. */
 step_batch *step_open(size_t max_rows, size_t max_seqs);
 void step_close(step_batch **a);
+size_t step_bytes(size_t max_rows, size_t max_seqs); /* what it holds */
 
 void step_clear(step_batch *a);
 /* The sequence's next n rows; at_active: its index in active[]. */

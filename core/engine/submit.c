@@ -112,6 +112,18 @@ static sn_status make_prompt(sn_request *r, const struct ask *a, sn_error *err)
 	return a->chat ? prompt_of_chat(r, a->chat, err) : prompt_of_completion(r, a->completion, err);
 }
 
+/* Requests of one key share its part of a step, whatever their salts. */
+static uint64_t part_key(const sn_engine *e, const struct ask *a)
+{
+	hasher h;
+	uint64_t key;
+	hash_begin(&h, &e->key);
+	salt_add(&h, a->cache_key);
+	hash256 all = hash_end(&h);
+	memcpy(&key, &all, sizeof key);
+	return key;
+}
+
 static sn_status build(sn_engine *e, const struct ask *a, served_model *m, sn_request **out, sn_error *err)
 {
 	sn_request *r = request_new(e, m, a->request_id, a->sampling->n);
@@ -121,6 +133,7 @@ static sn_status build(sn_engine *e, const struct ask *a, served_model *m, sn_re
 	r->t_deadline = a->timeout_ms ? r->t_submit + a->timeout_ms : 0;
 	r->salt = salt_of(e, a);
 	r->goes_on = a->window;
+	r->key = part_key(e, a);
 	sn_status st = copy_sampling(r, a->sampling, err);
 	if (!st)
 		st = make_prompt(r, a, err);

@@ -32,7 +32,8 @@ size_t forward_bytes(const forward_buffers *b, const model *m, uint32_t max_rows
 {
 	forward_buffers now = *b;
 	struct buffer all[N_BUFFERS];
-	size_t sum = 0, n;
+	size_t n, tasks = attention_tasks_max(m, max_rows, max_out);
+	size_t sum = max_rows * 3 * sizeof *b->window_begin + (tasks > b->n_tasks_cap ? tasks : b->n_tasks_cap) * sizeof *b->tasks;
 	list_buffers(&now, m, max_rows, max_out, all);
 	for (size_t i = 0; i < N_BUFFERS; i++) {
 		size_t cols = all[i].cols > *all[i].have ? all[i].cols : *all[i].have;

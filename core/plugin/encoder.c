@@ -112,6 +112,11 @@ sn_status encoder_open_beside(encoder **out, plugin_host *h, model_file *file, o
 	return st;
 }
 
+size_t encoder_bytes(const encoder *e)
+{
+	return arena_bytes(e->model->mem) + (e->instance ? plugin_instance_bytes(e->p->desc) : 0);
+}
+
 size_t encoder_wants(const encoder *e)
 {
 	return e->model->late_scratch;

@@ -64,6 +64,7 @@ struct sn_call {
 
 /* Loads one more file of the folder while others run. A refusal leaves the list as it was. [any] */
 sn_status plugin_host_add(plugin_host *h, const char *file, sn_error *err);
+size_t plugin_host_bytes(const plugin_host *h); /* codecs' instances, and what all plugins asked for */
 static inline size_t plugin_count(const plugin_host *h)
 {
 	return atomic_load_explicit(&h->n_plugins, memory_order_acquire);
@@ -72,6 +73,7 @@ static inline size_t plugin_count(const plugin_host *h)
 const char *plugin_file_problem(const char *path);
 const sn_plugin_list *plugin_file_load(const char *path, const char **why, char detail[256]);
 const char *plugin_descriptor_problem(const sn_plugin *d);
+size_t plugin_instance_bytes(const sn_plugin *d);
 void *plugin_instance_new(const sn_plugin *d); /* zeroed; release with free */
 
 /* A fault as an sn_error: whose fault decides the status. Counts the failure unless the input is to blame. */
@@ -103,6 +105,7 @@ sn_status encoder_open(encoder **out, plugin_host *h, const char *path, ops *o, 
  * file outlives the encoder. late: the engine runs already, so that ops_reserve is left to it: see encoder_wants. */
 sn_status encoder_open_beside(encoder **out, plugin_host *h, model_file *file, ops *o, bool late,
                               bool (*taken)(void *ctx, const char *kind_name), void *ctx, sn_error *err);
+size_t encoder_bytes(const encoder *e); /* its instance and tables; not what the plugin asked the host for */
 size_t encoder_wants(const encoder *e); /* bytes for ops_reserve_bytes, 0: nothing */
 void encoder_close(encoder **e);
 const model_file *encoder_file(const encoder *e);

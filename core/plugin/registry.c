@@ -151,9 +151,22 @@ const char *plugin_descriptor_problem(const sn_plugin *d)
 	return extension_problem(d);
 }
 
+size_t plugin_instance_bytes(const sn_plugin *d)
+{
+	return ((size_t)d->instance_size + 63) / 64 * 64 + 64;
+}
+
+size_t plugin_host_bytes(const plugin_host *h)
+{
+	size_t sum = atomic_load(&h->held);
+	for (size_t i = 0, n = plugin_count(h); i < n; i++)
+		sum += h->plugins[i]->instance ? plugin_instance_bytes(h->plugins[i]->desc) : 0;
+	return sum;
+}
+
 void *plugin_instance_new(const sn_plugin *d)
 {
-	size_t n = ((size_t)d->instance_size + 63) / 64 * 64 + 64;
+	size_t n = plugin_instance_bytes(d);
 	void *p = aligned_alloc(64, n);
 	return p ? memset(p, 0, n) : NULL;
 }

@@ -69,6 +69,7 @@ typedef struct vocab_config {
 /* Refuses with SN_ERR_UNSUPPORTED (model or pre-tokenizer not built in) or SN_ERR_INVALID (the table is broken). Of
  * two tokens with one spelling the lower id is the one that encoding gives. */
 sn_status vocab_open(vocab **out, const vocab_config *config, sn_error *err);
+size_t vocab_bytes(const vocab *v); /* that it holds */
 void vocab_close(vocab **v);
 
 /* *ids is malloc'd and the caller's to free; NULL when *n is 0. No bos is added: templates write their own. */

@@ -414,6 +414,16 @@ sn_status vocab_open(vocab **out, const vocab_config *c, sn_error *err)
 	return SN_OK;
 }
 
+size_t vocab_bytes(const vocab *v)
+{
+	size_t n = sizeof *v + v->begin[v->n_tokens] + v->n_tokens * (sizeof *v->begin + sizeof *v->flags);
+	n += (v->special.n + v->late.n) * sizeof *v->special.at + v->spm.n_extra * sizeof *v->spm.extra;
+	n += v->merges.at ? (v->merges.mask + 1) * sizeof *v->merges.at : 0;
+	n += v->spm.chars ? (v->spm.mask + 1) * sizeof *v->spm.chars : 0;
+	n += v->whole ? v->n_tokens * sizeof *v->whole : 0;
+	return n + (v->whole_index.slot ? (v->whole_index.mask + 1) * sizeof *v->whole_index.slot : 0);
+}
+
 void vocab_close(vocab **out)
 {
 	vocab *v = *out;

@@ -51,7 +51,7 @@ class Server:
     def __enter__(self):
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
-            found = re.search(r"ready on http://\S*:(\d+)", self.log())
+            found = re.search(r"ready on https?://\S*:(\d+)", self.log())
             if found:
                 self.port = int(found.group(1))
                 return self

@@ -4,6 +4,7 @@ sent, or that lay in memory, is ever in another's answer (goal 68)."""
 import base64
 import io
 import json
+import os
 import re
 import resource
 import subprocess
@@ -23,16 +24,26 @@ def refusal(*flags):
     return code, lines[0], log
 
 
+PLAN = re.compile(r"(\d+) bytes are needed \(weights (\d+), tables (\d+), buffers of a step (\d+), plugins (\d+), KV pool (\d+)\), "
+                  r"the memory limit is (\d+)")
+
+
+def plan_of(line):
+    """What is needed, its five parts, what there is."""
+    return [int(n) for n in PLAN.search(line).groups()]
+
+
 def test_36_more_than_the_limit_is_refused_with_both_figures():
     """Weights, buffers and pool each: what is needed and what there is, before anything is loaded."""
-    code, line, _ = refusal("--memory-limit", "100M", "--kv-cache-memory", "101M")
-    assert code == 2 and str(101 * MB) in line and str(100 * MB) in line
+    code, line, _ = refusal("--memory-limit", "100M", "--kv-cache-memory", "100M")  # the pool's own tables do not fit any more
+    pool, had = (int(n) for n in re.search(r"(\d+) bytes together, exceeds the memory limit of (\d+)", line).groups())
+    assert code == 2 and str(100 * MB) in line and pool > had == 100 * MB
     limit, steps = 64 * MB, 0
     while (found := refusal("--memory-limit", str(limit), "--kv-cache-memory", "63M") if steps < 2 else None):
         code, line, log = found
-        need, weights, buffers, pool, had = (int(n) for n in re.search(
-            r"(\d+) bytes are needed \(weights (\d+), buffers of a step (\d+), KV pool (\d+)\), the memory limit is (\d+)", line).groups())
-        assert code == 3 and need == weights + buffers + pool > had == limit and pool == 63 * MB
+        need, *parts, had = plan_of(line)
+        buffers, pool = parts[2], parts[4]
+        assert code == 3 and need == sum(parts) > had == limit and 63 * MB < pool < 64 * MB and min(parts) > 0
         assert "layers, context" not in log, "the model was loaded first"
         limit, steps = need, steps + 1  # first the model alone is too much, then with its tower
     # More rows in a step need larger buffers, and only those.
@@ -51,6 +62,42 @@ def test_36_huge_buffers_are_refused_before_they_are_there():
                            "Hello"], capture_output=True, timeout=60, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (512 * MB, 512 * MB)))
     need = re.search(rb"buffers of a step (\d+)", done.stderr)
     assert done.returncode == 3 and need and int(need.group(1)) > 512 * MB, done.stderr
+
+
+def within(limit, *flags):
+    """`run` in so many bytes of address space."""
+    return subprocess.run([BIN, "run", MODEL, "--threads", "2", *flags, "--max-tokens", "4", "Hello"], capture_output=True, timeout=60,
+                          env={**os.environ, "MALLOC_ARENA_MAX": "1"}, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)))
+
+
+def needed(*flags):
+    """What the plan says of these flags, asked with ever larger limits: pool, model, tower."""
+    limit = 1
+    for _ in range(3):
+        _, line, _ = refusal("--memory-limit", str(limit), *flags)
+        limit = int(re.search(r"(\d+) bytes (together|are needed)", line).group(1))
+    return limit
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer maps terabytes")
+def test_36_what_the_plan_says_is_what_is_taken():
+    """RLIMIT_AS: the least address space in which a small configuration answers, and what the plan says that another one needs more,
+    suffice for that other one: nothing that grows with the pool or with a step is left out of the plan."""
+    small = ("--kv-cache-memory", "16M", "--max-num-batched-tokens", "64")
+    low, high = 16, 1024
+    while high - low > 1:  # MiB
+        mid = (low + high) // 2
+        if within(mid * MB, *small).returncode:
+            low = mid
+        else:
+            high = mid
+    base = high * MB - needed(*small)
+    for flags in (("--kv-cache-memory", "1536M", "--max-num-batched-tokens", "64"), ("--kv-cache-memory", "16M", "--max-num-batched-tokens", "8192"),
+                  ("--kv-cache-memory", "600M", "--max-num-batched-tokens", "4096")):
+        need = needed(*flags)
+        done = within(base + need + 2 * MB, *flags)
+        assert done.returncode == 0 and done.stdout, (flags, base, need, done.stderr)
+        assert within(base + need - 16 * MB, *flags).returncode > 0  # no slack hides what is left out
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer maps terabytes")

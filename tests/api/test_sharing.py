@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import socket
 import threading
 import time
 
@@ -31,6 +32,22 @@ class Parallel:
         for t in self.threads:
             t.join()
         return self.results
+
+
+@pytest.fixture(scope="module")
+def two_keys(tmp_path_factory):
+    path = tmp_path_factory.mktemp("keys") / "keys"
+    path.write_text("\n".join(KEYS))
+    path.chmod(0o600)
+    with Server("--api-key-file", str(path), key=KEYS[0]) as s:
+        yield s
+
+
+def as_key(server, key, body):
+    status, _, raw = server.request("POST", CHAT, json.dumps(body).encode(), {**JSON, "Authorization": "Bearer " + key})
+    answer = json.loads(raw)
+    assert status == 200, answer
+    return answer["usage"]["prompt_tokens_details"]["cached_tokens"]
 
 
 # ---- time --------------------------------------------------------------------------------------------------------------
@@ -70,6 +87,21 @@ def test_52_short_requests_are_served_beside_a_long_prompt():
         assert max(waits) <= baseline + 2 * chunk + 1.0 * PATIENCE, (baseline, chunk, waits)
 
 
+def test_52_a_key_with_one_request_is_served_beside_one_with_many(two_keys):
+    """That the scheduler is told whose a request is: of twenty long prompts of one key most are still waited for when another key's
+    only one, sent last, is answered. The bound itself is test_schedule.c's."""
+    limit = json.loads(two_keys.get("/v1/models")[2])["data"][0]["max_model_len"]
+    ended, sent = [], lambda key, i: (as_key(two_keys, key, {**ask("%d " % i * (limit // 8)), "max_tokens": 2, "cache_salt": str(i)}), ended.append(i))
+    many = Parallel([lambda i=i: sent(KEYS[0], i) for i in range(20)])
+    deadline = time.monotonic() + 10
+    while two_keys.metrics()["sensorium_num_requests_running"] + two_keys.metrics()["sensorium_num_requests_waiting"] < 10 and not ended:
+        assert time.monotonic() < deadline
+    sent(KEYS[1], 99)
+    before = list(ended)
+    many.join()
+    assert len(before) < 12, before
+
+
 # ---- the queue ---------------------------------------------------------------------------------------------------------
 
 def test_47_who_waits_too_long_in_the_queue_is_told_so():
@@ -85,6 +117,65 @@ def test_47_who_waits_too_long_in_the_queue_is_told_so():
             assert status == 503 and error_of(answer)["code"] == "deadline_exceeded" and headers["retry-after"]
         server.wait_idle()
         assert server.metrics()["sensorium_request_failed_total"] - failed == len(late)
+        before.check(server)
+
+
+def send_stream(server, body, room=None):
+    """A socket on which a stream is asked for and nothing is read; room: bytes that the kernel may take for it."""
+    data = json.dumps({**body, "stream": True}).encode()
+    s = socket.socket()
+    if room:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    s.connect(("127.0.0.1", server.port))
+    s.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (CHAT.encode(), len(data)) + data)
+    return s
+
+
+def wait_until(condition, seconds=10):
+    deadline = time.monotonic() + seconds * PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_47_the_queue_has_a_deadline_of_its_own():
+    """Who waits for longer than --queue-timeout is told so at once; who runs is not touched by it."""
+    with Server("--max-num-seqs", "1", "--max-queued-requests", "8", "--queue-timeout", "1", "--request-timeout", "60") as server:
+        before = Baseline(server)
+        metric = lambda name: server.metrics()["sensorium_" + name]
+        failed = metric("request_failed_total")
+        stream, pieces = send_stream(server, {**LONG, "n": 16}), []
+        reader = Parallel([lambda: [pieces.append(p) for p in iter(lambda: stream.recv(65536), b"")]])
+        wait_until(lambda: metric("num_requests_running") == 1)
+        start = time.monotonic()
+        late = Parallel([lambda: server.chat(ask())] * 3 + [lambda: server.stream(ask())]).join()
+        assert 1 <= time.monotonic() - start < 3 * PATIENCE
+        for status, headers, answer in late[:3]:
+            assert status == 503 and headers["retry-after"] and "queue" in error_of(answer)["message"]
+            assert error_of(answer)["code"] == "deadline_exceeded"
+        assert late[3][0] == 503 or b"deadline_exceeded" in late[3][2]
+        assert metric("request_failed_total") - failed == 4 and metric("num_requests_running") == 1
+        said = metric("generation_tokens_total")
+        wait_until(lambda: metric("generation_tokens_total") > said + 50)  # it goes on
+        stream.shutdown(socket.SHUT_RDWR)
+        reader.join()
+        assert b"deadline" not in b"".join(pieces)
+        server.wait_idle()
+        before.check(server)
+
+
+def test_47_a_reader_that_stops_is_ended_freed_and_counted():
+    with Server("--write-timeout", "1", "--request-timeout", "60") as server:
+        before = Baseline(server)
+        cancelled = server.metrics()["sensorium_request_cancelled_total"]
+        start = time.monotonic()
+        s = send_stream(server, {**LONG, "n": 16, "logprobs": True, "top_logprobs": 20}, 2048)
+        wait_until(lambda: server.pages_in_use() > 0)
+        wait_until(lambda: server.metrics()["sensorium_request_cancelled_total"] == cancelled + 1)
+        assert time.monotonic() - start >= 1
+        server.wait_idle()
+        assert " 499 " in server.wait_log(" 499 ")
+        s.close()
         before.check(server)
 
 
@@ -131,24 +222,6 @@ def test_45_what_cannot_ever_fit_is_refused_at_once_and_costs_nobody():
 
 
 # ---- caches ------------------------------------------------------------------------------------------------------------
-
-@pytest.fixture(scope="module")
-def two_keys(tmp_path_factory):
-    path = tmp_path_factory.mktemp("keys") / "keys"
-    path.write_text("\n".join(KEYS))
-    path.chmod(0o600)
-    with Server("--api-key-file", str(path), key=KEYS[0]) as s:
-        yield s
-
-
-
-
-def as_key(server, key, body):
-    status, _, raw = server.request("POST", CHAT, json.dumps(body).encode(), {**JSON, "Authorization": "Bearer " + key})
-    answer = json.loads(raw)
-    assert status == 200, answer
-    return answer["usage"]["prompt_tokens_details"]["cached_tokens"]
-
 
 def test_53_a_prefix_is_found_by_its_own_key_alone(two_keys):
     """Paired: the same request, twice by each key. Who warmed it finds it; the other finds nothing before it came itself."""

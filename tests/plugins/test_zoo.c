@@ -170,6 +170,37 @@ static void check_38_an_encoder_that_does_not_fit_costs_its_modality_only(void *
 	}
 }
 
+/* ---- 36 ---- */
+
+/* What an encoder asks the host for is part of --memory-limit: one that does not fit is left out, at the start and when it is added. */
+static void check_36_what_plugins_hold_is_counted(void **state)
+{
+	(void)state;
+	const size_t room = 16u << 20; /* for the pool's tables, the model, its buffers, and a modest plugin; the kit's pool has 64 MiB */
+	static const struct { const char *name; size_t more; bool fits; } cases[] = {
+	    {"good", 0, true}, {"holds_much", 0, false}, {"holds_much", ZOO_MUCH, true}};
+	for (size_t i = 0; i < 6; i++) {
+		bool late = i >= 3;
+		size_t c = i % 3;
+		reply r;
+		sn_error err;
+		folder f;
+		folder_open(&f);
+		if (!late)
+			folder_add(&f, animal(cases[c].name), "it.so");
+		sn_engine *e = mini_open(f.path, quiet, (sn_engine_config){.memory_limit = (64u << 20) + room + cases[c].more});
+		if (late) {
+			folder_add(&f, animal(cases[c].name), "it.so");
+			assert_int_equal(sn_engine_add_plugin(e, "it.so", &err), SN_OK);
+		}
+		assert_string_equal(mini_plugin(e, "rows-encoder").state, cases[c].fits ? "ready" : "loaded");
+		mini_ask(e, &(question){.text = "?"}, &r);
+		assert_int_equal(r.status, SN_OK);
+		sn_engine_close(&e);
+		folder_close(&f);
+	}
+}
+
 /* ---- 39 ---- */
 
 static void check_39_only_a_trusted_folder(void **state)
@@ -635,6 +666,7 @@ int main(void)
 	    cmocka_unit_test(check_38_files_that_are_not_for_this_machine),
 	    cmocka_unit_test(check_38_the_others_are_served_all_the_same),
 	    cmocka_unit_test(check_38_an_encoder_that_does_not_fit_costs_its_modality_only),
+	    cmocka_unit_test(check_36_what_plugins_hold_is_counted),
 	    cmocka_unit_test(check_39_only_a_trusted_folder),
 	    cmocka_unit_test(check_39_only_trusted_files),
 	    cmocka_unit_test(check_39_names_stay_in_the_folder),

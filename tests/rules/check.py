@@ -18,7 +18,8 @@ MATHS = PURE | {"string.h", "math.h", "limits.h", "float.h"}
 KERNEL = MATHS | {"stdlib.h", "immintrin.h", "cpuid.h", "arm_neon.h", "sys/auxv.h", "asm/hwcap.h"}
 HTTP_AND_JSON = {"civetweb.h", "jansson.h", "microhttpd.h", "curl/curl.h"}
 FETCH = PURE | {"arpa/inet.h", "curl/curl.h", "netinet/in.h", "stdio.h", "stdlib.h", "string.h", "sys/socket.h", "unistd.h"}
-LOADERS = ("core/plugin/", "api/fetch_load.c")
+TLS = PURE | {"openssl/err.h", "openssl/pem.h", "openssl/ssl.h", "stdlib.h", "string.h", "sys/socket.h"}
+LOADERS = ("core/plugin/", "api/module_load.c")
 MAX_FILE, MAX_FUNCTION = 800, 80
 
 # What ends a process, by the names that objects ask for; and the objects that may.
@@ -58,6 +59,7 @@ def rooms(root):
                    HTTP_AND_JSON | {"core.h", "kernels.h"}, True)
     yield "api", "api", ["core/core.h"], None, {"kernels.h"}, False
     yield "api/fetch", "api/fetch", [], FETCH, set(), False
+    yield "api/tls", "api/tls", [], TLS, set(), False
 
 
 def sources(root, folder):
@@ -132,6 +134,10 @@ class Check:
                     self.fail(path, no, "one room sees libcurl: api/fetch")
                 if quoted and re.search(r"(^|/)fetch/", quoted) and not quoted.endswith("fetch/fetch.h"):
                     self.fail(path, no, "of api/fetch others see fetch.h alone")
+                if angled and angled.startswith("openssl/") and not path.startswith("api/tls/"):
+                    self.fail(path, no, "one room sees OpenSSL: api/tls")
+                if quoted and re.search(r"(^|/)tls/", quoted) and not quoted.endswith("tls/tls.h"):
+                    self.fail(path, no, "of api/tls others see tls.h alone")
                 if angled == "civetweb.h" and path != "api/http.c":
                     self.fail(path, no, "one file sees civetweb: api/http.c")
 
@@ -364,7 +370,10 @@ CLEAN = {
     "api/fetch/fetch.h": "#include <stdint.h>\n",
     "api/fetch/fetch.c": '#include <curl/curl.h>\n#include "fetch.h"\n',
     "api/fetch/allow.h": "",
-    "api/fetch_load.c": '#include "fetch/fetch.h"\nvoid *f(void) { return dlopen("x", 2); }\n',
+    "api/tls/tls.h": "#include <stdint.h>\n",
+    "api/tls/tls.c": '#include <openssl/ssl.h>\n#include "tls.h"\n',
+    "api/tls/inside.h": "",
+    "api/module_load.c": '#include "fetch/fetch.h"\n#include "tls/tls.h"\nvoid *f(void) { return dlopen("x", 2); }\n',
     "core/plugin/registry.c": 'void *f(void) { return dlopen("x", 2); }\n',
     "tests/unit/t.c": "static void one(void **state) {}\n\t    cmocka_unit_test(one),\nstatic void unused(void **state) {}\n",
     "tests/api/test_t.py": "def test_two(server):\n    pass\n\n\ndef helper():\n    pass\n",
@@ -428,7 +437,12 @@ VIOLATIONS = [
     ("api/fetch/fetch.c", "#include <jansson.h>\n", "may not include <jansson.h>"),
     ("api/http.c", 'void *f(void) { return dlopen("x", 2); }\n', "dlopen() here"),
     ("core/base/log.c", 'void *f(void) { return dlopen("x", 2); }\n', "dlopen() here"),
-    ("api/fetch_load.c", "void g(void *p) { dlclose(p); }\n", "dlclose() here"),
+    ("api/http.c", "#include <openssl/ssl.h>\n", "one room sees OpenSSL"),
+    ("api/fetch/fetch.c", "#include <openssl/ssl.h>\n", "one room sees OpenSSL"),
+    ("api/api.h", '#include "tls/inside.h"\n', "others see tls.h alone"),
+    ("api/tls/tls.c", '#include "../api.h"\n', "may not include"),
+    ("api/tls/tls.c", "#include <civetweb.h>\n", "may not include <civetweb.h>"),
+    ("api/module_load.c", "void g(void *p) { dlclose(p); }\n", "dlclose() here"),
 ]
 
 

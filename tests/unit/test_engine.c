@@ -294,6 +294,51 @@ static void a_reader_that_stops_reading_holds_up_nobody(void **state)
 	sn_engine_close(&e);
 }
 
+/* A model that takes 5 ms for a token. */
+static void slow_mask(void *ctx, uint32_t choice, uint32_t *mask, uint32_t n_vocab, const int32_t *tokens, size_t n_tokens)
+{
+	(void)ctx, (void)choice, (void)mask, (void)n_vocab, (void)tokens, (void)n_tokens;
+	usleep(5000);
+}
+
+/* Time in the queue, time in all, and a reader that stops: each ends its own request, with its own words, and gives back what it held. */
+static void check_47_each_deadline_ends_its_own_request(void **state)
+{
+	(void)state;
+	sn_engine *e = open_engine((sn_engine_config){.max_num_seqs = 1, .queue_timeout_ms = 150});
+	sn_sampling slow;
+	sn_sampling_init(&slow);
+	slow.ignore_eos = true;
+	slow.mask = slow_mask;
+	slow.max_tokens = 120; /* 600 ms: four times what it might wait */
+	sn_request *running, *waiting, *late;
+	struct answer a = {0}, b = {0}, c = {0};
+	sn_error err;
+	uint64_t failed = metric_get(&e->metrics, M_FAILED);
+	assert_int_equal(submit(e, &(struct ask){.text = "runs", .sampling = &slow}, &running, &err), SN_OK);
+	double start = clock_ms();
+	assert_int_equal(submit(e, &(struct ask){.text = "waits", .max_tokens = 4}, &waiting, &err), SN_OK);
+	collect(waiting, &b);
+	assert_true(clock_ms() - start >= 150);
+	assert_int_equal(b.status, SN_ERR_DEADLINE);
+	assert_non_null(strstr(b.error.text, "waited in the queue"));
+	assert_int_equal(metric_get(&e->metrics, M_FAILED), failed + 1);
+	collect(running, &a); /* it had begun: the queue's limit is not its own */
+	assert_int_equal(a.status, SN_OK);
+	assert_int_equal(a.usage.completion_tokens, 120);
+
+	assert_int_equal(submit(e, &(struct ask){.text = "late", .sampling = &slow, .timeout_ms = 200}, &late, &err), SN_OK);
+	collect(late, &c);
+	assert_int_equal(c.status, SN_ERR_DEADLINE);
+	assert_non_null(strstr(c.error.text, "took longer"));
+	assert_int_equal(metric_get(&e->metrics, M_FAILED), failed + 2);
+	sn_request_close(&running);
+	sn_request_close(&waiting);
+	sn_request_close(&late);
+	assert_all_pages_free(e);
+	sn_engine_close(&e);
+}
+
 /* Check 45. */
 static void what_cannot_fit_is_refused_at_once(void **state)
 {
@@ -391,6 +436,7 @@ int main(void)
 	    cmocka_unit_test(a_picture_is_encoded_once),
 	    cmocka_unit_test(a_prefix_is_shared_within_a_key_only),
 	    cmocka_unit_test(a_cancelled_request_frees_its_pages),
+	    cmocka_unit_test(check_47_each_deadline_ends_its_own_request),
 	    cmocka_unit_test(a_reader_that_stops_reading_holds_up_nobody),
 	    cmocka_unit_test(what_cannot_fit_is_refused_at_once),
 	    cmocka_unit_test(a_full_queue_says_so),

@@ -260,8 +260,9 @@ static struct counts serve(struct machine *w, run *runs, uint32_t n_runs, struct
 	struct counts c = {0};
 	sched_seq seqs[MAX_RUNS];
 	plan_seq planned[MAX_RUNS];
-	uint32_t dropped[MAX_RUNS], preempted[MAX_RUNS], want[MAX_RUNS], left = n_runs;
-	step_plan plan = {.seqs = planned, .dropped = dropped, .preempted = preempted, .want = want};
+	uint32_t dropped[MAX_RUNS], preempted[MAX_RUNS], want[MAX_RUNS], part_of[MAX_RUNS], left = n_runs;
+	key_part parts[MAX_RUNS];
+	step_plan plan = {.seqs = planned, .dropped = dropped, .preempted = preempted, .want = want, .part_of = part_of, .parts = parts};
 	for (uint32_t step = 0; left; step++) {
 		uint32_t n = step / 3 + 1 < n_runs ? step / 3 + 1 : n_runs, waiting = 0;
 		assert_true(step < 20000);
@@ -274,7 +275,7 @@ static struct counts serve(struct machine *w, run *runs, uint32_t n_runs, struct
 			}
 			r->matched = true;
 			waiting += !ended;
-			seqs[i] = (sched_seq){.kv = &r->kv, .rows = r->rows, .n_known = ended ? r->n_computed : r->n_known, .n_ready = r->n_known,
+			seqs[i] = (sched_seq){.kv = &r->kv, .key = i % 3, .rows = r->rows, .n_known = ended ? r->n_computed : r->n_known, .n_ready = r->n_known,
 			                      .n_computed = r->n_computed, .max_chunk = way.max_chunk};
 		}
 		schedule(&(sched_state){.seqs = seqs, .n_seqs = n, .pages_available = page_pool_available(w->pages), .max_rows = way.max_rows,

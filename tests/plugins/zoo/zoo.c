@@ -414,7 +414,7 @@ static sn_rc load(void *instance, const sn_model *model, sn_fault *fault)
 		*(volatile int *)NULL = 1;
 	if (a->block && !IS(LEAKS))
 		a->memory->free(a->host, a->block);
-	a->block = a->memory->alloc(a->host, 1000);
+	a->block = a->memory->alloc(a->host, model && IS(HOLDS_MUCH) ? ZOO_MUCH : 1000);
 	if (IS(CRASHES_WITHOUT_MEMORY))
 		memset(a->block, 0, 1000);
 	if (!a->block)

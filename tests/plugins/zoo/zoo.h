@@ -61,6 +61,9 @@
 #define ZOO_WRONG_WIDTH 62
 /* fits, after a while */
 #define ZOO_SLOW_LOAD 63
+/* fits, where there is memory for it */
+#define ZOO_HOLDS_MUCH 64
+#define ZOO_MUCH (32u << 20)
 /* what only `plugins --check` finds */
 #define ZOO_LEAKS 70
 #define ZOO_CRASHES_AT_SECOND_LOAD 71
