@@ -270,7 +270,7 @@ static void ffn_block(const model *m, ops *o, forward_buffers *fb, uint32_t l, s
 	ops_rms_norm(o, fb->h, e, fb->x, e, w->ffn_norm, h->rms_eps, n, e);
 	ops_linear(o, fb->gate, f, fb->h, e, n, &w->gate, ACT_NONE);
 	ops_linear(o, fb->up, f, fb->h, e, n, &w->up, ACT_NONE);
-	ops_gate(o, fb->gate, fb->up, n, f, h->arch->act);
+	ops_gate(o, fb->gate, f, fb->gate, f, fb->up, f, n, f, h->arch->act);
 	ops_linear(o, fb->h, e, fb->gate, f, n, &w->down, ACT_NONE);
 	add_block(o, fb, w->ffn_post_norm, h, n);
 }

@@ -126,6 +126,8 @@ void ops_linear(ops *o, float *y, size_t ldy, const float *x, size_t ldx, size_t
 size_t ops_scratch_bytes(const weight *w)
 {
 	kn_type form = kn_activation(w->type);
+	if (w->taps)
+		return w->n_in * sizeof(float) * X_MIN_ROWS;
 	return form == KN_F32 ? 0 : kn_row_bytes(form, w->n_in) * X_MIN_ROWS;
 }
 
@@ -198,6 +200,7 @@ struct rowwise {
 	const float *a, *b;
 	size_t ldy, lda, ldb, m, n, rows;
 	enum ops_act act;
+	size_t each; /* rows of a mean */
 };
 
 static void add_chunk(void *ctx, size_t chunk, size_t thread)
@@ -210,23 +213,105 @@ static void add_chunk(void *ctx, size_t chunk, size_t thread)
 
 void ops_add(ops *o, float *y, size_t ldy, const float *a, size_t lda, const float *b, size_t ldb, size_t m, size_t n)
 {
-	struct rowwise w = {o, y, a, b, ldy, lda, ldb, m, n, rows_per_chunk(m, n), ACT_NONE};
+	struct rowwise w = {o, y, a, b, ldy, lda, ldb, m, n, rows_per_chunk(m, n), ACT_NONE, 0};
 	pool_run(o->pool, add_chunk, &w, chunks_of(m, w.rows));
+}
+
+/* act(a) * b where no kernel does both: in pieces, as y may be b. */
+static void gate_row(const ops *o, float *y, const float *a, const float *b, size_t n, enum ops_act act)
+{
+	enum { PIECE = 256 };
+	float activated[PIECE];
+	kn_unary_fn *fn = act_fn(o, act);
+	for (size_t i = 0; i < n; i += PIECE) {
+		size_t part = n - i < PIECE ? n - i : PIECE;
+		if (fn)
+			fn(activated, a + i, part);
+		else
+			memcpy(activated, a + i, part * sizeof *activated);
+		for (size_t j = 0; j < part; j++)
+			y[i + j] = activated[j] * b[i + j];
+	}
 }
 
 static void gate_chunk(void *ctx, size_t chunk, size_t thread)
 {
 	struct rowwise *w = ctx;
 	(void)thread;
-	kn_binary_fn *fn = w->act == ACT_GELU_TANH ? w->o->k.gelu_tanh_mul : w->o->k.silu_mul;
+	kn_binary_fn *fn = w->act == ACT_GELU_TANH ? w->o->k.gelu_tanh_mul : w->act == ACT_SILU ? w->o->k.silu_mul : NULL;
 	for (size_t r = chunk * w->rows; r < w->m && r < (chunk + 1) * w->rows; r++)
-		fn(w->y + r * w->n, w->a + r * w->n, w->b + r * w->n, w->n);
+		if (fn)
+			fn(w->y + r * w->ldy, w->a + r * w->lda, w->b + r * w->ldb, w->n);
+		else
+			gate_row(w->o, w->y + r * w->ldy, w->a + r * w->lda, w->b + r * w->ldb, w->n, w->act);
 }
 
-void ops_gate(ops *o, float *gate, const float *up, size_t m, size_t n, enum ops_act act)
+void ops_gate(ops *o, float *y, size_t ldy, const float *gate, size_t ldg, const float *up, size_t ldu, size_t m, size_t n,
+              enum ops_act act)
 {
-	struct rowwise w = {o, gate, gate, up, n, n, n, m, n, rows_per_chunk(m, n), act};
+	struct rowwise w = {o, y, gate, up, ldy, ldg, ldu, m, n, rows_per_chunk(m, n), act, 0};
 	pool_run(o->pool, gate_chunk, &w, chunks_of(m, w.rows));
+}
+
+static void mean_chunk(void *ctx, size_t chunk, size_t thread)
+{
+	struct rowwise *w = ctx;
+	(void)thread;
+	float scale = 1.0f / (float)w->each;
+	for (size_t r = chunk * w->rows; r < w->m && r < (chunk + 1) * w->rows; r++) {
+		float *y = w->y + r * w->ldy;
+		const float *x = w->a + r * w->each * w->lda;
+		for (size_t i = 0; i < w->n; i++) {
+			float sum = x[i];
+			for (size_t k = 1; k < w->each; k++)
+				sum += x[k * w->lda + i];
+			y[i] = sum * scale;
+		}
+	}
+}
+
+void ops_mean_rows(ops *o, float *y, size_t ldy, const float *x, size_t ldx, size_t each, size_t m, size_t n)
+{
+	struct rowwise w = {o, y, x, NULL, ldy, ldx, 0, m, n, rows_per_chunk(m, n), ACT_NONE, each};
+	pool_run(o->pool, mean_chunk, &w, chunks_of(m, w.rows));
+}
+
+/* ---- convolution ---- */
+
+struct gather {
+	ops *o;
+	const float *x;
+	size_t ldx, n, n_in, taps, stride, pad, first, m, rows;
+};
+
+/* Row t of the scratch: [channel][tap], as the weights have it. */
+static void gather_chunk(void *ctx, size_t chunk, size_t thread)
+{
+	struct gather *g = ctx;
+	(void)thread;
+	for (size_t r = chunk * g->rows; r < g->m && r < (chunk + 1) * g->rows; r++) {
+		float *to = (float *)g->o->x + r * g->n_in * g->taps;
+		for (size_t i = 0; i < g->taps; i++) {
+			size_t at = (g->first + r) * g->stride + i; /* of the padded x */
+			bool inside = at >= g->pad && at - g->pad < g->n;
+			const float *from = g->x + (inside ? at - g->pad : 0) * g->ldx;
+			for (size_t c = 0; c < g->n_in; c++)
+				to[c * g->taps + i] = inside ? from[c] : 0.0f;
+		}
+	}
+}
+
+void ops_conv1d(ops *o, float *y, size_t ldy, size_t m, const float *x, size_t ldx, size_t n, const weight *w, size_t stride,
+                size_t pad, enum ops_act act)
+{
+	struct gather g = {.o = o, .x = x, .ldx = ldx, .n = n, .n_in = w->n_in / w->taps, .taps = w->taps, .stride = stride, .pad = pad};
+	size_t step = o->x_bytes / (w->n_in * sizeof(float));
+	for (; g.first < m; g.first += g.m) {
+		g.m = m - g.first < step ? m - g.first : step;
+		g.rows = rows_per_chunk(g.m, w->n_in);
+		pool_run(o->pool, gather_chunk, &g, chunks_of(g.m, g.rows));
+		linear_rows(o, y + g.first * ldy, ldy, o->x, w->n_in, g.m, w, act);
+	}
 }
 
 /* ---- attention without pages ---- */
@@ -319,6 +404,25 @@ sn_status weight_bind(weight *w, const model_file *f, arena *mem, const char *na
 		return error_set(err, SN_ERR_INVALID, "%s: tensor %s: rows of %zu values are not whole %s blocks", f->name, name, n_in,
 		                 storage_type_find(t->type)->name);
 	*w = (weight){.data = t->data, .type = (kn_type)t->type, .stride = stride, .n_out = n_out, .n_in = n_in};
+	return bias ? vector_bind(&w->bias, f, mem, bias, n_out, err) : SN_OK;
+}
+
+sn_status conv1d_bind(weight *w, const model_file *f, arena *mem, const char *name, const char *bias, size_t n_out, size_t n_in,
+                      size_t taps, sn_error *err)
+{
+	const file_tensor *t;
+	size_t columns;
+	sn_status st = find(&t, f, name, err);
+	if (st)
+		return st;
+	if (t->n_dims > 3 || t->ne[0] != taps || t->ne[1] != n_in || t->ne[2] != n_out || taps == 0 || __builtin_mul_overflow(n_in, taps, &columns))
+		return error_set(err, SN_ERR_INVALID, "%s: tensor %s: shape [%llu, %llu, %llu], expected [%zu, %zu, %zu]", f->name, name,
+		                 (unsigned long long)t->ne[2], (unsigned long long)t->ne[1], (unsigned long long)t->ne[0], n_out, n_in, taps);
+	if (kn_activation((kn_type)t->type) != KN_F32)
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: tensor %s: a convolution stored as %s is not supported (F32, F16 and BF16 are)",
+		                 f->name, name, storage_type_find(t->type)->name);
+	*w = (weight){.data = t->data, .type = (kn_type)t->type, .stride = kn_row_bytes((kn_type)t->type, columns), .n_out = n_out,
+	              .n_in = columns, .taps = taps};
 	return bias ? vector_bind(&w->bias, f, mem, bias, n_out, err) : SN_OK;
 }
 

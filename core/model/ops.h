@@ -15,13 +15,14 @@ typedef struct weight {
 	size_t stride;
 	size_t n_out, n_in;
 	const float *bias; /* [n_out] or NULL */
+	size_t taps;       /* of a convolution, whose columns are [channel][tap]; else 0 */
 } weight;
 
 typedef struct ops {
 	kn_table k;
 	kn_isa isa;
 	pool *pool;
-	void *x;          /* quantised activations of one product */
+	void *x;          /* quantised activations of one product, or gathered rows of a convolution */
 	size_t x_bytes;
 } ops;
 
@@ -43,8 +44,15 @@ void ops_layer_norm(ops *o, float *y, size_t ldy, const float *x, size_t ldx, co
                     size_t m, size_t k);
 /* y[m, n] = a + b. */
 void ops_add(ops *o, float *y, size_t ldy, const float *a, size_t lda, const float *b, size_t ldb, size_t m, size_t n);
-/* gate = act(gate) * up over [m, n], contiguous. */
-void ops_gate(ops *o, float *gate, const float *up, size_t m, size_t n, enum ops_act act);
+/* y = act(gate) * up over [m, n]; y may be either. */
+void ops_gate(ops *o, float *y, size_t ldy, const float *gate, size_t ldg, const float *up, size_t ldu, size_t m, size_t n,
+              enum ops_act act);
+/* y[r] = mean of rows r * each .. r * each + each - 1 of x, over [m, n]. */
+void ops_mean_rows(ops *o, float *y, size_t ldy, const float *x, size_t ldx, size_t each, size_t m, size_t n);
+/* y[t] = act(sum over i of W[i] x[t * stride + i - pad] + b), rows outside x [n, w->n_in / w->taps] being zero; y [m, w->n_out].
+ * As gathered rows and the product of ops_linear: what y[t] becomes depends on its taps alone. w from conv1d_bind, reserved. */
+void ops_conv1d(ops *o, float *y, size_t ldy, size_t m, const float *x, size_t ldx, size_t n, const weight *w, size_t stride,
+                size_t pad, enum ops_act act);
 /* Every row of q sees every row of k and v; heads side by side. */
 void ops_attention(ops *o, float *out, size_t ldo, const float *q, size_t ldq, const float *k, size_t ldk, const float *v,
                    size_t ldv, size_t m, size_t n, size_t n_head, size_t head_dim, float scale);
@@ -53,6 +61,9 @@ void ops_attention(ops *o, float *out, size_t ldo, const float *q, size_t ldq, c
  * bias, or a norm's vector, that is not F32 is converted into mem. A refusal names file and tensor. */
 sn_status weight_bind(weight *w, const model_file *f, arena *mem, const char *name, const char *bias, size_t n_out, size_t n_in,
                       sn_error *err);
+/* Binds tensor `name` [n_out][n_in][taps] as a matrix [n_out, n_in * taps]. F32, F16 or BF16: blocks do not fit a tap. */
+sn_status conv1d_bind(weight *w, const model_file *f, arena *mem, const char *name, const char *bias, size_t n_out, size_t n_in,
+                      size_t taps, sn_error *err);
 /* A small tensor of n values as floats. */
 sn_status vector_bind(const float **out, const model_file *f, arena *mem, const char *name, size_t n, sn_error *err);
 /* Row `row` of w as floats. */

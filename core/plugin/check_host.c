@@ -169,6 +169,26 @@ static sn_rc tensor(const sn_model *m, const char *name, uint64_t n_rows, uint64
 	return rc == SN_RC_OK ? hand_out(h, m, out, fault) : rc;
 }
 
+static uint32_t get_i32_array(const sn_model *m, const char *key, int32_t *out, uint32_t cap)
+{
+	expect(model_of(m)->host, IN_PROBE | IN_LOAD, "weights.get_i32_array");
+	return host_weights.get_i32_array(m, key, out, cap);
+}
+
+static const char *get_str_at(const sn_model *m, const char *key, uint32_t i)
+{
+	expect(model_of(m)->host, IN_PROBE | IN_LOAD, "weights.get_str_at");
+	return host_weights.get_str_at(m, key, i);
+}
+
+static sn_rc conv1d(const sn_model *m, const char *name, const char *bias, uint64_t n_out, uint64_t n_in, uint64_t taps,
+                    const sn_weight **out, sn_fault *fault)
+{
+	check_host *h = model_of(m)->host;
+	expect(h, IN_LOAD, "weights.conv1d");
+	return fails_now(h) ? no_memory(fault) : host_weights.conv1d(m, name, bias, n_out, n_in, taps, out, fault);
+}
+
 /* ---- ops ---- */
 
 static check_ctx *ctx_of(sn_ops_ctx *c)
@@ -268,6 +288,31 @@ static sn_rc op_pixel_shuffle(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor
 	return host_ops.pixel_shuffle(ctx_of(c)->real, &py, &px, hh, w, s, fault);
 }
 
+static sn_rc op_conv1d(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, const sn_weight *w, uint32_t stride, uint32_t pad,
+                       int32_t act, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor py = plain(h, y), px = plain(h, x);
+	expect(h, IN_STEP, "ops.conv1d");
+	return host_ops.conv1d(ctx_of(c)->real, &py, &px, w, stride, pad, act, fault);
+}
+
+static sn_rc op_mean_rows(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, uint32_t n, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor py = plain(h, y), px = plain(h, x);
+	expect(h, IN_STEP, "ops.mean_rows");
+	return host_ops.mean_rows(ctx_of(c)->real, &py, &px, n, fault);
+}
+
+static sn_rc op_gate(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *gate, const sn_tensor *up, int32_t act, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor py = plain(h, y), pg = plain(h, gate), pu = plain(h, up);
+	expect(h, IN_STEP, "ops.gate");
+	return host_ops.gate(ctx_of(c)->real, &py, &pg, &pu, act, fault);
+}
+
 /* Views only reckon with addresses, so the real ones work on handles too. */
 static sn_tensor op_rows(const sn_tensor *t, uint64_t first, uint64_t n)
 {
@@ -279,16 +324,23 @@ static sn_tensor op_cols(const sn_tensor *t, uint64_t first, uint64_t n)
 	return host_ops.cols(t, first, n);
 }
 
+static sn_tensor op_reshape(const sn_tensor *t, uint64_t rows, uint64_t cols)
+{
+	return host_ops.reshape(t, rows, cols);
+}
+
 /* ---- the host ---- */
 
 static const sn_host_log LOG = {sizeof LOG, 0, log_write};
 static const sn_host_memory MEMORY = {sizeof MEMORY, 0, mem_alloc, mem_free};
 static const sn_host_threads THREADS = {sizeof THREADS, 0, thread_count, run_chunks};
 static const sn_host_weights WEIGHTS = {.size = sizeof WEIGHTS, .get_u32 = get_u32, .get_f32 = get_f32, .get_bool = get_bool,
-                                        .get_str = get_str, .get_f32_array = get_f32_array, .linear = linear, .tensor = tensor};
+                                        .get_str = get_str, .get_f32_array = get_f32_array, .linear = linear, .tensor = tensor,
+                                        .get_i32_array = get_i32_array, .get_str_at = get_str_at, .conv1d = conv1d};
 static const sn_host_ops OPS = {.size = sizeof OPS, .alloc = op_alloc, .rows = op_rows, .cols = op_cols, .write = op_write, .read = op_read,
                                 .linear = op_linear, .layer_norm = op_layer_norm, .rms_norm = op_rms_norm, .add = op_add,
-                                .attention = op_attention, .pixel_shuffle = op_pixel_shuffle};
+                                .attention = op_attention, .pixel_shuffle = op_pixel_shuffle, .conv1d = op_conv1d,
+                                .mean_rows = op_mean_rows, .reshape = op_reshape, .gate = op_gate};
 
 static const void *service(const sn_host *host, const char *id)
 {

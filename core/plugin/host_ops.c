@@ -109,13 +109,33 @@ static sn_rc read_tensor(sn_ops_ctx *c, const sn_tensor *t, float *dst, sn_fault
 	return SN_RC_OK;
 }
 
-static sn_rc op_linear(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, const sn_weight *w, int32_t act, sn_fault *fault)
+static bool act_of(int32_t act, enum ops_act *out)
 {
 	static const enum ops_act acts[] = {ACT_NONE, ACT_GELU_TANH, ACT_GELU_ERF, ACT_GELU_QUICK, ACT_SILU};
+	bool known = act >= 0 && act < (int32_t)(sizeof acts / sizeof *acts);
+	*out = known ? acts[act] : ACT_NONE;
+	return known;
+}
+
+static sn_rc op_linear(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, const sn_weight *w, int32_t act, sn_fault *fault)
+{
+	enum ops_act a;
 	if (!matrix(y) || !matrix(x) || y->shape[0] != x->shape[0] || y->shape[1] != w->w.n_out || x->shape[1] != w->w.n_in ||
-	    act < 0 || act >= (int32_t)(sizeof acts / sizeof *acts))
+	    !act_of(act, &a))
 		return bad_shape(fault, "linear");
-	ops_linear(c->o, at(y), y->stride[0], at(x), x->stride[0], x->shape[0], &w->w, acts[act]);
+	ops_linear(c->o, at(y), y->stride[0], at(x), x->stride[0], x->shape[0], &w->w, a);
+	return SN_RC_OK;
+}
+
+static sn_rc op_conv1d(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, const sn_weight *w, uint32_t stride, uint32_t pad,
+                       int32_t act, sn_fault *fault)
+{
+	enum ops_act a;
+	uint64_t span = matrix(x) ? x->shape[0] + 2 * (uint64_t)pad : 0, taps = w->w.taps;
+	if (!matrix(y) || !matrix(x) || !taps || !stride || span < taps || y->shape[0] != (span - taps) / stride + 1 ||
+	    y->shape[1] != w->w.n_out || x->shape[1] != w->w.n_in / taps || !act_of(act, &a))
+		return bad_shape(fault, "conv1d");
+	ops_conv1d(c->o, at(y), y->stride[0], y->shape[0], at(x), x->stride[0], x->shape[0], &w->w, stride, pad, a);
 	return SN_RC_OK;
 }
 
@@ -178,8 +198,37 @@ static sn_rc op_pixel_shuffle(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor
 	return SN_RC_OK;
 }
 
+static sn_rc op_mean_rows(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, uint32_t n, sn_fault *fault)
+{
+	if (!matrix(y) || !matrix(x) || !n || y->shape[1] != x->shape[1] || x->shape[0] / n < y->shape[0])
+		return bad_shape(fault, "mean_rows");
+	ops_mean_rows(c->o, at(y), y->stride[0], at(x), x->stride[0], n, y->shape[0], y->shape[1]);
+	return SN_RC_OK;
+}
+
+static sn_tensor reshape(const sn_tensor *t, uint64_t n_rows, uint64_t n_cols)
+{
+	sn_tensor v = *t;
+	uint64_t have, want;
+	bool fits = matrix(t) && (t->shape[0] == 1 || t->stride[0] == t->shape[1]) && n_rows && n_cols &&
+	            !__builtin_mul_overflow(t->shape[0], t->shape[1], &have) && !__builtin_mul_overflow(n_rows, n_cols, &want) && have == want;
+	v.data = fits ? t->data : NULL;
+	v.shape[0] = n_rows;
+	v.shape[1] = v.stride[0] = n_cols;
+	return v;
+}
+
+static sn_rc op_gate(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *gate, const sn_tensor *up, int32_t act, sn_fault *fault)
+{
+	enum ops_act a;
+	if (!same_shape(y, gate) || !same_shape(gate, up) || !act_of(act, &a))
+		return bad_shape(fault, "gate");
+	ops_gate(c->o, at(y), y->stride[0], at(gate), gate->stride[0], at(up), up->stride[0], y->shape[0], y->shape[1], a);
+	return SN_RC_OK;
+}
+
 const sn_host_ops host_ops = {
     .size = sizeof host_ops, .alloc = alloc, .rows = rows, .cols = cols, .write = write_tensor, .read = read_tensor,
     .linear = op_linear, .layer_norm = op_layer_norm, .rms_norm = op_rms_norm, .add = op_add, .attention = op_attention,
-    .pixel_shuffle = op_pixel_shuffle,
+    .pixel_shuffle = op_pixel_shuffle, .conv1d = op_conv1d, .mean_rows = op_mean_rows, .reshape = reshape, .gate = op_gate,
 };

@@ -35,6 +35,35 @@ static uint32_t get_f32_array(const sn_model *m, const char *key, float *out, ui
 	return (uint32_t)k->n;
 }
 
+static uint32_t get_i32_array(const sn_model *m, const char *key, int32_t *out, uint32_t cap)
+{
+	const file_key *k = file_key_find(m->file, key);
+	if (!k || k->type != FILE_ARRAY || k->elem_type == FILE_STRING || k->elem_type == FILE_F32 || k->elem_type == FILE_F64 ||
+	    k->elem_type == FILE_BOOL || k->n > UINT32_MAX)
+		return 0;
+	for (uint64_t i = 0; i < k->n; i++) {
+		double v = file_number(k, i);
+		if (v < INT32_MIN || v > INT32_MAX)
+			return 0;
+	}
+	for (uint32_t i = 0; i < k->n && i < cap; i++)
+		out[i] = (int32_t)file_number(k, i);
+	return (uint32_t)k->n;
+}
+
+/* String i by walking over those before it: [length u64][bytes], as the container keeps them (checked when it was opened). */
+static const char *get_str_at(const sn_model *m, const char *key, uint32_t i)
+{
+	const file_key *k = file_key_find(m->file, key);
+	if (!k || k->type != FILE_ARRAY || k->elem_type != FILE_STRING || i >= k->n)
+		return NULL;
+	const uint8_t *p = k->data;
+	uint64_t n;
+	for (memcpy(&n, p, sizeof n); i > 0; i--, memcpy(&n, p, sizeof n))
+		p += sizeof n + n;
+	return arena_strndup(m->mem, (const char *)p + sizeof n, n);
+}
+
 static sn_rc to_fault(sn_status st, const sn_error *err, sn_fault *fault)
 {
 	if (st == SN_OK)
@@ -55,18 +84,34 @@ static sn_status reserve(const sn_model *m, const weight *w, sn_error *err)
 	return SN_OK;
 }
 
-static sn_rc linear(const sn_model *m, const char *name, const char *bias, uint64_t n_out, uint64_t n_in, const sn_weight **out,
-                    sn_fault *fault)
+/* taps 0: a matrix. */
+static sn_rc bind(const sn_model *m, const char *name, const char *bias, uint64_t n_out, uint64_t n_in, uint64_t taps,
+                  const sn_weight **out, sn_fault *fault)
 {
 	sn_error err = {0};
 	struct sn_weight *w = arena_alloc(m->mem, sizeof *w);
 	if (!w)
 		return host_fault(fault, SN_RC_NOMEM, SN_BLAME_RESOURCE, "no memory for tensor %s", name);
-	sn_status st = weight_bind(&w->w, m->file, m->mem, name, bias, n_out, n_in, &err);
+	sn_status st = taps ? conv1d_bind(&w->w, m->file, m->mem, name, bias, n_out, n_in, taps, &err)
+	                    : weight_bind(&w->w, m->file, m->mem, name, bias, n_out, n_in, &err);
 	if (!st)
 		st = reserve(m, &w->w, &err);
 	*out = w;
 	return to_fault(st, &err, fault);
+}
+
+static sn_rc linear(const sn_model *m, const char *name, const char *bias, uint64_t n_out, uint64_t n_in, const sn_weight **out,
+                    sn_fault *fault)
+{
+	return bind(m, name, bias, n_out, n_in, 0, out, fault);
+}
+
+static sn_rc conv1d(const sn_model *m, const char *name, const char *bias, uint64_t n_out, uint64_t n_in, uint64_t taps,
+                    const sn_weight **out, sn_fault *fault)
+{
+	if (!taps)
+		return host_fault(fault, SN_RC_INVALID, SN_BLAME_PLUGIN, "tensor %s: a convolution without taps", name);
+	return bind(m, name, bias, n_out, n_in, taps, out, fault);
 }
 
 static sn_rc tensor(const sn_model *m, const char *name, uint64_t n_rows, uint64_t n, sn_tensor *out, sn_fault *fault)
@@ -85,5 +130,6 @@ static sn_rc tensor(const sn_model *m, const char *name, uint64_t n_rows, uint64
 
 const sn_host_weights host_weights = {
     .size = sizeof host_weights, .get_u32 = get_u32, .get_f32 = get_f32, .get_bool = get_bool, .get_str = get_str,
-    .get_f32_array = get_f32_array, .linear = linear, .tensor = tensor,
+    .get_f32_array = get_f32_array, .linear = linear, .tensor = tensor, .get_i32_array = get_i32_array, .get_str_at = get_str_at,
+    .conv1d = conv1d,
 };

@@ -61,8 +61,8 @@ static void log_write(const sn_host *host, const sn_call *call, int32_t level, c
 /* ---- weights ---- */
 
 struct sn_weight {
-	uint64_t n_out, n_in;
-	float *w, *b; /* [n_out][n_in], [n_out] or NULL */
+	uint64_t n_out, n_in, taps; /* taps 0: a matrix */
+	float *w, *b; /* [n_out][n_in] or [n_out][n_in][taps], [n_out] or NULL */
 };
 
 static const fake_key *find(const sn_model *m, const char *name, int type)
@@ -112,10 +112,24 @@ static uint32_t get_f32_array(const sn_model *m, const char *key, float *out, ui
 	return 3;
 }
 
-/* The scales of tests/golden/image/make.py, by kind of tensor. */
+static uint32_t get_i32_array(const sn_model *m, const char *key, int32_t *out, uint32_t cap)
+{
+	const fake_key *k = find(m, key, FAKE_I32S);
+	for (uint32_t i = 0; k && i < k->n && i < cap; i++)
+		out[i] = k->integers[i];
+	return k ? k->n : 0;
+}
+
+static const char *get_str_at(const sn_model *m, const char *key, uint32_t i)
+{
+	const fake_key *k = find(m, key, FAKE_STRS);
+	return k && i < k->n ? k->strings[i] : NULL;
+}
+
+/* The scales of tests/golden/image/make.py and tests/golden/hear/make.py, by kind of tensor. */
 static void fill(const char *name, size_t n, float *out)
 {
-	bool norm = strstr(name, ".ln1.") || strstr(name, ".ln2.") || strstr(name, "post_ln");
+	bool norm = strstr(name, ".ln1.") || strstr(name, ".ln2.") || strstr(name, "post_ln") || strstr(name, ".norm_");
 	bool bias = strstr(name, ".bias") != NULL;
 	float scale = bias ? 0.25f : strstr(name, "position") ? 1.0f : strstr(name, "patch_embd") ? 0.125f : 0.5f;
 	golden_weights(name, n, scale, norm && !bias ? 1.0f : 0.0f, out);
@@ -162,6 +176,18 @@ static sn_rc linear(const sn_model *m, const char *name, const char *bias, uint6
 	}
 	*out = w;
 	return SN_RC_OK;
+}
+
+static sn_rc conv1d(const sn_model *m, const char *name, const char *bias, uint64_t n_out, uint64_t n_in, uint64_t taps,
+                    const sn_weight **out, sn_fault *fault)
+{
+	sn_rc rc = linear(m, name, bias, n_out, n_in * taps, out, fault);
+	if (rc == SN_RC_OK) {
+		sn_weight *w = (sn_weight *)(uintptr_t)*out;
+		w->n_in = n_in;
+		w->taps = taps;
+	}
+	return rc;
 }
 
 static sn_rc tensor(const sn_model *m, const char *name, uint64_t n_rows, uint64_t n, sn_tensor *out, sn_fault *fault)
@@ -269,7 +295,7 @@ static double activate(double x, int32_t act)
 static sn_rc op_linear(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, const sn_weight *w, int32_t act, sn_fault *fault)
 {
 	(void)ctx;
-	if (!w || !fits(x, x->shape[0], w->n_in) || !fits(y, x->shape[0], w->n_out))
+	if (!w || w->taps || !fits(x, x->shape[0], w->n_in) || !fits(y, x->shape[0], w->n_out))
 		return misfit(fault, "linear");
 	for (uint64_t r = 0; r < x->shape[0]; r++)
 		for (uint64_t o = 0; o < w->n_out; o++) {
@@ -357,15 +383,89 @@ static sn_rc op_pixel_shuffle(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tens
 	return SN_RC_OK;
 }
 
+static sn_rc op_rms_norm(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, const sn_tensor *w, float eps, sn_fault *fault)
+{
+	(void)ctx;
+	uint64_t n = x->shape[1];
+	if (!x->data || !fits(y, x->shape[0], n) || !fits(w, 1, n))
+		return misfit(fault, "rms_norm");
+	for (uint64_t r = 0; r < x->shape[0]; r++) {
+		double sum = 0;
+		for (uint64_t i = 0; i < n; i++)
+			sum += (double)row_of(x, r)[i] * row_of(x, r)[i] / (double)n;
+		for (uint64_t i = 0; i < n; i++)
+			row_of(y, r)[i] = (float)(row_of(x, r)[i] / sqrt(sum + eps) * row_of(w, 0)[i]);
+	}
+	return SN_RC_OK;
+}
+
+static sn_rc op_conv1d(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, const sn_weight *w, uint32_t stride, uint32_t pad,
+                       int32_t act, sn_fault *fault)
+{
+	(void)ctx;
+	if (!w || !w->taps || !x->data || !y->data || !stride || x->shape[0] + 2 * pad < w->taps || x->shape[1] != w->n_in ||
+	    !fits(y, (x->shape[0] + 2 * pad - w->taps) / stride + 1, w->n_out))
+		return misfit(fault, "conv1d");
+	for (uint64_t t = 0; t < y->shape[0]; t++)
+		for (uint64_t o = 0; o < w->n_out; o++) {
+			double sum = w->b ? w->b[o] : 0.0;
+			for (uint64_t i = 0; i < w->taps; i++) {
+				uint64_t r = t * stride + i - pad; /* before the first row: past the last one, too */
+				for (uint64_t c = 0; r < x->shape[0] && c < w->n_in; c++)
+					sum += (double)row_of(x, r)[c] * w->w[(o * w->n_in + c) * w->taps + i];
+			}
+			row_of(y, t)[o] = (float)activate(sum, act);
+		}
+	return SN_RC_OK;
+}
+
+static sn_rc op_mean_rows(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, uint32_t n, sn_fault *fault)
+{
+	(void)ctx;
+	if (!n || !x->data || !fits(y, y->shape[0], x->shape[1]) || x->shape[0] < y->shape[0] * n)
+		return misfit(fault, "mean_rows");
+	for (uint64_t r = 0; r < y->shape[0]; r++)
+		for (uint64_t c = 0; c < y->shape[1]; c++) {
+			double sum = 0;
+			for (uint32_t i = 0; i < n; i++)
+				sum += row_of(x, r * n + i)[c];
+			row_of(y, r)[c] = (float)(sum / n);
+		}
+	return SN_RC_OK;
+}
+
+static sn_tensor op_reshape(const sn_tensor *t, uint64_t rows, uint64_t cols)
+{
+	sn_tensor v = *t;
+	if (t->stride[0] != t->shape[1] || t->shape[0] * t->shape[1] != rows * cols)
+		v.data = NULL;
+	v.shape[0] = rows;
+	v.shape[1] = v.stride[0] = cols;
+	return v;
+}
+
+static sn_rc op_gate(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *gate, const sn_tensor *up, int32_t act, sn_fault *fault)
+{
+	(void)ctx;
+	if (!gate->data || !fits(y, gate->shape[0], gate->shape[1]) || !fits(up, gate->shape[0], gate->shape[1]))
+		return misfit(fault, "gate");
+	for (uint64_t r = 0; r < y->shape[0]; r++)
+		for (uint64_t i = 0; i < y->shape[1]; i++)
+			row_of(y, r)[i] = (float)(activate(row_of(gate, r)[i], act) * row_of(up, r)[i]);
+	return SN_RC_OK;
+}
+
 /* ---- the host ---- */
 
 static const sn_host_log LOG = {.size = sizeof LOG, .write = log_write};
 static const sn_host_memory MEMORY = {.size = sizeof MEMORY, .alloc = mem_alloc, .free = mem_free};
 static const sn_host_weights WEIGHTS = {.size = sizeof WEIGHTS, .get_u32 = get_u32, .get_f32 = get_f32, .get_bool = get_bool,
-                                        .get_str = get_str, .get_f32_array = get_f32_array, .linear = linear, .tensor = tensor};
+                                        .get_str = get_str, .get_f32_array = get_f32_array, .linear = linear, .tensor = tensor,
+                                        .get_i32_array = get_i32_array, .get_str_at = get_str_at, .conv1d = conv1d};
 static const sn_host_ops OPS = {.size = sizeof OPS, .alloc = op_alloc, .rows = op_rows, .cols = op_cols, .write = op_write,
-                                .read = op_read, .linear = op_linear, .layer_norm = op_layer_norm, .add = op_add,
-                                .attention = op_attention, .pixel_shuffle = op_pixel_shuffle};
+                                .read = op_read, .linear = op_linear, .layer_norm = op_layer_norm, .rms_norm = op_rms_norm,
+                                .add = op_add, .attention = op_attention, .pixel_shuffle = op_pixel_shuffle, .conv1d = op_conv1d,
+                                .mean_rows = op_mean_rows, .reshape = op_reshape, .gate = op_gate};
 
 static const void *service(const sn_host *host, const char *id)
 {

@@ -11,10 +11,13 @@
 /* One key of a model file. */
 typedef struct fake_key {
 	const char *name;
-	enum { FAKE_U32, FAKE_F32, FAKE_BOOL, FAKE_STR, FAKE_F32X3 } type;
+	enum { FAKE_U32, FAKE_F32, FAKE_BOOL, FAKE_STR, FAKE_F32X3, FAKE_I32S, FAKE_STRS } type;
 	double number;
 	const char *text;
 	float array[3];
+	const int32_t *integers;    /* FAKE_I32S, FAKE_STRS: [n] */
+	const char *const *strings;
+	uint32_t n;
 } fake_key;
 
 /* A model file: keys, and tensors that are functions of their names (golden_weights). */
