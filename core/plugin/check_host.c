@@ -189,6 +189,12 @@ static sn_rc conv1d(const sn_model *m, const char *name, const char *bias, uint6
 	return fails_now(h) ? no_memory(fault) : host_weights.conv1d(m, name, bias, n_out, n_in, taps, out, fault);
 }
 
+static uint32_t shape(const sn_model *m, const char *name, uint64_t out[4])
+{
+	expect(model_of(m)->host, IN_PROBE | IN_LOAD, "weights.shape");
+	return host_weights.shape(m, name, out);
+}
+
 /* ---- ops ---- */
 
 static check_ctx *ctx_of(sn_ops_ctx *c)
@@ -336,7 +342,7 @@ static const sn_host_memory MEMORY = {sizeof MEMORY, 0, mem_alloc, mem_free};
 static const sn_host_threads THREADS = {sizeof THREADS, 0, thread_count, run_chunks};
 static const sn_host_weights WEIGHTS = {.size = sizeof WEIGHTS, .get_u32 = get_u32, .get_f32 = get_f32, .get_bool = get_bool,
                                         .get_str = get_str, .get_f32_array = get_f32_array, .linear = linear, .tensor = tensor,
-                                        .get_i32_array = get_i32_array, .get_str_at = get_str_at, .conv1d = conv1d};
+                                        .get_i32_array = get_i32_array, .get_str_at = get_str_at, .conv1d = conv1d, .shape = shape};
 static const sn_host_ops OPS = {.size = sizeof OPS, .alloc = op_alloc, .rows = op_rows, .cols = op_cols, .write = op_write, .read = op_read,
                                 .linear = op_linear, .layer_norm = op_layer_norm, .rms_norm = op_rms_norm, .add = op_add,
                                 .attention = op_attention, .pixel_shuffle = op_pixel_shuffle, .conv1d = op_conv1d,

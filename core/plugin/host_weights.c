@@ -114,6 +114,14 @@ static sn_rc conv1d(const sn_model *m, const char *name, const char *bias, uint6
 	return bind(m, name, bias, n_out, n_in, taps, out, fault);
 }
 
+static uint32_t shape(const sn_model *m, const char *name, uint64_t out[4])
+{
+	const file_tensor *t = file_tensor_find(m->file, name);
+	for (uint32_t d = 0; t && d < t->n_dims; d++)
+		out[d] = t->ne[t->n_dims - 1 - d];
+	return t ? t->n_dims : 0;
+}
+
 static sn_rc tensor(const sn_model *m, const char *name, uint64_t n_rows, uint64_t n, sn_tensor *out, sn_fault *fault)
 {
 	sn_error err = {0};
@@ -131,5 +139,5 @@ static sn_rc tensor(const sn_model *m, const char *name, uint64_t n_rows, uint64
 const sn_host_weights host_weights = {
     .size = sizeof host_weights, .get_u32 = get_u32, .get_f32 = get_f32, .get_bool = get_bool, .get_str = get_str,
     .get_f32_array = get_f32_array, .linear = linear, .tensor = tensor, .get_i32_array = get_i32_array, .get_str_at = get_str_at,
-    .conv1d = conv1d,
+    .conv1d = conv1d, .shape = shape,
 };

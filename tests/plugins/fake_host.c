@@ -190,6 +190,17 @@ static sn_rc conv1d(const sn_model *m, const char *name, const char *bias, uint6
 	return rc;
 }
 
+static uint32_t shape(const sn_model *m, const char *name, uint64_t out[4])
+{
+	for (size_t i = 0; i < m->n_shapes; i++)
+		if (strcmp(m->shapes[i].name, name) == 0 && !(m->missing && strcmp(m->missing, name) == 0)) {
+			out[0] = m->shapes[i].rows;
+			out[1] = m->shapes[i].cols;
+			return 2;
+		}
+	return 0;
+}
+
 static sn_rc tensor(const sn_model *m, const char *name, uint64_t n_rows, uint64_t n, sn_tensor *out, sn_fault *fault)
 {
 	if (m->missing && strcmp(m->missing, name) == 0)
@@ -461,7 +472,7 @@ static const sn_host_log LOG = {.size = sizeof LOG, .write = log_write};
 static const sn_host_memory MEMORY = {.size = sizeof MEMORY, .alloc = mem_alloc, .free = mem_free};
 static const sn_host_weights WEIGHTS = {.size = sizeof WEIGHTS, .get_u32 = get_u32, .get_f32 = get_f32, .get_bool = get_bool,
                                         .get_str = get_str, .get_f32_array = get_f32_array, .linear = linear, .tensor = tensor,
-                                        .get_i32_array = get_i32_array, .get_str_at = get_str_at, .conv1d = conv1d};
+                                        .get_i32_array = get_i32_array, .get_str_at = get_str_at, .conv1d = conv1d, .shape = shape};
 static const sn_host_ops OPS = {.size = sizeof OPS, .alloc = op_alloc, .rows = op_rows, .cols = op_cols, .write = op_write,
                                 .read = op_read, .linear = op_linear, .layer_norm = op_layer_norm, .rms_norm = op_rms_norm,
                                 .add = op_add, .attention = op_attention, .pixel_shuffle = op_pixel_shuffle, .conv1d = op_conv1d,

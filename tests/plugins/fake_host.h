@@ -27,6 +27,8 @@ struct sn_model {
 	bool swapped_ff;         /* ffn_up and ffn_down carry each other's names */
 	const char *missing;     /* a tensor that is not there, or NULL */
 	uint32_t ff, embd;       /* so that swapped_ff knows whose shape is asked for */
+	const struct fake_shape { const char *name; uint64_t rows, cols; } *shapes; /* of matrices whose shapes are asked for, [n_shapes] */
+	size_t n_shapes;
 };
 
 typedef struct fake_host {

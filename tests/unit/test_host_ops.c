@@ -96,6 +96,15 @@ static void arrays_are_read(void **state)
 	assert_null(host_weights.get_str_at(&model, "none", 0));
 }
 
+static void shapes_are_told(void **state)
+{
+	(void)state;
+	uint64_t d[4] = {0};
+	assert_int_equal(host_weights.shape(&model, "conv", d), 3);
+	assert_memory_equal(d, ((uint64_t[]){C_OUT, C_IN, TAPS, 0}), sizeof d);
+	assert_int_equal(host_weights.shape(&model, "none", d), 0);
+}
+
 static void convolutions_of_another_shape_are_refused(void **state)
 {
 	(void)state;
@@ -252,6 +261,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(arrays_are_read),
+	    cmocka_unit_test(shapes_are_told),
 	    cmocka_unit_test(convolutions_of_another_shape_are_refused),
 	    cmocka_unit_test(convolutions_are_what_the_header_says),
 	    cmocka_unit_test(a_convolution_of_slices_is_the_same),

@@ -33,6 +33,8 @@ typedef struct sn_host_weights {
 	/* A one-dimensional convolution's weights `name` [n_out][n_in][taps], for sn_host_ops.conv1d. bias: a tensor's name or NULL. */
 	sn_rc (*conv1d)(const sn_model *model, const char *name, const char *bias, uint64_t n_out, uint64_t n_in, uint64_t taps,
 	                const sn_weight **out, sn_fault *fault);
+	/* A tensor's dimensions, the outermost first; how many, 0 if it is missing. For sizes that no key tells. */
+	uint32_t (*shape)(const sn_model *model, const char *name, uint64_t out[4]);
 } sn_host_weights;
 
 #endif
