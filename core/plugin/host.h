@@ -13,6 +13,7 @@
 #include <sensorium/ext/decode.h>
 #include <sensorium/ext/encode.h>
 #include <sensorium/ext/plan.h>
+#include <sensorium/ext/transcribe.h>
 #include <sensorium/ext/write.h>
 
 enum { MAX_PLUGINS = 256, MAX_DESCRIPTORS = 16 /* of one file */, KIND_NAME_MAX = 31, DEGRADED_AFTER = 3 };
