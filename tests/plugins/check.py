@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 
+import ears
+
 REPO = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 
@@ -83,6 +85,9 @@ def main():
         passed, checks = check(BUILD / "plugins" / (name + ".so"), *args)
         assert passed, (name, checks)
     with tempfile.TemporaryDirectory() as folder:
+        for family in ears.FAMILIES:
+            passed, checks = check(BUILD / "plugins" / "whisper.so", "--model", ears.write(pathlib.Path(folder) / "ear.gguf", family))
+            assert passed, (family, checks)
         for name, data in SMALL.items():
             (pathlib.Path(folder) / name).write_bytes(data)
             passed, checks = check(BUILD / "plugins" / "image-codec.so", "--sample", pathlib.Path(folder) / name)

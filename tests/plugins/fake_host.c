@@ -126,15 +126,6 @@ static const char *get_str_at(const sn_model *m, const char *key, uint32_t i)
 	return k && i < k->n ? k->strings[i] : NULL;
 }
 
-/* The scales of tests/golden/image/make.py and tests/golden/hear/make.py, by kind of tensor. */
-static void fill(const char *name, size_t n, float *out)
-{
-	bool norm = strstr(name, ".ln1.") || strstr(name, ".ln2.") || strstr(name, "post_ln") || strstr(name, ".norm_");
-	bool bias = strstr(name, ".bias") != NULL;
-	float scale = bias ? 0.25f : strstr(name, "position") ? 1.0f : strstr(name, "patch_embd") ? 0.125f : 0.5f;
-	golden_weights(name, n, scale, norm && !bias ? 1.0f : 0.0f, out);
-}
-
 static sn_rc refuse(sn_fault *fault, const char *name)
 {
 	fault->code = SN_RC_INVALID;
@@ -168,11 +159,11 @@ static sn_rc linear(const sn_model *m, const char *name, const char *bias, uint6
 	w->n_out = n_out;
 	w->n_in = n_in;
 	w->w = keep(n_out * n_in * sizeof(float));
-	fill(real, n_out * n_in, w->w);
+	golden_tensor(real, n_out * n_in, w->w);
 	if (bias) {
 		true_name(m, bias, real, sizeof real);
 		w->b = keep(n_out * sizeof(float));
-		fill(real, n_out, w->b);
+		golden_tensor(real, n_out, w->b);
 	}
 	*out = w;
 	return SN_RC_OK;
@@ -207,7 +198,7 @@ static sn_rc tensor(const sn_model *m, const char *name, uint64_t n_rows, uint64
 		return refuse(fault, name);
 	uint64_t rows = n_rows ? n_rows : 1;
 	float *data = keep(rows * n * sizeof(float));
-	fill(name, rows * n, data);
+	golden_tensor(name, rows * n, data);
 	*out = (sn_tensor){.data = data, .n_dims = 2, .shape = {rows, n}, .stride = {n, 1}};
 	return SN_RC_OK;
 }

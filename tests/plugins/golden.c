@@ -1,6 +1,7 @@
 /* golden.c - see golden.h. */
 #include "golden.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,15 @@ void golden_weights(const char *name, size_t count, float scale, float offset, f
 		float unit = (float)(mix32(seed + (uint32_t)i * 0x9E3779B1u) >> 8) * 0x1p-24f;
 		out[i] = (unit - 0.5f) * scale + offset;
 	}
+}
+
+/* The scales of tests/golden/image/make.py and tests/golden/hear/make.py, by kind of tensor. */
+void golden_tensor(const char *name, size_t n, float *out)
+{
+	bool norm = strstr(name, ".ln1.") || strstr(name, ".ln2.") || strstr(name, "post_ln") || strstr(name, ".norm_");
+	bool bias = strstr(name, ".bias") != NULL;
+	float scale = bias ? 0.25f : strstr(name, "position") ? 1.0f : strstr(name, "patch_embd") ? 0.125f : 0.5f;
+	golden_weights(name, n, scale, norm && !bias ? 1.0f : 0.0f, out);
 }
 
 uint8_t *golden_file(const char *name, size_t *n)

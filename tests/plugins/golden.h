@@ -14,6 +14,9 @@ uint8_t *golden_picture(uint32_t w, uint32_t h, uint32_t seed);
 /* Fills out [count] with offset +- scale / 2, a function of name and index. */
 void golden_weights(const char *name, size_t count, float scale, float offset, float *out);
 
+/* The values of a tower's tensor: scale and offset by what the name says. */
+void golden_tensor(const char *name, size_t n, float *out);
+
 /* A whole file under GOLDEN_DIR, malloc'ed, with a NUL after its *n bytes; fails the test if it is not there. */
 uint8_t *golden_file(const char *name, size_t *n);
 
