@@ -59,9 +59,25 @@ static bool is_good(sn_check_verdict v)
 	return v == SN_CHECK_PASS || v == SN_CHECK_NOT_APPLICABLE;
 }
 
+/* The line that run_here would have printed. In a signal handler: no stdio. */
+static void tell_crash(const sn_check_result *r)
+{
+	char line[sizeof r->text + 3] = {(char)('0' + r->verdict), '\t'};
+	size_t n = strnlen(r->text, sizeof r->text);
+	memcpy(line + 2, r->text, n);
+	line[n + 2] = '\n';
+	for (size_t at = 0; at < n + 3;) {
+		ssize_t done = write(STDOUT_FILENO, line + at, n + 3 - at);
+		if (done <= 0)
+			return;
+		at += (size_t)done;
+	}
+}
+
 static int run_here(const options *o, const char *file, sn_log *log)
 {
-	const sn_check_config config = {.file = file, .model = o->check_model, .samples = o->samples, .n_samples = (size_t)o->n_samples, .log = log};
+	const sn_check_config config = {.file = file, .model = o->check_model, .samples = o->samples, .n_samples = (size_t)o->n_samples, .log = log,
+	                                .on_crash = tell_crash};
 	const struct rlimit none = {0, 0};
 	sn_check_result result;
 	setrlimit(RLIMIT_CORE, &none); /* a crash is expected often enough */
@@ -154,16 +170,19 @@ static void run_apart(const options *o, char *file, const char *name, sn_check_r
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
 	}
 	char *tab = strchr(line, '\t'), *end = tab ? strchr(tab, '\n') : NULL;
-	bool whole = ended && end && WIFEXITED(status) && tab == line + 1 && line[0] >= '0' && line[0] <= '3';
-	if (whole && WEXITSTATUS(status) == (is_good((sn_check_verdict)(line[0] - '0')) ? EXIT_FINE : EXIT_FAILED)) {
+	bool whole = ended && end && tab == line + 1 && line[0] >= '0' && line[0] <= '3';
+	sn_check_verdict verdict = whole ? (sn_check_verdict)(line[0] - '0') : SN_CHECK_FAIL;
+	bool exited = whole && WIFEXITED(status) && WEXITSTATUS(status) == (is_good(verdict) ? EXIT_FINE : EXIT_FAILED);
+	bool explained = whole && verdict == SN_CHECK_FAIL && !(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FINE); /* by tell_crash */
+	if (exited || explained) {
 		*end = 0;
-		result->verdict = (sn_check_verdict)(line[0] - '0');
+		result->verdict = verdict;
 		snprintf(result->text, sizeof result->text, "%.470s", tab + 1);
 	} else if (!ended) {
 		snprintf(result->text, sizeof result->text, "it hangs: no end after %llu s", (unsigned long long)o->time_limit_s);
 	} else if (WIFSIGNALED(status)) {
 		snprintf(result->text, sizeof result->text, "it crashes: %s%s", strsignal(WTERMSIG(status)),
-		         WTERMSIG(status) == SIGSEGV ? " (memory that is not its own, a guard page, or a tensor's handle dereferenced)" : "");
+		         WTERMSIG(status) == SIGSEGV ? " (memory that is not its own, or the forbidden page beside what it was given)" : "");
 	} else {
 		snprintf(result->text, sizeof result->text, "its process ended with code %d and without a result", WEXITSTATUS(status));
 	}

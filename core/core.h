@@ -166,14 +166,6 @@ sn_status sn_inspect(const char *path, FILE *out, sn_error *err);
 
 /* ---- checking a plugin file ---------------------------------------------------------------------------------- */
 
-typedef struct sn_check_config {
-	const char *file;  /* absolute path of the .so */
-	const char *model; /* that its encoders claim; NULL: a synthetic language model of which only the keys are there */
-	const char *const *samples; /* [n_samples] files that its codecs read */
-	size_t n_samples;
-	sn_log *log;       /* required */
-} sn_check_config;
-
 typedef enum sn_check_verdict {
 	SN_CHECK_PASS, SN_CHECK_FAIL,
 	SN_CHECK_NOT_DONE,      /* a model or a sample is missing: text says which */
@@ -184,6 +176,16 @@ typedef struct sn_check_result {
 	sn_check_verdict verdict;
 	char text[480];
 } sn_check_result;
+
+typedef struct sn_check_config {
+	const char *file;  /* absolute path of the .so */
+	const char *model; /* that its encoders claim; NULL: a synthetic language model of which only the keys are there */
+	const char *const *samples; /* [n_samples] files that its codecs read */
+	size_t n_samples;
+	sn_log *log;       /* required */
+	/* NULL, or told what a crash was, where that is known: called in a signal handler, just before the process ends by that signal. */
+	void (*on_crash)(const sn_check_result *result);
+} sn_check_config;
 
 size_t sn_check_count(void);
 const char *sn_check_name(size_t i);

@@ -1,10 +1,19 @@
 /* check.h - what the parts of `plugins --check` share.
  *
- *   check.c          the table of checks; the file, its stamp, the life cycle
- *   check_host.c     the host that the plugin sees meanwhile
+ *   check.c          the table of checks, telling, lives
+ *   check_file.c     the file, its descriptors
+ *   check_life.c     a thousand lives, wrong orders, threads
+ *   check_memory.c   memory that runs out
  *   check_codec.c    "sn.decode/1": garbage, limits, samples
  *   check_encoder.c  "sn.plan/1" and "sn.encode/1": rows, orders
+ *   check_write.c    "sn.write/1": files
+ *   check_media.c    media for the last two
+ * and what stands around the plugin meanwhile:
+ *   check_host.c     the host that it sees
+ *   check_device.c   the device on which its tensors are
+ *   check_alloc.c    malloc as it calls it
  *   check_guard.c    memory with a forbidden page behind it
+ *   check_trap.c     what a fault was
  *
  * A check runs in a process of its own (whoever calls sn_check_run sees to that): it may crash, and it may hang. */
 #ifndef SN_PLUGIN_CHECK_H
@@ -36,12 +45,15 @@ typedef struct life {
 	void *instance;
 	check_model *model;
 	bool begun; /* init succeeded: fini is due */
+	uint32_t wanted_rate; /* of AUDIO that a codec decodes; 0: the file's own */
 	const sn_ext_decode *codec;
 	const sn_ext_plan *plan;
 	const sn_ext_encode *encode;
+	const sn_ext_write *write;
 } life;
 
-bool life_open(life *l, check *c, const sn_plugin *d); /* instance and model; no call yet but probe. False: told already */
+/* Instance and model; no call yet but probe. False: told already, or probe had no memory. */
+bool life_open(life *l, check *c, const sn_plugin *d);
 sn_rc life_init(life *l, sn_fault *fault);
 sn_rc life_load(life *l, sn_fault *fault);
 bool life_start(life *l, check *c, const sn_plugin *d); /* all of it; must succeed */
@@ -70,16 +82,35 @@ bool sample_read(check *c, size_t i, sample *out);
 /* Decoded by the codec; samples malloc'ed. False if it does not take this file. */
 bool sample_decode(life *codec, const sample *s, sn_media *out);
 
+/* Media of a kind for encoders and writers: what the file's own codec makes of the samples, and some made here. Samples and timestamps
+ * malloc'ed; returns how many. rate: of AUDIO; 0: any. */
+enum { MAX_MEDIA_TRIED = 8 };
+size_t media_make(check *c, uint32_t kind, const char *kind_name, uint32_t rate, sn_media out[MAX_MEDIA_TRIED]);
+void media_free(sn_media *m, size_t n);
+
+/* Is it one of the words, which are separated by spaces? */
+bool check_in_words(const char *words, const char *word);
+
 /* The checks, one function a row of the table in check.c. */
+void check_file(check *c);
+void check_descriptors(check *c);
+void check_lifecycle(check *c);
+void check_orders(check *c);
+void check_memory(check *c);
+void check_threads(check *c);
 void check_garbage(check *c);
 void check_limits(check *c);
 void check_samples(check *c);
 void check_rows(check *c);
+void check_writes(check *c);
 void check_job_orders(life *l, check *c);
 /* One pass over all that the plugin can do, whatever it returns; for the checks of memory and threads. False: told already. */
+bool check_pass(life *l);
 bool check_pass_codec(life *l);
 bool check_pass_encoder(life *l);
+bool check_pass_writer(life *l);
 void check_threads_codec(life *l);
 void check_threads_encoder(life *l);
+void check_threads_writer(life *l);
 
 #endif

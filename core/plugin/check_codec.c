@@ -49,7 +49,7 @@ bool sample_read(check *c, size_t i, sample *out)
 static sn_rc measure(life *l, const uint8_t *bytes, size_t n, const sn_media_limits *limits, sn_media *media, sn_fault *fault)
 {
 	*fault = (sn_fault){.size = sizeof *fault};
-	*media = (sn_media){.size = sizeof *media};
+	*media = (sn_media){.size = sizeof *media, .rate = l->wanted_rate};
 	check_enter(l->c->host, IN_ANY);
 	sn_rc rc = l->codec->measure(l->instance, NULL, bytes, n, limits, media, fault);
 	check_leave(l->c->host);
@@ -83,6 +83,8 @@ static bool believable(life *l, const sn_media *m, const sn_media_limits *limits
 {
 	if (m->kind != l->codec->kind || m->samples || m->timestamps)
 		return check_fails(l->c, "measure gave another kind than the codec's, or set pointers");
+	if (m->kind == SN_MEDIA_AUDIO && l->wanted_rate && m->rate != l->wanted_rate)
+		return check_fails(l->c, "measure gave %u Hz where %u were wanted", m->rate, l->wanted_rate);
 	if (!sn_media_sound(m))
 		return check_fails(l->c, "measure gave a size of samples that its shape does not have");
 	if ((limits->max_width && m->width > limits->max_width) || (limits->max_height && m->height > limits->max_height) ||
@@ -161,10 +163,11 @@ static bool claims(const life *l, const guarded *in)
 
 /* ---- samples ---- */
 
-static bool same_twice(life *l, guarded *in)
+static bool same_twice_at(life *l, guarded *in, uint32_t rate)
 {
 	guarded a = {0}, b = {0};
 	sn_rc rc;
+	l->wanted_rate = rate;
 	guarded_seal(in);
 	bool ok = try_file(l, in, &SMALL, 0x00, &a, &rc);
 	if (ok && rc != SN_RC_OK)
@@ -177,7 +180,15 @@ static bool same_twice(life *l, guarded *in)
 	guarded_close(&a);
 	guarded_close(&b);
 	guarded_unseal(in);
+	l->wanted_rate = 0;
 	return ok;
+}
+
+/* Sound also at rates that encoders ask for. */
+static bool same_twice(life *l, guarded *in)
+{
+	return same_twice_at(l, in, 0) &&
+	       (l->codec->kind != SN_MEDIA_AUDIO || (same_twice_at(l, in, 16000) && same_twice_at(l, in, 24000)));
 }
 
 /* Tries every sample on every codec that claims it; *used: how many of those went well. True if there was one for each codec, and

@@ -8,86 +8,17 @@
 
 #include "plugin/check.h"
 
-enum { MAX_STEPS = 1 << 20, MAX_TRIED_STOPS = 40, THREADS = 4, MAX_MEDIA_TRIED = 8 };
+enum { MAX_STEPS = 1 << 20, MAX_TRIED_STOPS = 40, THREADS = 4 };
 
-/* ---- media of the encoder's kind ---- */
-
-static sn_media picture(uint32_t w, uint32_t h, uint32_t frames)
+/* Media that the encoder may take; 0 of them: told already. */
+static size_t media_of(life *l, sn_media out[MAX_MEDIA_TRIED])
 {
-	sn_media m = {.size = sizeof m, .kind = frames ? SN_MEDIA_VIDEO : SN_MEDIA_IMAGE, .width = w, .height = h, .n_frames = frames ? frames : 1};
-	m.bytes = (uint64_t)w * h * 3 * m.n_frames;
-	m.samples = malloc(m.bytes);
-	m.timestamps = frames ? calloc(frames, sizeof *m.timestamps) : NULL;
-	for (uint64_t i = 0; m.samples && i < m.bytes; i++)
-		((uint8_t *)m.samples)[i] = (uint8_t)(i * 31 + i / (3 * w) * 7);
-	for (uint32_t i = 0; m.timestamps && i < frames; i++)
-		m.timestamps[i] = i * 0.5;
-	return m;
-}
-
-static sn_media sound(uint32_t rate, uint64_t n)
-{
-	sn_media m = {.size = sizeof m, .kind = SN_MEDIA_AUDIO, .rate = rate, .n_samples = n, .bytes = n * sizeof(float)};
-	m.samples = malloc(m.bytes);
-	for (uint64_t i = 0; m.samples && i < n; i++)
-		((float *)m.samples)[i] = 0.25f * sinf((float)i * 0.05f);
-	return m;
-}
-
-/* What the file's own codec of the same kind makes of the samples. */
-static size_t decoded_samples(check *c, const char *kind_name, sn_media *out, size_t cap)
-{
-	size_t n = 0;
-	for (uint32_t d = 0; d < c->list->n_plugins; d++) {
-		const sn_ext_decode *codec = c->list->plugins[d]->extension(SN_EXT_DECODE);
-		life l = {0};
-		sample s;
-		if (!codec || strcmp(codec->kind_name, kind_name) != 0)
-			continue;
-		if (life_start(&l, c, c->list->plugins[d]))
-			for (size_t i = 0; n < cap && sample_read(c, i, &s); i++) {
-				n += sample_decode(&l, &s, &out[n]);
-				free(s.bytes);
-			}
-		life_close(&l);
-	}
-	return n;
-}
-
-static size_t media_make(life *l, sn_media out[MAX_MEDIA_TRIED])
-{
-	bool watching = l->c->host->watch;
-	l->c->host->watch = false; /* the codec's calls are another check's */
-	uint64_t asked = atomic_load(&l->c->host->n_asked), fail_at = l->c->host->fail_at;
-	l->c->host->fail_at = 0;
-	size_t n = decoded_samples(l->c, l->plan->kind_name, out, 4);
-	l->c->host->watch = watching;
-	l->c->host->fail_at = fail_at;
-	atomic_store(&l->c->host->n_asked, asked);
-	const uint32_t kind = l->plan->kind;
-	if (kind == SN_MEDIA_IMAGE) {
-		out[n++] = picture(64, 48, 0);
-		out[n++] = picture(1, 1, 0);
-		out[n++] = picture(7, 131, 0);
-	} else if (kind == SN_MEDIA_VIDEO) {
-		out[n++] = picture(64, 48, 4);
-	} else if (kind == SN_MEDIA_AUDIO) {
-		out[n++] = sound(16000, 16000);
-		out[n++] = sound(16000, 1);
-	}
-	for (size_t i = 0; i < n; i++)
-		memset(out[i].hash, 0, sizeof out[i].hash);
+	bool has_rate = l->plan->size > offsetof(sn_ext_plan, media_rate) && l->plan->media_rate;
+	uint32_t rate = has_rate ? l->plan->media_rate(l->instance) : 0;
+	size_t n = media_make(l->c, l->plan->kind, l->plan->kind_name, rate, out);
 	if (n == 0)
 		check_lacks(l->c, "%s: give --sample FILE: media of kind %s come from the file's own codec", l->d->id, l->plan->kind_name);
 	return n;
-}
-
-static void media_free(sn_media *m, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		free(m[i].samples);
-		free(m[i].timestamps);
-	}
 }
 
 /* ---- plans ---- */
@@ -351,7 +282,7 @@ void check_rows(check *c)
 		if (!c->list->plugins[d]->extension(SN_EXT_ENCODE))
 			continue;
 		if (life_start(&l, c, c->list->plugins[d])) {
-			n = media_make(&l, media);
+			n = media_of(&l, media);
 			if (l.plan->row_dim(l.instance) == 0)
 				check_fails(c, "%s: its rows have no width", l.d->id);
 		}
@@ -396,7 +327,7 @@ static void orders_of(life *l, const sn_media *m, const sn_media_plan *p)
 void check_job_orders(life *l, check *c)
 {
 	sn_media media[MAX_MEDIA_TRIED];
-	size_t n = media_make(l, media), held = check_host_held(c->host);
+	size_t n = media_of(l, media), held = check_host_held(c->host);
 	for (size_t i = 0; i < n && !check_failed(c); i++) {
 		sn_media_plan p;
 		sn_fault fault;
@@ -413,7 +344,7 @@ void check_job_orders(life *l, check *c)
 bool check_pass_encoder(life *l)
 {
 	sn_media media[MAX_MEDIA_TRIED];
-	size_t n = media_make(l, media);
+	size_t n = media_of(l, media);
 	for (size_t i = 0; i < n && !check_failed(l->c); i++) {
 		running j;
 		sn_media_plan p;
@@ -459,7 +390,7 @@ static void *begin_too(void *arg)
 void check_threads_encoder(life *l)
 {
 	sn_media media[MAX_MEDIA_TRIED];
-	size_t n = media_make(l, media);
+	size_t n = media_of(l, media);
 	sn_media_plan p;
 	sn_fault fault;
 	for (size_t i = 0; i < n && !check_failed(l->c); i++) {

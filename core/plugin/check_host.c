@@ -1,4 +1,5 @@
-/* check_host.c - see check_host.h. Each table mirrors one of the real ones: look at the phase, untag, pass on, tag. */
+/* check_host.c - see check_host.h. Each table mirrors one of the real ones: look at the phase, go from handles to their shadows,
+ * pass on, hand out handles. */
 #include "plugin/check_host.h"
 
 #include <stdlib.h>
@@ -12,14 +13,21 @@
 #include <sensorium/host/memory.h>
 #include <sensorium/host/threads.h>
 
-static const uintptr_t TAG = (uintptr_t)1 << 55;
+typedef void any_fn(void);
+
+static check_host *_Atomic running;
+
+check_host *check_host_running(void)
+{
+	return atomic_load_explicit(&running, memory_order_acquire);
+}
 
 static check_host *host_of(const sn_host *face)
 {
 	return (check_host *)(uintptr_t)face;
 }
 
-static const char *phase_name(check_phase p)
+const char *check_phase_name(check_phase p)
 {
 	static const struct { check_phase phase; const char *name; } names[] = {
 	    {IN_PROBE, "probe"}, {IN_INIT, "init"}, {IN_LOAD, "load"}, {IN_ANY, "an [any] call"}, {IN_BEGIN, "begin"},
@@ -35,7 +43,7 @@ static void expect(check_host *h, unsigned legal, const char *service)
 	if (!h->watch || *h->violation)
 		return;
 	if (!(h->phase & legal))
-		snprintf(h->violation, sizeof h->violation, "%s was called in %s", service, phase_name(h->phase));
+		snprintf(h->violation, sizeof h->violation, "%s was called in %s", service, check_phase_name(h->phase));
 	else if (!pthread_equal(pthread_self(), h->thread))
 		snprintf(h->violation, sizeof h->violation, "%s was called by a thread of the plugin's own", service);
 }
@@ -43,6 +51,14 @@ static void expect(check_host *h, unsigned legal, const char *service)
 static bool fails_now(check_host *h)
 {
 	return atomic_fetch_add(&h->n_asked, 1) + 1 == h->fail_at;
+}
+
+bool check_host_own_call(check_host *h, const char *name, bool asks)
+{
+	unsigned illegal = asks ? IN_STEP | IN_END : IN_STEP; /* end gives back what begin took */
+	if (h->watch && !*h->violation && (h->phase & illegal) && pthread_equal(pthread_self(), h->thread))
+		snprintf(h->violation, sizeof h->violation, "%s was called in %s", name, check_phase_name(h->phase));
+	return asks && fails_now(h);
 }
 
 static sn_rc no_memory(sn_fault *fault)
@@ -98,12 +114,13 @@ static check_model *model_of(const sn_model *m)
 	return (check_model *)(uintptr_t)m;
 }
 
-static sn_tensor tagged(const check_host *h, const sn_tensor *t)
+/* A new tensor of the real services, as the plugin sees it. */
+static sn_rc hand_out(check_host *h, const void *owner, sn_tensor *t, sn_fault *fault)
 {
-	sn_tensor v = *t;
-	if (!h->bare && v.data)
-		v.data = (void *)((uintptr_t)v.data | TAG);
-	return v;
+	size_t bytes = (size_t)(t->shape[0] * t->stride[0] * sizeof(float));
+	if (!h->bare)
+		t->data = check_device_add(h->device, owner, t->data, bytes);
+	return t->data ? SN_RC_OK : host_fault(fault, SN_RC_NOMEM, SN_BLAME_RESOURCE, "no memory on the test device");
 }
 
 static bool get_u32(const sn_model *m, const char *key, uint32_t *out)
@@ -149,9 +166,7 @@ static sn_rc tensor(const sn_model *m, const char *name, uint64_t n_rows, uint64
 	check_host *h = model_of(m)->host;
 	expect(h, IN_LOAD, "weights.tensor");
 	sn_rc rc = fails_now(h) ? no_memory(fault) : host_weights.tensor(m, name, n_rows, n, out, fault);
-	if (rc == SN_RC_OK)
-		*out = tagged(h, out);
-	return rc;
+	return rc == SN_RC_OK ? hand_out(h, m, out, fault) : rc;
 }
 
 static uint32_t get_i32_array(const sn_model *m, const char *key, int32_t *out, uint32_t cap)
@@ -187,12 +202,17 @@ static check_ctx *ctx_of(sn_ops_ctx *c)
 	return (check_ctx *)c;
 }
 
-/* The tensor as the real ops know it. One that is neither of this device nor empty has no data: the op refuses it. */
+/* The tensor as the real ops know it. One that is not of this device, has ended, or reaches outside what it was given has no
+ * data: the op refuses it. */
 static sn_tensor plain(const check_host *h, const sn_tensor *t)
 {
 	sn_tensor v = *t;
-	if (!h->bare)
-		v.data = (uintptr_t)v.data & TAG ? (void *)((uintptr_t)v.data & ~TAG) : NULL;
+	size_t n;
+	if (h->bare)
+		return v;
+	bool fits = v.shape[0] && !__builtin_mul_overflow(v.shape[0] - 1, v.stride[0], &n) && !__builtin_add_overflow(n, v.shape[1], &n) &&
+	            !__builtin_mul_overflow(n, sizeof(float), &n);
+	v.data = fits ? check_device_shadow(h->device, t->data, n) : NULL;
 	return v;
 }
 
@@ -205,8 +225,7 @@ static sn_rc op_alloc(sn_ops_ctx *c, uint64_t rows, uint64_t cols, sn_tensor *ou
 		return rc;
 	for (uint64_t i = 0; i < rows * cols; i++) /* whoever reads before writing shows */
 		((uint32_t *)out->data)[i] = 0x7FC00000;
-	*out = tagged(h, out);
-	return rc;
+	return hand_out(h, c, out, fault);
 }
 
 static sn_rc op_write(sn_ops_ctx *c, const sn_tensor *t, const float *src, sn_fault *fault)
@@ -340,20 +359,39 @@ static const void *service(const sn_host *host, const char *id)
 	return NULL;
 }
 
+/* Has the mirror every member that the real table has? Both begin with two numbers; functions follow. */
+static bool mirrors(const void *mirror, const void *real, size_t bytes)
+{
+	any_fn *ours, *theirs;
+	for (size_t at = 2 * sizeof(uint32_t); at + sizeof ours <= bytes; at += sizeof ours) {
+		memcpy(&ours, (const char *)mirror + at, sizeof ours);
+		memcpy(&theirs, (const char *)real + at, sizeof theirs);
+		if (theirs && !ours)
+			return false;
+	}
+	return true;
+}
+
 sn_status check_host_open(check_host **out, sn_log *log, sn_error *err)
 {
+	if (!mirrors(&OPS, &host_ops, sizeof OPS) || !mirrors(&WEIGHTS, &host_weights, sizeof WEIGHTS))
+		return error_set(err, SN_ERR_INTERNAL, "the check's host lacks a function that the real one has");
 	check_host *h = calloc(1, sizeof *h);
 	if (!h)
 		return error_set(err, SN_ERR_NOMEM, "no memory for the check");
 	h->face = (sn_host){sizeof(sn_host), 0, service};
 	h->phase = IN_NOTHING;
-	sn_status st = pool_open(&h->threads, 1, err);
+	check_blocks_init(&h->own);
+	sn_status st = check_device_open(&h->device, err);
+	if (!st)
+		st = pool_open(&h->threads, 1, err);
 	if (!st)
 		ops_init(&h->ops, h->threads, 0);
 	if (!st)
 		st = plugin_host_open(&h->real, NULL, (size_t)512 << 20, h->threads, log, err);
 	if (st)
 		check_host_close(&h);
+	atomic_store(&running, h);
 	*out = h;
 	return st;
 }
@@ -363,11 +401,14 @@ void check_host_close(check_host **hp)
 	check_host *h = *hp;
 	if (!h)
 		return;
+	atomic_store(&running, NULL);
 	plugin_host_close(&h->real);
 	if (h->threads) {
 		ops_fini(&h->ops);
 		pool_close(&h->threads);
 	}
+	check_device_close(&h->device);
+	check_blocks_fini(&h->own);
 	free(h);
 	*hp = NULL;
 }
@@ -383,16 +424,20 @@ void check_host_reset(check_host *h)
 
 void check_enter(check_host *h, check_phase phase)
 {
-	if (!h->watch)
-		return;
 	h->phase = phase;
-	h->thread = pthread_self();
+	atomic_store(&h->n_before, atomic_load(&h->n_asked));
+	if (h->watch)
+		h->thread = pthread_self();
 }
 
 void check_leave(check_host *h)
 {
-	if (h->watch)
-		h->phase = IN_NOTHING;
+	h->phase = IN_NOTHING;
+}
+
+bool check_host_starved(const check_host *h)
+{
+	return h->fail_at && atomic_load(&h->n_before) < h->fail_at && atomic_load(&h->n_asked) >= h->fail_at;
 }
 
 size_t check_host_held(const check_host *h)
@@ -468,6 +513,7 @@ void check_model_close(check_model **mp)
 	if (!m)
 		return;
 	arena *mem = m->real.mem;
+	check_device_drop(m->host->device, m);
 	model_file_close(&m->real.file);
 	arena_close(&mem);
 	*mp = NULL;
@@ -489,6 +535,7 @@ void check_ctx_close(check_ctx **cp)
 	check_ctx *c = *cp;
 	if (!c)
 		return;
+	check_device_drop(c->host->device, c);
 	ops_ctx_close(&c->real);
 	free(c);
 	*cp = NULL;

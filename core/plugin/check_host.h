@@ -1,11 +1,11 @@
 /* check_host.h - the host that `plugins --check` shows to a plugin: the real services behind a layer that knows which call is
- * being made, lets the k-th request for memory fail, and hands out tensor handles that cannot be dereferenced.
- *
- * The test device: a handle is the address with bit 55 set. User space never has memory there (on x86-64 and on AArch64, whose
- * top byte is ignored, this bit is not), so that whoever follows a handle ends with SIGSEGV, as on a PROT_NONE page. */
+ * being made, lets the k-th request for memory fail (of its own services, and of the plugin's malloc: check_alloc.h), and hands
+ * out tensor handles that cannot be dereferenced (check_device.h). */
 #ifndef SN_PLUGIN_CHECK_HOST_H
 #define SN_PLUGIN_CHECK_HOST_H
 
+#include "plugin/check_alloc.h"
+#include "plugin/check_device.h"
 #include "plugin/host.h"
 
 typedef enum check_phase {
@@ -17,11 +17,15 @@ typedef struct check_host {
 	plugin_host *real;
 	ops ops;
 	pool *threads;
+	check_device *device;
+	check_blocks own;         /* what the plugin has from malloc */
+	struct check_trap *trap;  /* NULL: faults are left alone */
 	bool bare;                /* tensors are plain pointers: the ordinary device */
 	bool watch;               /* phases and threads are checked */
-	check_phase phase;
-	pthread_t thread;         /* who makes the call */
+	_Atomic check_phase phase;
+	pthread_t thread;         /* who makes the call, if watched */
 	atomic_uint_fast64_t n_asked; /* requests for memory so far */
+	atomic_uint_fast64_t n_before; /* of them before the call that is being made */
 	uint64_t fail_at;         /* this one fails, counted from 1; 0: none */
 	char violation[256];      /* the first one, "" if none */
 } check_host;
@@ -36,9 +40,17 @@ typedef struct check_ctx {
 	check_host *host;
 } check_ctx;
 
+/* The host also runs in this process until it is closed: one at a time. */
 sn_status check_host_open(check_host **out, sn_log *log, sn_error *err);
 void check_host_close(check_host **h);
 void check_host_reset(check_host *h); /* counters, failure, violation */
+/* For what is called without a context, malloc and signal handlers. NULL: none. */
+check_host *check_host_running(void);
+/* The plugin called malloc or its kin (asks) or free by itself; true: it shall fail. */
+bool check_host_own_call(check_host *h, const char *name, bool asks);
+const char *check_phase_name(check_phase p);
+/* Was a request for memory refused in the call that was made last? */
+bool check_host_starved(const check_host *h);
 /* Which call of the plugin's is made from now on, by this thread. */
 void check_enter(check_host *h, check_phase phase);
 void check_leave(check_host *h);

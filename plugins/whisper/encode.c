@@ -136,6 +136,8 @@ static sn_rc begin(void *instance, const sn_call *call, void *state, sn_ops_ctx 
 	const whisper *w = instance;
 	job *j = state;
 	uint64_t state_bytes, tensor_bytes, n_units;
+	if (!w->loaded)
+		return whisper_fail(fault, SN_RC_INTERNAL, "no model is loaded");
 	if (media->kind != SN_MEDIA_AUDIO || !media->samples || !sn_media_sound(media) || media->rate != SN_LOGMEL_RATE ||
 	    !whisper_cut_clip(&w->config, media->n_samples, &j->cut) || !whisper_job_bytes(w, &j->cut, &state_bytes, &tensor_bytes))
 		return whisper_fail(fault, SN_RC_INTERNAL, "the media is not a decoded sound");

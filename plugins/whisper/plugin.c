@@ -35,6 +35,7 @@ static sn_rc init(void *instance, const sn_host *host, sn_fault *fault)
 static sn_rc load(void *instance, const sn_model *model, sn_fault *fault)
 {
 	whisper *w = instance;
+	w->loaded = false;
 	sn_rc rc = whisper_read_config(w->weights, model, &w->config, fault);
 	if (rc != SN_RC_OK)
 		return rc;
@@ -46,7 +47,10 @@ static sn_rc load(void *instance, const sn_model *model, sn_fault *fault)
 	if (!w->layers)
 		return whisper_fail(fault, SN_RC_NOMEM, "no memory for %u layers", w->config.layers);
 	rc = whisper_bind(w, model, fault);
-	return rc == SN_RC_OK ? whisper_read_transcriber(w, model, fault) : rc;
+	if (rc == SN_RC_OK)
+		rc = whisper_read_transcriber(w, model, fault);
+	w->loaded = rc == SN_RC_OK;
+	return rc;
 }
 
 static void fini(void *instance)

@@ -3,8 +3,18 @@
 
 #include "whisper.h"
 
+/* Of an instance that has no model yet: calls may come early. */
+static const whisper_family NO_FAMILY = {.marker = "<|audio|>", .row_token = "", .before = "", .after = ""};
+
+static const whisper_family *family_of(const whisper *w)
+{
+	return w->config.family ? w->config.family : &NO_FAMILY;
+}
+
 static sn_rc cut_sound(const whisper *w, const sn_media *media, whisper_cut *cut, sn_fault *fault)
 {
+	if (!w->loaded)
+		return whisper_fail(fault, SN_RC_INTERNAL, "no model is loaded");
 	if (media->kind != SN_MEDIA_AUDIO)
 		return whisper_fail(fault, SN_RC_UNSUPPORTED, "only sound is encoded here");
 	if (media->rate != SN_LOGMEL_RATE)
@@ -54,7 +64,7 @@ static sn_rc layout(const void *instance, const sn_call *call, const sn_media *m
 {
 	(void)call;
 	const whisper *w = instance;
-	const whisper_family *f = w->config.family;
+	const whisper_family *f = family_of(w);
 	size_t before = strlen(f->before), after = strlen(f->after);
 	whisper_cut cut;
 	sn_rc rc = cut_sound(w, media, &cut, fault);
@@ -68,9 +78,9 @@ static sn_rc layout(const void *instance, const sn_call *call, const sn_media *m
 	return SN_RC_OK;
 }
 
-static const char *marker(const void *instance) { return ((const whisper *)instance)->config.family->marker; }
+static const char *marker(const void *instance) { return family_of(instance)->marker; }
 
-static const char *row_token(const void *instance) { return ((const whisper *)instance)->config.family->row_token; }
+static const char *row_token(const void *instance) { return family_of(instance)->row_token; }
 
 static uint32_t row_dim(const void *instance) { return ((const whisper *)instance)->config.row_dim; }
 

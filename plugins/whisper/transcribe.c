@@ -99,7 +99,6 @@ sn_rc whisper_read_transcriber(whisper *w, const sn_model *model, sn_fault *faul
 {
 	static const char SUPPRESS[] = "whisper.suppress_tokens", BEGIN[] = "whisper.begin_suppress_tokens", CONTEXT[] = "whisper.context_length";
 	uint32_t n_suppress, n_begin, context = 0;
-	w->transcribes = false;
 	if (!w->config.family->own_file)
 		return SN_RC_OK;
 	if (!w->weights->get_u32(model, CONTEXT, &context) || context < 16 || context > 65536)
@@ -128,21 +127,20 @@ sn_rc whisper_read_transcriber(whisper *w, const sn_model *model, sn_fault *faul
 		w->transcriber.transcribe = "<|transcribe|>";
 		w->transcriber.translate = "<|translate|>";
 	}
-	w->transcribes = rc == SN_RC_OK;
 	return rc;
 }
 
 static const sn_transcriber *describe(const void *instance)
 {
 	const whisper *w = instance;
-	return w->transcribes ? &w->transcriber : NULL;
+	return w->loaded && w->config.family->own_file ? &w->transcriber : NULL;
 }
 
 static uint64_t cut(const void *instance, const sn_media *media, uint64_t first)
 {
 	const whisper *w = instance;
 	uint64_t window = whisper_window_samples(&w->config), search = (uint64_t)SEARCH_MS * SN_LOGMEL_RATE / 1000;
-	if (first >= media->n_samples || media->n_samples - first <= window)
+	if (!w->loaded || first >= media->n_samples || media->n_samples - first <= window)
 		return media->n_samples;
 	if (search > window / 2)
 		search = window / 2;

@@ -127,6 +127,7 @@ typedef struct whisper {
 	const sn_host_ops *ops;
 	const sn_host_memory *memory;
 	const sn_host_log *log; /* may be NULL */
+	bool loaded;
 	whisper_config config;
 	whisper_units units;
 	sn_logmel mel;
@@ -137,7 +138,6 @@ typedef struct whisper {
 	sn_tensor norm_pre, norm_mid;        /* [D * s], [hidden / 2]: MLP_SWIGLU */
 	const sn_weight *linear1, *linear2;
 	sn_transcriber transcriber;
-	bool transcribes;
 	void *tables; /* the transcriber's arrays, from host memory */
 } whisper;
 

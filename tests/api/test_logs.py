@@ -53,8 +53,9 @@ def test_one_id_selects_the_whole_way(server):
     assert look(server, "way-1")[0] == 200
     server.wait_log("POST /v1/chat/completions")
     topics = {line.split()[2] for line in server.log().splitlines() if " way-1 " in line}
-    plugins = {p["id"] for p in json.loads(server.get("/v1/plugins")[2])["data"]}
-    assert {"http", "engine", "media"} | plugins <= topics
+    plugins = {p["id"]: p["kind"] for p in json.loads(server.get("/v1/plugins")[2])["data"]}
+    assert {"http", "engine", "media"} | {p for p, kind in plugins.items() if kind == "image"} <= topics
+    assert not topics & {p for p, kind in plugins.items() if kind != "image"}  # nobody else was asked
 
 
 def test_a_picture_seen_before_is_not_encoded_again(server):

@@ -7,6 +7,7 @@ What libFuzzer found later lies beside them (tests/fuzz/run --keep), under names
 """
 import base64
 import io
+import hashlib
 import json
 import os
 import pathlib
@@ -177,6 +178,34 @@ def hf_folders():
         at = end
     text = json.dumps(header).encode()
     put("hf_dir", "whole", json.dumps(config).encode() + b"\0" + b'{"eos_token_id": [1, 2]}' + b"\0" + len(text).to_bytes(8, "little") + text + bytes(at))
+    encoder_decoder()
+
+
+def encoder_decoder():
+    config = {"architectures": ["WhisperForConditionalGeneration"], "model_type": "whisper", "d_model": 2, "vocab_size": 6, "num_mel_bins": 1,
+              "encoder_layers": 1, "encoder_attention_heads": 1, "encoder_ffn_dim": 1, "max_source_positions": 2, "decoder_layers": 1,
+              "decoder_attention_heads": 1, "decoder_ffn_dim": 1, "max_target_positions": 3}
+    generation = {"suppress_tokens": [1, 99], "begin_suppress_tokens": [2], "alignment_heads": [[0, 0]], "lang_to_id": {"<|en|>": 1},
+                  "max_initial_timestamp_index": 1, "no_timestamps_token_id": 3, "eos_token_id": 0}
+    attention = {"q_proj.weight": (2, 2), "q_proj.bias": (2,), "k_proj.weight": (2, 2), "v_proj.weight": (2, 2), "v_proj.bias": (2,),
+                 "out_proj.weight": (2, 2), "out_proj.bias": (2,)}
+    shapes = {"encoder.conv1.weight": (2, 1, 3), "encoder.conv1.bias": (2,), "encoder.conv2.weight": (2, 2, 3), "encoder.conv2.bias": (2,),
+              "encoder.embed_positions.weight": (2, 2), "decoder.embed_positions.weight": (3, 2), "decoder.embed_tokens.weight": (6, 2)}
+    for stack, parts in (("encoder", ("self_attn",)), ("decoder", ("self_attn", "encoder_attn"))):
+        layer = {"fc1.weight": (1, 2), "fc1.bias": (1,), "fc2.weight": (2, 1), "fc2.bias": (2,)}
+        for norm in ("final_layer_norm",) + tuple(p + "_layer_norm" for p in parts):
+            layer.update({norm + ".weight": (2,), norm + ".bias": (2,)})
+        layer.update({"%s.%s" % (p, name): shape for p in parts for name, shape in attention.items()})
+        shapes.update({"%s.layers.0.%s" % (stack, name): shape for name, shape in layer.items()})
+        shapes.update({stack + ".layer_norm.weight": (2,), stack + ".layer_norm.bias": (2,)})
+    header, at = {}, 0
+    for name, shape in shapes.items():
+        end = at + 2 * int(np.prod(shape))
+        header["model." + name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(header).encode()
+    put("hf_dir", "encoder-decoder", json.dumps(config).encode() + b"\0" + json.dumps(generation).encode() + b"\0" + len(text).to_bytes(8, "little") +
+        text + bytes(at))
 
 
 def templates():
@@ -187,8 +216,8 @@ def templates():
         for x in v.values() if isinstance(v, dict) else v if isinstance(v, list) else ():
             yield from strings(x)
     seen = sorted({t for f in sorted((GOLDEN / "text").glob("*.json")) for t in strings(json.loads(f.read_text()))}, key=lambda t: (len(t), t))
-    for i, t in enumerate(seen[:: max(1, len(seen) // 60)]):
-        put("template", "%03d" % i, t)
+    for t in seen[:: max(1, len(seen) // 60)]:
+        put("template", hashlib.sha256(t.encode()).hexdigest()[:12], t)
 
 
 def texts():

@@ -4,7 +4,7 @@
 
 Needs torch, transformers, tokenizers, openai (samples/training/requirements.txt, tests/api). Each directory is what save_pretrained
 of a model, of its family's tokenizer class and of its generation_config writes; the server is asked over HTTP by the OpenAI SDK at
-temperature 0. Prompt tokens must be as many as apply_chat_template gives; for the tokens that we sampled all our top 20
+temperature 0. The prompt's ids, as /tokenize tells them, must be those of apply_chat_template; for the tokens that we sampled all our top 20
 log-probabilities must be transformers' own (float32, eager) within 2e-3, and each token its best within that. A directory in
 REFUSED must not load, and the refusal must hold the words beside it. With --llama-cpp, a source tree of llama.cpp, each directory is
 also converted by its convert_hf_to_gguf.py to F32, and the GGUF file must answer the same; its table of tokenizer hashes, which
@@ -491,11 +491,12 @@ def ask_all(name, path, folder, tok, model, candidates, ends, verdict):
                 verdict(a.usage.prompt_tokens > len(prompt), "%s: spellings stay text" % name,
                         "%d tokens, as control tokens %d" % (a.usage.prompt_tokens, len(prompt)))
                 continue
+            ours = client.post("/../tokenize", cast_to=object, body={"model": name, "messages": asked})["tokens"]
             worst, greedy, ids = check_answer(model, tok, prompt, steps, candidates, ends)
             stops = len(ids) == STEPS or a.choices[0].finish_reason == "stop"
-            verdict(a.usage.prompt_tokens == len(prompt) and greedy and worst <= TOLERANCE and stops, "%s: conversation %d" % (name, n),
-                    "%d prompt tokens, ours %d; %d steps, worst %.1e%s" % (len(prompt), a.usage.prompt_tokens, len(ids), worst,
-                                                                          "" if greedy else ", NOT its best"))
+            verdict(ours == list(prompt) and a.usage.prompt_tokens == len(prompt) and greedy and worst <= TOLERANCE and stops, "%s: conversation %d" % (name, n),
+                    "%d prompt tokens%s; %d steps, worst %.1e%s" % (len(prompt), "" if ours == list(prompt) else ", OURS DIFFER: %s" % ours,
+                                                                  len(ids), worst, "" if greedy else ", NOT its best"))
 
 
 def refused(folder):

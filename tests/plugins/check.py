@@ -5,6 +5,7 @@
 import base64
 import json
 import pathlib
+import platform
 import struct
 import subprocess
 import sys
@@ -15,17 +16,37 @@ import ears
 REPO = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(sys.argv[1]).resolve()
 
+ACCESS = ("reads through", "writes through") if platform.machine() == "x86_64" else ("follows", "follows")
+
 # habit: (checks that must fail, a word that one of their texts must have)
 CAUGHT = {
     "leaks": ({"lifecycle", "orders", "memory"}, "left behind"),
     "crashes_at_second_load": ({"orders"}, "it crashes|without a result"),
-    "crashes_without_memory": ({"memory"}, "it crashes|without a result"),
+    "crashes_without_memory": ({"memory"}, "it follows NULL after request"),
+    "crashes_without_malloc": ({"memory"}, "it follows NULL after request"),
+    "leaks_without_malloc": ({"memory"}, "malloc's blocks are left behind"),
+    "blames_input_without_malloc": ({"memory"}, "when memory ran out, not SN_RC_NOMEM"),
+    "mallocs_in_step": ({"threads"}, "malloc was called in step"),
     "allocates_in_step": ({"threads"}, "memory.alloc was called in step"),
-    "reads_handles": ({"rows", "orders", "threads", "memory"}, "it crashes|without a result"),
+    "reads_handles": ({"rows", "orders", "threads", "memory"}, "it %s a tensor's handle in step" % ACCESS[0]),
+    "writes_handles": ({"rows", "orders", "threads", "memory"}, "it %s a tensor's handle in step" % ACCESS[1]),
+    "reaches_outside": ({"rows"}, "shapes of its tensors do not fit"),
+    "uses_stale_tensors": ({"rows"}, "shapes of its tensors do not fit"),
     "reads_past": ({"garbage"}, "it crashes|without a result"),
     "writes_past": ({"samples", "garbage"}, "it crashes|without a result"),
     "short_samples": ({"samples"}, "left some of them unfilled"),
     "no_limits": ({"limits"}, "not held by measure"),
+    "file_bound_too_low": ({"writes"}, "in the room that bound had asked for"),
+    "file_beside_room": ({"writes"}, "it crashes|without a result"),
+    "file_before_room": ({"writes", "memory", "threads"}, "write wrote before its room"),
+    "file_of_its_time": ({"writes", "threads"}, "the same media gave another file"),
+    "file_of_any_type": ({"writes"}, "a type that is not written gives 0"),
+    "file_of_any_media": ({"writes"}, "media of another kind gives"),
+    "file_of_other_rows": ({"writes"}, "holds something else"),
+    "file_never_too_large": ({"writes"}, "a file that does not fit gives 0"),
+    "file_unreadable": ({"writes"}, "its own sniff does not know a file"),
+    "file_spoils_media": ({"writes"}, "it crashes|without a result"),
+    "file_needs_its_bound": ({"writes"}, "is not written into"),
     "counts_calls": ({"rows"}, "gives other rows"),
     "init_fails": ({"lifecycle"}, "init fails"),
     "no_marker": (set(), ""),
@@ -83,6 +104,11 @@ def main():
         passed, checks = check(BUILD / "zoo" / "zoo_good.so", "--sample", good)
         assert passed, checks
         assert not [n for n, (v, _) in checks.items() if v != "pass"], checks
+        requests = [int(checks["memory"][1].split()[2])]
+        passed, checks = check(BUILD / "zoo" / "zoo_allocates_every_way.so", "--sample", good)
+        assert passed, checks
+        requests.append(int(checks["memory"][1].split()[2]))
+        assert requests[1] == requests[0] + 2 * 9 + 1, requests  # nine in each of two loads, one in a probe
         passed, checks = check(BUILD / "zoo" / "zoo_good.so")  # nothing to decode: said, and not called good
         assert not passed and checks["samples"][0] == "not_done" and "--sample" in checks["samples"][1], checks
         passed, checks = check(BUILD / "plugins" / "siglip.so")
@@ -94,6 +120,10 @@ def main():
             assert passed == (not failed)
             texts = " ".join(checks[n][1] for n in expected)
             assert any(w in texts for w in word.split("|")), (habit, checks)
+        passed, checks = check(BUILD / "zoo" / "zoo_sound.so", "--sample", good)
+        assert checks["samples"][0] == checks["garbage"][0] == "pass", checks
+        passed, checks = check(BUILD / "zoo" / "zoo_sound_of_its_rate.so", "--sample", good)
+        assert checks["samples"] == ("fail", "measure gave 8000 Hz where 16000 were wanted"), checks
         trigger = rows_file(pathlib.Path(folder) / "trigger", 666.0)
         passed, checks = check(BUILD / "zoo" / "zoo_hangs.so", "--sample", trigger, "--time-limit", "1")
         assert not passed and "hangs" in checks["rows"][1], checks

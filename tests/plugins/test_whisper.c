@@ -464,6 +464,26 @@ static void bad_sounds_are_refused(void **state)
 	}
 }
 
+static void calls_may_come_before_load(void **state)
+{
+	(void)state;
+	loaded l = {0};
+	make_keys(&l, &TOWERS[0]);
+	key(&l, "clip.audio.block_count")->number = 0;
+	open_keys(&l, fake_load_plugin("whisper.so"));
+	assert_int_equal(l.rc, SN_RC_INVALID);
+	sn_media media = make_sound(5000);
+	sn_media_plan plan = {.size = sizeof plan, .state_bytes = 100};
+	uint8_t job[4096] = {0};
+	assert_int_equal(l.plan->plan(l.instance, NULL, &media, &plan, &l.fault), SN_RC_INTERNAL);
+	assert_int_equal(l.encode->begin(l.instance, NULL, job, NULL, &media, &plan, &l.fault), SN_RC_INTERNAL);
+	assert_true(*l.plan->marker(l.instance) && l.plan->row_token(l.instance));
+	assert_null(l.transcribe->describe(l.instance));
+	assert_int_equal(l.transcribe->cut(l.instance, &media, 0), 5000);
+	free(media.samples);
+	close_tower(&l);
+}
+
 /* Every length around a frame, a row, a block and a window gets as many rows as its holes say, all of them finite. */
 static void odd_lengths_are_encoded(void **state)
 {
@@ -640,6 +660,7 @@ int main(void)
 	    cmocka_unit_test(bad_tables_are_named),
 	    cmocka_unit_test(missing_tensors_are_named),
 	    cmocka_unit_test(bad_sounds_are_refused),
+	    cmocka_unit_test(calls_may_come_before_load),
 	    cmocka_unit_test(odd_lengths_are_encoded),
 	    cmocka_unit_test(jobs_end_early_without_leaks),
 	    cmocka_unit_test(the_real_models_are_cut_well),

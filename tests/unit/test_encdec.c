@@ -1,7 +1,7 @@
 /* test_encdec.c - encoder-decoder models (Whisper), on miniatures that transformers saved (tests/golden/hf/make_whisper.py): what a
  * directory says, its token ids, logits and greedy ids given the encoder's rows, and that neither company, chunks nor preemption change a
  * byte. */
-#include "unit.h"
+#include "scratch.h"
 
 #include <math.h>
 
@@ -475,6 +475,96 @@ static void what_transcribing_needs_is_among_the_keys(void **state)
 	}
 }
 
+/* ---- directories that are refused ---- */
+
+/* One place of one file of the miniature, written otherwise; first NULL: the file is left away. */
+struct twist { const char *file, *first, *other, *expected; };
+
+static void copy_directory(const char *to, const struct twist *t)
+{
+	static const char *const files[] = {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"};
+	char path[256], from[64];
+	mkdir(scratch_path(to), 0700);
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+		size_t n;
+		snprintf(from, sizeof from, "whisper/%.*s", (int)strcspn(files[i], "."), files[i]);
+		snprintf(path, sizeof path, "%s/%s", to, files[i]);
+		char *p = read_golden(from, strchr(files[i], '.') + 1, &n), *at = NULL;
+		bytes b = {0};
+		bool mine = strcmp(files[i], t->file) == 0;
+		if (mine && t->first && !(at = memmem(p, n, t->first, strlen(t->first))))
+			fail_msg("%s does not hold %s", files[i], t->first);
+		put(&b, p, at ? (size_t)(at - p) : n);
+		if (at) {
+			put(&b, t->other, strlen(t->other));
+			put(&b, at + strlen(t->first), n - (size_t)(at - p) - strlen(t->first));
+		}
+		unlink(scratch_path(path));
+		if (!mine || t->first)
+			scratch_write(path, b.p, b.n);
+		free(b.p);
+		free(p);
+	}
+}
+
+static void what_a_directory_may_not_say(void **state)
+{
+	(void)state;
+	static const char config[] = "config.json", generation[] = "generation_config.json", tokenizer[] = "tokenizer.json", weights[] = "model.safetensors";
+	static const struct twist twists[] = {
+	    {config, "\"activation_function\": \"gelu\"", "\"activation_function\": \"gelu_new\"", "activation_function: gelu_new is not supported (gelu is)"},
+	    {config, "\"scale_embedding\": false", "\"scale_embedding\": true", "scale_embedding is not supported"},
+	    {config, "\"scale_embedding\": false", "\"scale_embedding\": 0", "scale_embedding is neither true nor false"},
+	    {config, "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false", "tensor proj_out.weight is missing"},
+	    {config, "\"decoder_attention_heads\": 2", "\"decoder_attention_heads\": 3", "d_model: 16 is not divided by 3 heads"},
+	    {config, "\"encoder_attention_heads\": 4", "\"encoder_attention_heads\": 5", "d_model: 16 is not divided by 2 heads of the decoder and 5"},
+	    {config, "\"decoder_layers\": 3", "\"decoder_layers\": 2", "tensor model.decoder.layers.2."},
+	    {config, "\"decoder_layers\": 3", "\"decoder_layers\": 4", "tensor model.decoder.layers.3."},
+	    {config, "\"decoder_layers\": 3", "\"decoder_layers\": -1", "decoder_layers: -1 is not an integer from 1"},
+	    {config, "\"encoder_layers\": 2", "\"encoder_layers\": 1", "tensor model.encoder.layers.1."},
+	    {config, "\"encoder_layers\": 2", "\"encoder_layers\": 3", "tensor model.encoder.layers.2."},
+	    {config, "\"decoder_ffn_dim\": 40", "\"decoder_ffn_dim\": 41", "tensor blk.0.ffn_up.weight: shape"},
+	    {config, "\"d_model\": 16", "\"d_model\": 32", "tensor token_embd.weight: shape"},
+	    {config, "\"max_target_positions\": 64", "\"max_target_positions\": 65", "tensor position_embd.weight: shape [64, 16], expected [65, 16]"},
+	    {config, "\"max_source_positions\": 40", "\"max_source_positions\": 4000000", "whisper.encoder.context_length: 4000000 is not from 1"},
+	    {config, "\"vocab_size\": 363", "\"vocab_size\": 364", "363 rows, but vocab_size is 364"},
+	    {config, "\"median_filter_width\": 7", "\"median_filter_width\": 8", "median_filter_width: 8 is even"},
+	    {config, "\"use_cache\": true", "\"quantization_config\": {\"quant_method\": \"awq\"}", "quantised weights (awq) are not supported"},
+	    {config, "ForConditionalGeneration", "ForAudioClassification", "WhisperForAudioClassification is not supported"},
+	    {config, "\"model_type\": \"whisper\"", "\"model_type\": \"llama\"", "model_type: llama does not go with"},
+	    {generation, "278", "279", "lang_to_id: <|en|> is not that token"},
+	    {generation, "\"no_timestamps_token_id\": 286", "\"no_timestamps_token_id\": 285", "<|0.00|> does not follow <|notimestamps|>"},
+	    {generation, "\"max_initial_timestamp_index\": 50", "\"max_initial_timestamp_index\": -1", "max_initial_timestamp_index is not a number"},
+	    {generation, "\"alignment_heads\": [\n    [\n      0", "\"alignment_heads\": [\n    [\n      3", "alignment_heads: pair 0 is not one of 3 layers"},
+	    {generation, "\"suppress_tokens\": [\n    1,", "\"suppress_tokens\": [\n    1.5,", "suppress_tokens is not made of token ids"},
+	    {tokenizer, "\"<|0.02|>\"", "\"<|0.03|>\"", NULL}, /* which ends the stamps */
+	    {tokenizer, NULL, NULL, "tokenizer.json"},
+	    {weights, "model.encoder.conv1.bias", "model.encoder.conv3.bias", "tensor model.encoder.conv1.bias is missing"},
+	    {weights, "model.decoder.layers.1.encoder_attn.v_proj.bias", "model.decoder.layers.1.encoder_attn.k_proj.bias", "v_proj.bias is missing"},
+	};
+	for (size_t i = 0; i < sizeof twists / sizeof *twists; i++) {
+		pool *threads;
+		ops o;
+		model *m = NULL;
+		sn_error err = {0};
+		copy_directory("twisted", &twists[i]);
+		assert_int_equal(pool_open(&threads, 1, NULL), SN_OK);
+		ops_init(&o, threads, KN_ISA_REF);
+		sn_status st = model_open(&m, scratch_path("twisted"), NULL, SN_KV_AUTO, &o, &err);
+		if (!twists[i].expected) {
+			assert_int_equal(st, SN_OK);
+			assert_int_equal(u32_of(m->file, "whisper.stamps"), 1);
+		} else if (st == SN_OK || !strstr(err.text, twists[i].expected)) {
+			fail_msg("twist %zu: %s", i, st ? err.text : "not refused");
+		} else {
+			check_text(&err, "twisted");
+		}
+		model_close(&m);
+		ops_fini(&o);
+		pool_close(&threads);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -483,6 +573,7 @@ int main(void)
 	    cmocka_unit_test(logits_and_greedy_ids_equal_transformers),
 	    cmocka_unit_test(a_wrong_switch_is_seen),
 	    cmocka_unit_test(company_chunks_and_preemption_change_no_byte),
+	    cmocka_unit_test(what_a_directory_may_not_say),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

@@ -164,6 +164,8 @@ static void headers_that_lie_are_refused(void **state)
 	(void)state;
 	refused(with_head("GGUX", 3, 0, 0), "magic", "not a GGUF file");
 	refused(with_head("FUGG", 3, 0, 0), "magic", "not a GGUF file");
+	refused(with_head("lmgg", 51865, 0, 0), "whisper.cpp's", "a ggml .bin file, as whisper.cpp has them, is not supported: use the model's Hugging Face");
+	refused(with_head("ggml", 51865, 0, 0), "the same, other way round", "a ggml .bin file");
 	refused(with_head("GGUF", 0, 0, 0), "version 0", "version 0,");
 	refused(with_head("GGUF", 1, 0, 0), "version 1", "version 1,");
 	refused(with_head("GGUF", 4, 0, 0), "version 4", "version 4,");

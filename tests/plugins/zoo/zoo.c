@@ -15,6 +15,7 @@
 #include <sensorium/ext/encode.h>
 #include <sensorium/ext/plan.h>
 #include <sensorium/ext/transcribe.h>
+#include <sensorium/ext/write.h>
 #include <sensorium/host/log.h>
 #include <sensorium/host/memory.h>
 
@@ -25,6 +26,7 @@
 #endif
 
 #define IS(habit) (ZOO == ZOO_##habit)
+#define IS_SOUND (IS(SOUND) || IS(SOUND_OF_ITS_RATE))
 
 typedef struct animal {
 	const sn_host *host;
@@ -33,6 +35,8 @@ typedef struct animal {
 	const sn_host_log *log;
 	void *block;
 	uint32_t row_dim, loads;
+	uint64_t last_bound;
+	sn_tensor stale;
 } animal;
 
 static sn_rc fail(sn_fault *fault, sn_rc code, sn_blame blame, const char *text)
@@ -77,6 +81,14 @@ static sn_rc measure(void *instance, const sn_call *call, const uint8_t *bytes, 
 	bool bad = n >= 24 + h.text && first == ZOO_TRIGGER;
 	if (bad && IS(MEASURE_FAILS))
 		return fail(fault, SN_RC_INTERNAL, SN_BLAME_PLUGIN, "measure always fails");
+	if (IS_SOUND) {
+		uint32_t rate = media->rate && IS(SOUND) ? media->rate : 8000;
+		uint64_t samples = (uint64_t)h.rows * h.values;
+		if (limits->max_samples && samples > limits->max_samples)
+			return fail(fault, SN_RC_TOO_LARGE, SN_BLAME_INPUT, "over a limit");
+		*media = (sn_media){.size = media->size, .kind = SN_MEDIA_AUDIO, .rate = rate, .n_samples = samples, .bytes = samples * sizeof(float)};
+		return SN_RC_OK;
+	}
 	media->kind = SN_MEDIA_DATA;
 	media->width = h.values;
 	media->height = h.rows;
@@ -95,6 +107,10 @@ static sn_rc decode(void *instance, const sn_call *call, const uint8_t *bytes, s
 	(void)instance;
 	(void)call;
 	(void)limits;
+	if (IS_SOUND) {
+		memcpy(media->samples, bytes + n - media->bytes, media->bytes);
+		return SN_RC_OK;
+	}
 	float first;
 	memcpy(&first, bytes + 20 + (n > 24 ? media->n_frames : 0), sizeof first);
 	bool bad = first == ZOO_TRIGGER;
@@ -107,6 +123,81 @@ static sn_rc decode(void *instance, const sn_call *call, const uint8_t *bytes, s
 		((char *)media->samples)[media->bytes] = 1;
 	if (bad && IS(DECODE_RESHAPES))
 		media->height *= 1000;
+	return SN_RC_OK;
+}
+
+/* ---- writer: the file that the codec reads ---- */
+
+enum { HEAD = 20 };
+
+static sn_rc check_rows(const sn_media *m, const sn_write_options *options, uint32_t *text, sn_fault *fault)
+{
+	uint64_t rows = (uint64_t)m->width * m->height * sizeof(float);
+	*text = (uint32_t)(m->bytes - rows);
+	if (!IS(FILE_OF_ANY_TYPE) && strcmp(options->media_type, "application/x-rows") != 0)
+		return fail(fault, SN_RC_UNSUPPORTED, SN_BLAME_INPUT, "files of this type are not written");
+	if (!IS(FILE_OF_ANY_MEDIA) && (m->kind != SN_MEDIA_DATA || m->width == 0 || m->height == 0 || m->bytes < rows || m->bytes - rows > 200))
+		return fail(fault, SN_RC_INVALID, SN_BLAME_INPUT, "not rows");
+	return SN_RC_OK;
+}
+
+static sn_rc bound(void *instance, const sn_call *call, const sn_media *media, const sn_write_options *options, uint64_t *bytes,
+                   sn_fault *fault)
+{
+	animal *a = instance;
+	uint32_t text;
+	(void)call;
+	sn_rc rc = check_rows(media, options, &text, fault);
+	*bytes = a->last_bound = rc == SN_RC_OK ? HEAD + media->bytes + 100 * !IS(FILE_BOUND_TOO_LOW) - 1 : 0;
+	return rc;
+}
+
+static sn_rc write_rows(void *instance, const sn_call *call, const sn_media *media, const sn_write_options *options, uint8_t *out,
+                        uint64_t capacity, uint64_t *n, sn_fault *fault)
+{
+	animal *a = instance;
+	uint32_t text;
+	(void)call;
+	sn_rc rc = check_rows(media, options, &text, fault);
+	*n = 0;
+	if (rc == SN_RC_OK && !media->samples && !IS(FILE_OF_ANY_MEDIA))
+		rc = fail(fault, SN_RC_INVALID, SN_BLAME_INPUT, "no samples");
+	if (rc != SN_RC_OK)
+		return rc;
+	uint64_t size = HEAD + media->bytes;
+	if (IS(FILE_NEEDS_ITS_BOUND) && !a->last_bound)
+		return fail(fault, SN_RC_INVALID, SN_BLAME_INPUT, "bound was not asked");
+	if (size > capacity && !IS(FILE_BESIDE_ROOM)) {
+		if (!IS(FILE_NEVER_TOO_LARGE))
+			return fail(fault, SN_RC_TOO_LARGE, SN_BLAME_INPUT, "the file is larger than allowed");
+		*n = capacity;
+		return SN_RC_OK;
+	}
+	const head h = {media->height, media->width, text};
+	char *file = malloc(size); /* a file is made whole before it is shown, so that memory has to be asked for */
+	if (!file && !IS(CRASHES_WITHOUT_MALLOC))
+		return fail(fault, IS(BLAMES_INPUT_WITHOUT_MALLOC) ? SN_RC_INVALID : SN_RC_NOMEM, SN_BLAME_RESOURCE, "no memory");
+	char *second = malloc(64);
+	if (!second) {
+		if (!IS(LEAKS_WITHOUT_MALLOC))
+			free(file);
+		return fail(fault, SN_RC_NOMEM, SN_BLAME_RESOURCE, "no memory");
+	}
+	memcpy(file, IS(FILE_UNREADABLE) ? "SNROWS0\n" : "SNROWS1\n", 8);
+	memcpy(file + 8, &h, sizeof h);
+	memcpy(file + HEAD, media->samples, media->bytes);
+	if (IS(FILE_OF_ITS_TIME))
+		file[HEAD + text] += (char)a->loads++;
+	if (IS(FILE_OF_OTHER_ROWS))
+		file[size - 1] ^= 1;
+	if (IS(FILE_SPOILS_MEDIA))
+		*(char *)media->samples = 0;
+	memcpy(out, file, size);
+	if (IS(FILE_BEFORE_ROOM))
+		out[-1] = 0;
+	free(second);
+	free(file);
+	*n = size;
 	return SN_RC_OK;
 }
 
@@ -196,6 +287,8 @@ static sn_rc begin(void *instance, const sn_call *call, void *state, sn_ops_ctx 
 		return rc;
 	}
 	float *rows = malloc(media->bytes);
+	if (!rows)
+		return fail(fault, SN_RC_NOMEM, SN_BLAME_RESOURCE, "no memory");
 	memcpy(rows, (const char *)media->samples + media->n_frames, media->bytes - media->n_frames);
 	rc = a->ops->write(ctx, &j->t, rows, fault);
 	free(rows);
@@ -224,6 +317,10 @@ static sn_rc step(void *instance, const sn_call *call, void *state, sn_ops_ctx *
 		}
 	if (IS(ALLOCATES_IN_STEP))
 		a->memory->free(a->host, a->memory->alloc(a->host, 64));
+	if (IS(MALLOCS_IN_STEP))
+		memset(strcpy(malloc(64), "scratch"), 0, 64);
+	if (IS(WRITES_HANDLES))
+		*(volatile float *)j->t.data = 1;
 	if (IS(READS_HANDLES) && *(volatile float *)j->t.data > 1e30f)
 		j->next = 0;
 	uint32_t n = j->n_rows - j->next < max_units ? j->n_rows - j->next : max_units;
@@ -239,6 +336,15 @@ static sn_rc step(void *instance, const sn_call *call, void *state, sn_ops_ctx *
 		rows[0] = NAN;
 	if (j->bad && IS(INF_ROWS))
 		rows[j->dim] = INFINITY;
+	if (IS(REACHES_OUTSIDE)) {
+		t.shape[0]++;
+		rc = a->ops->read(ctx, &t, rows, fault);
+	}
+	if (IS(USES_STALE_TENSORS)) { /* the first job's tensor, for all of them */
+		if (!a->loads++)
+			a->stale = j->t;
+		rc = a->ops->read(ctx, &a->stale, rows, fault);
+	}
 	if (IS(COUNTS_CALLS))
 		rows[0] += (float)a->loads++;
 	return rc == SN_RC_OK ? SN_RC_END : rc;
@@ -254,9 +360,33 @@ static void end(void *instance, void *state)
 
 /* ---- life cycle ---- */
 
+#if ZOO == ZOO_ALLOCATES_EVERY_WAY /* and is a good animal */
+typedef void *alloc_fn(size_t n);
+static alloc_fn *volatile const TABLE[] = {malloc}; /* an address that the loader fills into data */
+
+static sn_rc every_way(sn_fault *fault)
+{
+	void *p[8] = {TABLE[0](10), malloc(10), calloc(2, 5), aligned_alloc(64, 64), strdup("rows"), strndup("rows", 2), NULL, realloc(NULL, 10)};
+	if (posix_memalign(&p[6], 64, 10) != 0)
+		p[6] = NULL;
+	void *grown = p[1] ? realloc(p[1], 1000) : NULL;
+	p[1] = grown ? grown : p[1];
+	bool all = grown != NULL;
+	for (size_t i = 0; i < 8; i++) {
+		all = all && p[i];
+		free(p[i]);
+	}
+	return all ? SN_RC_OK : fail(fault, SN_RC_NOMEM, SN_BLAME_RESOURCE, "no memory");
+}
+#endif
+
 static int32_t probe(const sn_host *host, const sn_model *model)
 {
 	const sn_host_weights *weights = host->service(host, SN_HOST_WEIGHTS);
+	void *copy = IS(ALLOCATES_EVERY_WAY) ? malloc(64) : NULL;
+	if (IS(ALLOCATES_EVERY_WAY) && !copy)
+		return 0;
+	free(copy);
 	const char *architecture = weights->get_str(model, "general.architecture");
 	return architecture && strcmp(architecture, "llama") == 0 ? 10 : 0;
 }
@@ -275,6 +405,10 @@ static sn_rc load(void *instance, const sn_model *model, sn_fault *fault)
 {
 	animal *a = instance;
 	const sn_host_weights *weights = a->host->service(a->host, SN_HOST_WEIGHTS);
+#if ZOO == ZOO_ALLOCATES_EVERY_WAY
+	if (every_way(fault) != SN_RC_OK)
+		return SN_RC_NOMEM;
+#endif
 	if (IS(LOAD_FAILS))
 		return fail(fault, SN_RC_INTERNAL, SN_BLAME_PLUGIN, "load fails");
 	if (IS(CRASHES_AT_SECOND_LOAD) && a->loads++)
@@ -303,7 +437,8 @@ static void fini(void *instance)
 }
 
 static const sn_ext_decode DECODE = {
-    .size = IS(SMALL_VTABLE) ? 16 : sizeof DECODE, .kind = SN_MEDIA_DATA, .kind_name = IS(BAD_KIND) ? "Rows!" : "rows",
+    .size = IS(SMALL_VTABLE) ? 16 : sizeof DECODE, .kind = IS_SOUND ? SN_MEDIA_AUDIO : SN_MEDIA_DATA,
+    .kind_name = IS(BAD_KIND) ? "Rows!" : IS_SOUND ? "sound" : "rows",
     .media_types = "application/x-rows", .sniff = sniff, .measure = measure, .decode = IS(NO_DECODE) ? NULL : decode};
 static const sn_ext_plan PLAN = {.size = sizeof PLAN, .kind = SN_MEDIA_DATA, .kind_name = "rows", .marker = marker, .row_token = row_token,
                                  .row_dim = row_dim, .plan = plan, .layout = layout};
@@ -324,11 +459,14 @@ static uint64_t cut(const void *instance, const sn_media *media, uint64_t first)
 static const sn_ext_transcribe TRANSCRIBE = {.size = IS(SMALL_TRANSCRIBE) ? 16 : sizeof TRANSCRIBE, .describe = describe,
                                              .cut = IS(NO_CUT) ? NULL : cut};
 
+static const sn_ext_write WRITE = {.size = sizeof WRITE, .kind = SN_MEDIA_DATA, .kind_name = "rows", .media_types = "application/x-rows",
+                                   .bound = bound, .write = write_rows};
+
 static const void *codec_extension(const char *id)
 {
 	if (IS(TRANSCRIBES_ALONE) && strcmp(id, SN_EXT_TRANSCRIBE) == 0)
 		return &TRANSCRIBE;
-	return strcmp(id, SN_EXT_DECODE) == 0 ? &DECODE : NULL;
+	return strcmp(id, SN_EXT_DECODE) == 0 ? (const void *)&DECODE : strcmp(id, SN_EXT_WRITE) == 0 ? &WRITE : NULL;
 }
 
 static const void *encoder_extension(const char *id)
@@ -341,7 +479,7 @@ static const void *encoder_extension(const char *id)
 static const sn_plugin CODEC = {
     .size = sizeof CODEC, .instance_size = IS(HUGE_INSTANCE) ? UINT32_MAX : sizeof(animal), .id = IS(BAD_ID) ? "Rows Codec" : "rows-codec",
     .version = "1.0.0", .license = "MIT", .summary = "rows as they are", .init = IS(NO_INIT) ? NULL : init, .load = load, .fini = fini,
-    .extension = codec_extension, .extensions = SN_EXT_DECODE};
+    .extension = codec_extension, .extensions = SN_EXT_DECODE " " SN_EXT_WRITE};
 static const sn_plugin ENCODER = {
     .size = sizeof ENCODER, .instance_size = sizeof(animal), .id = IS(SAME_ID) ? "rows-codec" : "rows-encoder", .version = "1.0.0",
     .license = "MIT", .summary = "rows as they are", .probe = probe, .init = init, .load = load, .fini = fini,
