@@ -362,7 +362,7 @@ typedef struct sn_transcription {
 	sn_part part;          /* MEDIA; errors about it blame "file" */
 	const char *language;  /* a code that the model knows ("en"); NULL: found out from the recording's first window */
 	bool translate;        /* into English */
-	const char *prompt;    /* [prompt_size] words that came before, or that are likely to; NULL: none */
+	const char *prompt;    /* [prompt_size] words that came before, or that are likely to: every window is told; NULL: none */
 	size_t prompt_size;
 	float temperature;     /* 0..1. 0: greedy, and rising by 0.2 where the answer looks wrong */
 	uint64_t seed;         /* of windows with a temperature */
@@ -403,7 +403,7 @@ typedef struct sn_transcript_event {
 	sn_segment segment;   /* its pointers are valid until the next call */
 	const char *language; /* DONE: the code, "" if the model knows one language only */
 	double duration;      /* DONE: seconds */
-	sn_usage usage;       /* DONE: of all windows */
+	sn_usage usage;       /* DONE: of all windows, attempts that were not taken included */
 	sn_error error;
 } sn_transcript_event;
 

@@ -32,6 +32,7 @@ struct sn_transcript {
 	uint64_t seed;
 	double t_submit, t_deadline; /* ms; deadline 0: none */
 	token_rules rules, language_rules;
+	struct { uint32_t window; bool known; uint8_t hash[32]; } hashes[MAX_FLIGHT]; /* of windows on their way: attempts are many */
 	sn_usage usage;
 	uint32_t n_attempts;
 	bool over;             /* DONE or ERROR was told */

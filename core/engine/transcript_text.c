@@ -49,11 +49,12 @@ static uint32_t text_tokens(const sn_transcript *t, const int32_t *tokens, uint3
 
 /* ---- words ---- */
 
-static void put_words(sn_segment *s, sn_word *out, const timed_word *words, uint32_t n, const char *text, double *last, double duration)
+/* end: of the window. */
+static void put_words(sn_segment *s, sn_word *out, const timed_word *words, uint32_t n, const char *text, double *last, double end)
 {
 	for (uint32_t i = 0; i < n; i++) {
-		double start = fmin(later(words[i].start, *last), duration);
-		out[i] = (sn_word){text + words[i].at, words[i].size, start, fmin(later(words[i].end, start), duration)};
+		double start = fmin(later(words[i].start, *last), end);
+		out[i] = (sn_word){text + words[i].at, words[i].size, start, fmin(later(words[i].end, start), end)};
 		*last = out[i].end;
 	}
 	s->words = out;
@@ -61,7 +62,7 @@ static void put_words(sn_segment *s, sn_word *out, const timed_word *words, uint
 }
 
 /* Words of all segments; the segments' times become those of their words. */
-static bool add_words(sn_transcript *t, const window *w, const segment_span *spans, double offset, double duration)
+static bool add_words(sn_transcript *t, const window *w, const segment_span *spans, double offset, double end)
 {
 	const window_answer *a = &w->answer;
 	uint32_t n = text_tokens(t, a->tokens, a->n_tokens, NULL), n_words = 0;
@@ -87,11 +88,11 @@ static bool add_words(sn_transcript *t, const window *w, const segment_span *spa
 		ok = words_settle(words, &n_words, text.n ? text.p : "", in, t->n_segments, offset, &t->last_word_end);
 	}
 	copy = ok ? arena_strndup(t->page, text.n ? text.p : "", text.n) : NULL;
-	double last = t->last_end;
+	double last = later(t->last_end, offset);
 	for (uint32_t i = 0; copy && i < t->n_segments; i++) {
 		t->segments[i].start = in[i].start;
 		t->segments[i].end = in[i].end;
-		put_words(&t->segments[i], out + in[i].first_word, words + in[i].first_word, in[i].n_words, copy, &last, duration);
+		put_words(&t->segments[i], out + in[i].first_word, words + in[i].first_word, in[i].n_words, copy, &last, end);
 	}
 	buf_fini(&text);
 	return copy;
@@ -104,17 +105,18 @@ static bool says_something(const sn_segment *s)
 	return blank_strip((str){s->text, s->size}).n > 0;
 }
 
-/* Drops what says nothing, numbers the rest, and keeps time from going back. */
-static void settle_segments(sn_transcript *t, double duration)
+/* Drops what says nothing, numbers the rest, and keeps time in the window and from going back. */
+static void settle_segments(sn_transcript *t, double offset, double end)
 {
 	uint32_t n = 0;
+	t->last_end = later(t->last_end, offset);
 	for (uint32_t i = 0; i < t->n_segments; i++) {
 		sn_segment s = t->segments[i];
 		if (!says_something(&s))
 			continue;
 		s.id = t->next_id++;
-		s.start = fmin(later(s.start, t->last_end), duration);
-		s.end = fmin(later(s.end, s.start), duration);
+		s.start = fmin(later(s.start, t->last_end), end);
+		s.end = fmin(later(s.end, s.start), end);
 		t->last_end = s.end;
 		t->segments[n++] = s;
 	}
@@ -139,9 +141,9 @@ sn_status transcript_write(sn_transcript *t, const window *w, sn_error *err)
 		ok = put_text(t, a->tokens + spans[i].first, spans[i].n_tokens, &t->segments[i]);
 	}
 	if (ok && t->words && t->n_segments && a->begins)
-		ok = add_words(t, w, spans, offset, (double)t->media.n_samples / rate);
+		ok = add_words(t, w, spans, offset, (double)w->end / rate);
 	if (!ok)
 		return error_set(err, SN_ERR_NOMEM, "no memory for a window's segments");
-	settle_segments(t, (double)t->media.n_samples / rate);
+	settle_segments(t, offset, (double)w->end / rate);
 	return SN_OK;
 }

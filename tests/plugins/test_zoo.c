@@ -91,7 +91,8 @@ static void check_38_what_is_no_plugin_is_refused_with_its_reason(void **state)
 	    {"bad_id", "id is not made of"},      {"bad_kind", "kind's name"},           {"small_vtable", "sn.decode/1 lacks"},
 	    {"no_decode", "sn.decode/1 lacks"},   {"plan_alone", "come together"},       {"huge_instance", "16 MiB"},
 	    {"same_id", "one id"},                {"unresolved", "symbol"},              {"init_fails", "init fails"},
-	    {"load_fails", "load fails"},
+	    {"load_fails", "load fails"},         {"small_transcribe", "sn.transcribe/1 lacks"}, {"no_cut", "sn.transcribe/1 lacks"},
+	    {"transcribes_alone", "comes with sn.plan/1"},
 	};
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
 		expect_animal_refused(table[i].name, table[i].why);

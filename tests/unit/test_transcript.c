@@ -46,7 +46,8 @@ static sn_rc plan(const void *instance, const sn_call *call, const sn_media *med
 {
 	(void)instance, (void)call, (void)media, (void)fault;
 	out->n_rows = N_CROSS;
-	out->n_holes = out->n_units = 1;
+	out->n_holes = 1;
+	out->n_units = 100000; /* room to stall in */
 	out->state_bytes = sizeof(float);
 	return SN_RC_OK;
 }

@@ -14,6 +14,7 @@
 #include <sensorium/ext/decode.h>
 #include <sensorium/ext/encode.h>
 #include <sensorium/ext/plan.h>
+#include <sensorium/ext/transcribe.h>
 #include <sensorium/ext/write.h>
 #include <sensorium/host/log.h>
 #include <sensorium/host/memory.h>
@@ -443,16 +444,35 @@ static const sn_ext_plan PLAN = {.size = sizeof PLAN, .kind = SN_MEDIA_DATA, .ki
                                  .row_dim = row_dim, .plan = plan, .layout = layout};
 static const sn_ext_encode ENCODE = {.size = sizeof ENCODE, .begin = begin, .step = step, .end = end};
 
+static const sn_transcriber *describe(const void *instance)
+{
+	(void)instance;
+	return NULL;
+}
+
+static uint64_t cut(const void *instance, const sn_media *media, uint64_t first)
+{
+	(void)instance, (void)first;
+	return media->n_samples;
+}
+
+static const sn_ext_transcribe TRANSCRIBE = {.size = IS(SMALL_TRANSCRIBE) ? 16 : sizeof TRANSCRIBE, .describe = describe,
+                                             .cut = IS(NO_CUT) ? NULL : cut};
+
 static const sn_ext_write WRITE = {.size = sizeof WRITE, .kind = SN_MEDIA_DATA, .kind_name = "rows", .media_types = "application/x-rows",
                                    .bound = bound, .write = write_rows};
 
 static const void *codec_extension(const char *id)
 {
+	if (IS(TRANSCRIBES_ALONE) && strcmp(id, SN_EXT_TRANSCRIBE) == 0)
+		return &TRANSCRIBE;
 	return strcmp(id, SN_EXT_DECODE) == 0 ? (const void *)&DECODE : strcmp(id, SN_EXT_WRITE) == 0 ? &WRITE : NULL;
 }
 
 static const void *encoder_extension(const char *id)
 {
+	if ((IS(SMALL_TRANSCRIBE) || IS(NO_CUT)) && strcmp(id, SN_EXT_TRANSCRIBE) == 0)
+		return &TRANSCRIBE;
 	return strcmp(id, SN_EXT_PLAN) == 0 ? (const void *)&PLAN : strcmp(id, SN_EXT_ENCODE) == 0 && !IS(PLAN_ALONE) ? &ENCODE : NULL;
 }
 

@@ -98,5 +98,9 @@
 #define ZOO_FILE_UNREADABLE 98
 #define ZOO_FILE_SPOILS_MEDIA 99
 #define ZOO_FILE_NEEDS_ITS_BOUND 100
+/* sn.transcribe/1 */
+#define ZOO_SMALL_TRANSCRIBE 101
+#define ZOO_NO_CUT 102
+#define ZOO_TRANSCRIBES_ALONE 103
 
 #endif
