@@ -43,7 +43,7 @@ class Server:
         environment = {k: v for k, v in os.environ.items() if k != "SENSORIUM_API_KEY"}
         environment.update(env or {})
         self.log_file = open(self.log_path, "wb")
-        self.process = subprocess.Popen([BIN, "serve", model, "--port", "0", *flags], stderr=self.log_file,
+        self.process = subprocess.Popen([BIN, "serve", *([model] if model else []), "--port", "0", *flags], stderr=self.log_file,
                                         stdout=subprocess.DEVNULL, env=environment)
         self.port = None
         self.expect_exit = 0
