@@ -194,20 +194,6 @@ static int fetch_url(media_reader *r, media_bytes *out, const char *url, size_t 
 
 /* ---- what clients declare ---- */
 
-/* Other names of types, by those that codecs know. What is none of them stays as it is. */
-static void type_settle(char mime[DATAURL_MAX_MIME])
-{
-	static const char *const names[][2] = {
-	    {"audio/x-wav", "audio/wav"}, {"audio/wave", "audio/wav"}, {"audio/vnd.wave", "audio/wav"}, {"audio/mp3", "audio/mpeg"}, {"audio/x-mp3", "audio/mpeg"},
-	    {"audio/mpeg3", "audio/mpeg"}, {"audio/mpga", "audio/mpeg"}, {"audio/x-flac", "audio/flac"}, {"audio/opus", "audio/ogg"}, {"audio/vorbis", "audio/ogg"},
-	    {"audio/oga", "audio/ogg"}, {"application/ogg", "audio/ogg"}};
-	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-		if (strcmp(mime, names[i][0]) == 0) {
-			snprintf(mime, DATAURL_MAX_MIME, "%s", names[i][1]);
-			return;
-		}
-}
-
 int media_base64_read(media_bytes *out, const char *kind, const char *format, const char *text, size_t size, size_t max_bytes, const char *param,
                       sn_error *err)
 {
@@ -217,7 +203,6 @@ int media_base64_read(media_bytes *out, const char *kind, const char *format, co
 	if (n < 1 || n > 16 || strspn(format, plain) != n)
 		return fault_set(err, SN_ERR_INVALID, param, "the format must be the name of one, such as wav, mp3, flac or ogg");
 	snprintf(out->mime, sizeof out->mime, "%s/%s", kind, format);
-	type_settle(out->mime);
 	return dataurl_base64(&out->data, &out->size, text, size, max_bytes, param, err);
 }
 
@@ -245,7 +230,6 @@ int media_url_read(media_reader *r, media_bytes *out, const char *url, size_t si
 	if (rc != SN_OK)
 		return rc;
 	memcpy(out->mime, d.mime, sizeof out->mime);
-	type_settle(out->mime);
 	out->data = d.data;
 	out->size = d.size;
 	return SN_OK;
