@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "admission.h"
 #include "fault.h"
 #include "sse.h"
 
@@ -270,22 +271,11 @@ static void answer_fini(answer *a)
 	free(a->choices);
 }
 
-static int admit(api *a, unsigned others, sn_error *err)
-{
-	if (atomic_load(&a->draining))
-		return fault_set(err, SN_ERR_DRAINING, NULL, "the server is shutting down");
-	if (!atomic_load(&a->loaded))
-		return fault_set(err, SN_ERR_DRAINING, NULL, "the model is still loading");
-	if (others >= a->max_in_flight)
-		return fault_set(err, SN_ERR_QUEUE_FULL, NULL, "too many requests at once; try again later");
-	return SN_OK;
-}
-
 void answer_endpoint(request *r, const answer_form *form, int (*submit)(answer *a, sn_error *err))
 {
 	answer a = {.r = r, .form = form};
 	sn_error err;
-	int rc = admit(r->api, atomic_fetch_add(&r->api->in_flight, 1), &err);
+	int rc = admission_enter(r->api, &err);
 	if (rc == SN_OK)
 		rc = submit(&a, &err);
 	for (size_t i = 0; i < a.n_prompts; i++)
@@ -297,5 +287,5 @@ void answer_endpoint(request *r, const answer_form *form, int (*submit)(answer *
 	else
 		answer_whole(&a);
 	answer_fini(&a);
-	atomic_fetch_sub(&r->api->in_flight, 1);
+	admission_leave(r->api);
 }

@@ -35,6 +35,8 @@ typedef struct request {
 /* The endpoints, one file each. Each answers exactly once. */
 void chat_endpoint(request *r);
 void completions_endpoint(request *r);
+void transcriptions_endpoint(request *r);
+void translations_endpoint(request *r);
 void tokenize_endpoint(request *r);
 void detokenize_endpoint(request *r);
 void openapi_endpoint(request *r);

@@ -97,6 +97,22 @@ static int add_file(chat_messages *b, sn_part *out, const json_t *v, const char 
 	return add_medium(b, out, kind, &d, param, err);
 }
 
+/* OpenAI's {"type":"input_audio","input_audio":{"data":base64,"format":"wav"}}: the format must agree with the bytes. */
+static int add_sound(chat_messages *b, sn_part *out, const json_t *v, const char *param, sn_error *err)
+{
+	static const char *const known[] = {"data", "format", NULL};
+	const json_t *data = json_object_get(v, "data");
+	const char *format = body_plain_string(json_object_get(v, "format"));
+	media_bytes d;
+	int rc = json_is_object(v) ? check_keys(v, known, param, err) : SN_OK;
+	if (rc != SN_OK)
+		return rc;
+	if (!json_is_string(data) || !format)
+		return body_wants(err, param, "an object with data, in base64, and format, such as wav");
+	rc = media_base64_read(&d, "audio", format, json_string_value(data), json_string_length(data), b->limits->media_bytes, param, err);
+	return rc == SN_OK ? add_medium(b, out, "audio", &d, param, err) : rc;
+}
+
 /* "image" of "image_url"; false if the type is of another form. */
 static bool kind_of_type(char kind[SN_KIND_SIZE], const char *type)
 {
@@ -132,6 +148,27 @@ static int add_text(sn_part *out, const json_t *part, size_t m, size_t p, sn_err
 	return SN_OK;
 }
 
+/* How a part of some type holds a medium. */
+typedef enum media_form { FORM_NONE, FORM_URL, FORM_FILE, FORM_SOUND } media_form;
+
+static media_form media_form_of(char kind[SN_KIND_SIZE], const char *type)
+{
+	if (!type)
+		return FORM_NONE;
+	if (strcmp(type, "file") == 0)
+		return FORM_FILE;
+	if (strcmp(type, "input_audio") == 0)
+		return FORM_SOUND;
+	return kind_of_type(kind, type) ? FORM_URL : FORM_NONE;
+}
+
+static int add_media(chat_messages *b, sn_part *out, media_form form, const char *kind, const json_t *v, const char *param, sn_error *err)
+{
+	if (form == FORM_FILE)
+		return add_file(b, out, v, param, err);
+	return form == FORM_SOUND ? add_sound(b, out, v, param, err) : add_url(b, out, kind, v, param, err);
+}
+
 static int add_part(chat_messages *b, const json_t *part, bool media_allowed, size_t m, size_t p, sn_error *err)
 {
 	char param[PARAM_SIZE], place[40], kind[SN_KIND_SIZE];
@@ -141,10 +178,10 @@ static int add_part(chat_messages *b, const json_t *part, bool media_allowed, si
 	part_place(param, m, p, "");
 	if (!json_is_object(part))
 		return body_wants(err, param, "an object");
-	bool file = type && strcmp(type, "file") == 0;
+	media_form form = media_form_of(kind, type);
 	if (type && strcmp(type, "text") == 0) {
 		rc = add_text(out, part, m, p, err);
-	} else if (file || (type && kind_of_type(kind, type))) {
+	} else if (form != FORM_NONE) {
 		const char *const known[] = {"type", type, NULL};
 		if ((rc = check_keys(part, known, param, err)) != SN_OK)
 			return rc;
@@ -154,11 +191,11 @@ static int add_part(chat_messages *b, const json_t *part, bool media_allowed, si
 			return fault_set(err, SN_ERR_UNSUPPORTED, param, "media are not tokens: only text is taken here");
 		if (!media_allowed)
 			return fault_set(err, SN_ERR_INVALID, param, "media belong into messages of the user");
-		rc = file ? add_file(b, out, json_object_get(part, type), param, err) : add_url(b, out, kind, json_object_get(part, type), param, err);
+		rc = add_media(b, out, form, kind, json_object_get(part, type), param, err);
 	} else {
 		part_place(param, m, p, ".type");
 		return fault_set(err, type ? SN_ERR_UNSUPPORTED : SN_ERR_INVALID, param,
-		                 "parts are of type text, file, or KIND_url (image_url) with a kind that the model takes");
+		                 "parts are of type text, file, input_audio, or KIND_url (image_url) with a kind that the model takes");
 	}
 	if (rc != SN_OK)
 		return rc;

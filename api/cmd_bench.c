@@ -132,14 +132,12 @@ int cmd_bench(const options *given, sn_log *log)
 		sn_log_write(log, SN_LOG_ERROR, "start", NULL, "%s", err.text);
 		return EXIT_USAGE;
 	}
-	if (model_files_find(&files, o.model, o.mmproj, &err) != SN_OK) {
-		sn_log_write(log, SN_LOG_ERROR, "start", NULL, "%s", err.text);
-		return EXIT_MODEL;
-	}
 	o.no_prefix_caching = true;
 	if (!o.threads && sched_getaffinity(0, sizeof cores, &cores) == 0)
 		o.threads = (uint64_t)CPU_COUNT(&cores); /* the engine's own choice, so that the report can tell it */
-	int rc = engine_open_from(&engine, &o, log);
+	int rc = model_files_from(&files, &o, log);
+	if (rc == EXIT_FINE)
+		rc = engine_open_from(&engine, &o, log);
 	if (rc == EXIT_FINE)
 		rc = engine_load_from(engine, &files, &o, log);
 	if (rc == EXIT_FINE)

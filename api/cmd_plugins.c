@@ -18,7 +18,7 @@
 #include "out.h"
 
 #define MAX_LISTED 256
-#define MAX_ARGS (16 + 2 * OPTIONS_MAX_IMAGES)
+#define MAX_ARGS (16 + 2 * OPTIONS_MAX_LIST)
 #define MAX_LINE 1024
 
 static const char *text(const char *s)

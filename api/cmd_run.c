@@ -1,4 +1,4 @@
-/* cmd_run.c - `sensorium run [MODEL] [--image FILE]... QUESTION`: one question in this process, the answer on stdout.
+/* cmd_run.c - `sensorium run [MODEL] [--image|--audio FILE]... QUESTION`: one question in this process, the answer on stdout.
  * Also the steps from options to a loaded engine, which serve takes too. */
 #include <errno.h>
 #include <limits.h>
@@ -9,7 +9,7 @@
 
 #include "commands.h"
 
-#define MAX_IMAGE_BYTES (32u << 20)
+#define MAX_MEDIA_BYTES (32u << 20)
 #define MAX_TEMPLATE_BYTES (1u << 20)
 
 char *file_read(const char *path, size_t max_bytes, size_t *size)
@@ -87,30 +87,32 @@ int engine_open_from(sn_engine **out, const options *o, sn_log *log)
 	return err.status == SN_ERR_INVALID ? EXIT_USAGE : EXIT_FAILED;
 }
 
-int engine_load_from(sn_engine *engine, const model_files *files, const options *o, sn_log *log)
+static int load(sn_engine *engine, const model_file *f, const char *name, sn_log *log)
 {
 	sn_error err;
 	size_t size;
-	if (o->served_model_name && files->n != 1) {
-		sn_log_write(log, SN_LOG_ERROR, "start", NULL, "--served-model-name: the folder holds more than one model");
-		return EXIT_USAGE;
-	}
-	char *source = o->chat_template ? file_read(o->chat_template, MAX_TEMPLATE_BYTES, &size) : NULL;
-	if (o->chat_template && !source) {
+	char *source = f->chat_template ? file_read(f->chat_template, MAX_TEMPLATE_BYTES, &size) : NULL;
+	if (f->chat_template && !source) {
 		sn_log_write(log, SN_LOG_ERROR, "start", NULL, "--chat-template: %s", strerror(errno));
 		return EXIT_USAGE;
 	}
-	sn_status rc = SN_OK;
-	for (size_t i = 0; i < files->n && rc == SN_OK; i++) {
-		const model_file *f = &files->list[i];
-		const sn_model_config config = {o->served_model_name ? o->served_model_name : f->name, f->path, f->mmproj, source};
-		rc = sn_engine_load(engine, &config, &err);
-	}
+	const sn_model_config config = {name, f->path, f->mmproj, source};
+	sn_status rc = sn_engine_load(engine, &config, &err);
 	free(source);
-	if (rc != SN_OK) {
-		sn_log_write(log, SN_LOG_ERROR, "start", NULL, "the model was refused: %s", err.text);
-		return EXIT_MODEL;
-	}
+	if (rc == SN_OK)
+		return EXIT_FINE;
+	sn_log_write(log, SN_LOG_ERROR, "start", NULL, "the model was refused: %s", err.text);
+	return EXIT_MODEL;
+}
+
+int engine_load_from(sn_engine *engine, const model_files *files, const options *o, sn_log *log)
+{
+	sn_error err;
+	int rc = EXIT_FINE;
+	for (size_t i = 0; i < files->n && rc == EXIT_FINE; i++)
+		rc = load(engine, &files->list[i], o->served_model_name ? o->served_model_name : files->list[i].name, log);
+	if (rc != EXIT_FINE)
+		return rc;
 	if (sn_engine_start(engine, &err) != SN_OK) {
 		sn_log_write(log, SN_LOG_ERROR, "start", NULL, "%s", err.text);
 		return EXIT_FAILED;
@@ -140,25 +142,77 @@ static int print_answer(sn_request *request, sn_log *log)
 	}
 }
 
-static int ask(sn_engine *engine, const options *o, sn_log *log)
+/* A model that transcribes has no chat: it is given the recording, and the question as words that are likely in it. */
+static int transcribe(sn_engine *engine, const options *o, sn_log *log)
 {
-	sn_part parts[OPTIONS_MAX_IMAGES + 1] = {{0}};
-	char *images[OPTIONS_MAX_IMAGES] = {0};
-	size_t n = 0;
 	sn_error err;
-	sn_request *request = NULL;
-	int rc = EXIT_FINE;
-	for (; n < o->n_images && rc == EXIT_FINE; n++) {
-		size_t size = 0;
-		images[n] = file_read(o->images[n], MAX_IMAGE_BYTES, &size);
-		parts[n] = (sn_part){SN_PART_MEDIA, "image", images[n], size, NULL};
-		if (!images[n]) {
-			sn_log_write(log, SN_LOG_ERROR, "run", NULL, "--image: %s", strerror(errno));
-			rc = EXIT_USAGE;
+	size_t size = 0;
+	sn_transcript *transcript = NULL;
+	sn_transcript_event ev = {.kind = SN_TRANSCRIPT_NONE};
+	char *data = o->n_audio == 1 && !o->n_images ? file_read(o->audio[0], MAX_MEDIA_BYTES, &size) : NULL;
+	if (!data) {
+		sn_log_write(log, SN_LOG_ERROR, "run", NULL, "--audio: %s", o->n_audio == 1 && !o->n_images ? strerror(errno) : "this model writes down one recording");
+		return EXIT_USAGE;
+	}
+	const sn_transcription t = {.request_id = "run", .part = {SN_PART_MEDIA, "audio", data, size, NULL}, .prompt = o->question,
+	                            .prompt_size = strlen(o->question), .temperature = (float)o->temperature, .seed = o->seed, .has_seed = o->has_seed};
+	int rc = sn_transcript_submit(engine, &t, &transcript, &err);
+	free(data);
+	while (rc == SN_OK && ev.kind != SN_TRANSCRIPT_DONE && ev.kind != SN_TRANSCRIPT_ERROR) {
+		if (sn_transcript_next(transcript, 1000, &ev) == SN_TRANSCRIPT_SEGMENT) {
+			fwrite(ev.segment.text, 1, ev.segment.size, stdout);
+			fflush(stdout);
 		}
 	}
-	parts[n] = (sn_part){SN_PART_TEXT, NULL, o->question, strlen(o->question), NULL};
-	const sn_message message = {.role = "user", .parts = parts, .n_parts = n + 1, .is_string = n == 0};
+	if (rc != SN_OK || ev.kind == SN_TRANSCRIPT_ERROR)
+		sn_log_write(log, SN_LOG_ERROR, "run", NULL, "%s", rc != SN_OK ? err.text : ev.error.text);
+	else
+		putchar('\n');
+	if (transcript)
+		sn_transcript_close(&transcript);
+	return rc == SN_OK && ev.kind == SN_TRANSCRIPT_DONE && fflush(stdout) == 0 ? EXIT_FINE : EXIT_FAILED;
+}
+
+typedef struct media {
+	sn_part parts[2 * OPTIONS_MAX_LIST + 1]; /* media first, then the question */
+	size_t n;
+} media;
+
+/* Reads files of one option behind those that are there. */
+static int media_add(media *m, const char *option, const char *kind, const char *const *paths, uint64_t n, sn_log *log)
+{
+	for (uint64_t i = 0; i < n; i++) {
+		size_t size = 0;
+		char *data = file_read(paths[i], MAX_MEDIA_BYTES, &size);
+		if (!data) {
+			sn_log_write(log, SN_LOG_ERROR, "run", NULL, "%s: %s", option, strerror(errno));
+			return EXIT_USAGE;
+		}
+		m->parts[m->n++] = (sn_part){SN_PART_MEDIA, kind, data, size, NULL};
+	}
+	return EXIT_FINE;
+}
+
+static void media_fini(media *m)
+{
+	for (size_t i = 0; i < m->n; i++)
+		free((char *)m->parts[i].data);
+	m->n = 0;
+}
+
+static int ask(sn_engine *engine, const options *o, sn_log *log)
+{
+	const sn_model_info *models;
+	if (sn_engine_models(engine, &models) && models[0].transcribes)
+		return transcribe(engine, o, log);
+	media m = {.n = 0};
+	sn_error err;
+	sn_request *request = NULL;
+	int rc = media_add(&m, "--image", "image", o->images, o->n_images, log);
+	if (rc == EXIT_FINE)
+		rc = media_add(&m, "--audio", "audio", o->audio, o->n_audio, log);
+	m.parts[m.n] = (sn_part){SN_PART_TEXT, NULL, o->question, strlen(o->question), NULL};
+	const sn_message message = {.role = "user", .parts = m.parts, .n_parts = m.n + 1, .is_string = m.n == 0};
 	sn_chat chat = {.request_id = "run", .messages = &message, .n_messages = 1};
 	sn_sampling_init(&chat.sampling);
 	chat.sampling.temperature = (float)o->temperature;
@@ -169,12 +223,11 @@ static int ask(sn_engine *engine, const options *o, sn_log *log)
 		sn_log_write(log, SN_LOG_ERROR, "run", NULL, "%s", err.text);
 		rc = EXIT_FAILED;
 	}
+	media_fini(&m);
 	if (request) {
 		rc = print_answer(request, log);
 		sn_request_close(&request);
 	}
-	for (size_t i = 0; i < OPTIONS_MAX_IMAGES; i++)
-		free(images[i]);
 	return rc;
 }
 
@@ -182,12 +235,9 @@ int cmd_run(const options *o, sn_log *log)
 {
 	model_files files;
 	sn_engine *engine = NULL;
-	sn_error err;
-	if (model_files_find(&files, o->model, o->mmproj, &err) != SN_OK) {
-		sn_log_write(log, SN_LOG_ERROR, "start", NULL, "%s", err.text);
-		return EXIT_MODEL;
-	}
-	int rc = engine_open_from(&engine, o, log);
+	int rc = model_files_from(&files, o, log);
+	if (rc == EXIT_FINE)
+		rc = engine_open_from(&engine, o, log);
 	if (rc == EXIT_FINE)
 		rc = engine_load_from(engine, &files, o, log);
 	if (rc == EXIT_FINE)

@@ -163,10 +163,8 @@ int cmd_serve(const options *o, sn_log *log)
 		rc = fail(log, EXIT_USAGE, &err);
 		goto done;
 	}
-	if ((why = model_files_find(&files, o->model, o->mmproj, &err)) != SN_OK) {
-		rc = fail(log, EXIT_MODEL, &err);
+	if ((rc = model_files_from(&files, o, log)) != EXIT_FINE)
 		goto done;
-	}
 	if ((rc = engine_open_from(&a.engine, o, log)) != EXIT_FINE)
 		goto done;
 	if ((why = listen_open(&http, &a, address, &cert, &err)) != SN_OK) {

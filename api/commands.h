@@ -22,7 +22,8 @@ int cmd_plugins(const options *o, sn_log *log);
 int cmd_bench(const options *o, sn_log *log);
 int cmd_version(const options *o, sn_log *log);
 
-/* Steps that several commands share (cmd_run.c). Each logs its reason and returns an exit code. */
+/* Steps that several commands share (model_choice.c, cmd_run.c). Each logs its reason and returns an exit code. */
+int model_files_from(model_files *out, const options *o, sn_log *log);
 int engine_open_from(sn_engine **out, const options *o, sn_log *log);
 int engine_load_from(sn_engine *engine, const model_files *files, const options *o, sn_log *log);
 /* The whole file, NUL-terminated after its size bytes; NULL with errno set. */

@@ -56,6 +56,26 @@ static bool mime_copy(char *out, const char *in, size_t n)
 	return n == 0 || slashes == 1;
 }
 
+int dataurl_base64(char **data, size_t *size, const char *text, size_t text_size, size_t max_bytes, const char *param, sn_error *err)
+{
+	if (text_size == 0)
+		return fault_set(err, SN_ERR_INVALID, param, "the base64 data is empty");
+	if (text_size % 4 != 0)
+		return fault_set(err, SN_ERR_INVALID, param, "the base64 data must be padded with = to a multiple of 4 characters");
+	size_t pad = (text[text_size - 1] == '=') + (text[text_size - 1] == '=' && text[text_size - 2] == '=');
+	size_t bytes = text_size / 4 * 3 - pad;
+	if (bytes > max_bytes)
+		return fault_set(err, SN_ERR_TOO_LARGE, param, "the media is larger than %zu bytes", max_bytes);
+	if (!(*data = malloc(bytes)))
+		return fault_set(err, SN_ERR_NOMEM, param, "no memory for the media");
+	*size = bytes;
+	if (base64_decode(*data, text, text_size, pad))
+		return SN_OK;
+	free(*data);
+	*data = NULL;
+	return fault_set(err, SN_ERR_INVALID, param, "the base64 data is malformed");
+}
+
 int dataurl_decode(dataurl *out, const char *url, size_t size, size_t max_bytes, const char *param, sn_error *err)
 {
 	static const char marker[] = ";base64";
@@ -79,23 +99,7 @@ int dataurl_decode(dataurl *out, const char *url, size_t size, size_t max_bytes,
 		return fault_set(err, SN_ERR_INVALID, param, "parameters of a data: URL's media type are not supported");
 
 	const char *text = comma + 1;
-	size_t text_size = size - (size_t)(text - url);
-	if (text_size == 0)
-		return fault_set(err, SN_ERR_INVALID, param, "the data: URL is empty");
-	if (text_size % 4 != 0)
-		return fault_set(err, SN_ERR_INVALID, param, "the base64 data must be padded with = to a multiple of 4 characters");
-	size_t pad = (text[text_size - 1] == '=') + (text[text_size - 1] == '=' && text[text_size - 2] == '=');
-	size_t bytes = text_size / 4 * 3 - pad;
-	if (bytes > max_bytes)
-		return fault_set(err, SN_ERR_TOO_LARGE, param, "the media is larger than %zu bytes", max_bytes);
-	if (!(out->data = malloc(bytes)))
-		return fault_set(err, SN_ERR_NOMEM, param, "no memory for the media");
-	out->size = bytes;
-	if (!base64_decode(out->data, text, text_size, pad)) {
-		dataurl_fini(out);
-		return fault_set(err, SN_ERR_INVALID, param, "the base64 data is malformed");
-	}
-	return SN_OK;
+	return dataurl_base64(&out->data, &out->size, text, size - (size_t)(text - url), max_bytes, param, err);
 }
 
 void dataurl_fini(dataurl *d)

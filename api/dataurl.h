@@ -14,6 +14,8 @@ typedef struct dataurl {
 
 /* Over max_bytes is SN_ERR_TOO_LARGE, known from the length, before any byte is decoded. */
 int dataurl_decode(dataurl *out, const char *url, size_t size, size_t max_bytes, const char *param, sn_error *err);
+/* Its data alone: *data: [*size], malloc'ed. */
+int dataurl_base64(char **data, size_t *size, const char *text, size_t text_size, size_t max_bytes, const char *param, sn_error *err);
 void dataurl_fini(dataurl *d);
 
 #endif

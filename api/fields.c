@@ -96,6 +96,8 @@ static int parse_field(const field *f, void *into, const json_t *v, sn_error *er
 		return json_is_string(v) ? SN_OK : body_wants(err, f->name, "a string");
 	case FIELD_TEXT_MAP:
 		return parse_text_map(v, f->name, err);
+	case FIELD_FILE:
+		return json_is_true(v) ? SN_OK : body_wants(err, f->name, "a file"); /* form.c has stored it */
 	case FIELD_CUSTOM:
 		return f->parse(f, into, v, err);
 	case FIELD_ONLY:
@@ -191,6 +193,8 @@ static json_t *kind_schema(const field *f)
 		return json_pack("{s:[s,s]}", "type", "string", "null");
 	case FIELD_TEXT_MAP:
 		return json_pack("{s:[s,s],s:{s:s}}", "type", "object", "null", "additionalProperties", "type", "string");
+	case FIELD_FILE:
+		return json_pack("{s:s,s:s}", "type", "string", "contentMediaType", "application/octet-stream");
 	case FIELD_CUSTOM:
 		return f->required ? json_loads(f->schema, 0, NULL) : or_null(json_loads(f->schema, 0, NULL));
 	case FIELD_ONLY:

@@ -20,6 +20,7 @@ typedef enum field_kind {
 	FIELD_NAME,     /* const char *: a string, not empty, without NUL */
 	FIELD_TEXT,     /* any string, without effect */
 	FIELD_TEXT_MAP, /* an object of strings, without effect */
+	FIELD_FILE,     /* form_file: bytes of a form (form.h) */
 	FIELD_CUSTOM,   /* parse() stores it, schema tells what it takes */
 	FIELD_ONLY      /* not done here: takes only the value `schema`, which asks for what happens anyway; NULL: null alone */
 } field_kind;

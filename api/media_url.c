@@ -205,6 +205,20 @@ static int fetch_url(media_reader *r, media_bytes *out, const char *url, size_t 
 	return SN_OK;
 }
 
+/* ---- what clients declare ---- */
+
+int media_base64_read(media_bytes *out, const char *kind, const char *format, const char *text, size_t size, size_t max_bytes, const char *param,
+                      sn_error *err)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
+	size_t n = strlen(format);
+	*out = (media_bytes){0};
+	if (n < 1 || n > 16 || strspn(format, plain) != n)
+		return fault_set(err, SN_ERR_INVALID, param, "the format must be the name of one, such as wav, mp3, flac or ogg");
+	snprintf(out->mime, sizeof out->mime, "%s/%s", kind, format);
+	return dataurl_base64(&out->data, &out->size, text, size, max_bytes, param, err);
+}
+
 /* ---- the one way in ---- */
 
 static bool has_scheme(const char *url, const char *scheme) { return strncasecmp(url, scheme, strlen(scheme)) == 0; }

@@ -35,6 +35,9 @@ typedef struct media_bytes {
 
 /* url: [size], with a NUL behind it. On failure *out needs no release. */
 int media_url_read(media_reader *r, media_bytes *out, const char *url, size_t size, size_t max_bytes, const char *param, sn_error *err);
+/* base64 with the name of a format beside it ("wav", "mp3"), as OpenAI's input_audio has it: text: [size], kind: "audio". */
+int media_base64_read(media_bytes *out, const char *kind, const char *format, const char *text, size_t size, size_t max_bytes, const char *param,
+                      sn_error *err);
 void media_bytes_fini(media_bytes *m);
 
 #endif

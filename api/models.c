@@ -11,12 +11,13 @@ static void model_render(out_buf *o, const sn_model_info *m)
 	out_fmt(o, ",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"sensorium\",\"max_model_len\":%u,\"architecture\":",
 	        (long long)m->created, m->max_model_len);
 	out_json_text(o, m->architecture);
-	out_text(o, ",\"input_modalities\":[\"text\"");
+	/* One that transcribes has no chat: text is not what it takes. */
+	out_text(o, m->transcribes ? ",\"input_modalities\":[" : ",\"input_modalities\":[\"text\"");
 	for (size_t i = 0; i < sizeof m->modalities / sizeof *m->modalities && m->modalities[i]; i++) {
-		out_text(o, ",");
+		out_text(o, i || !m->transcribes ? "," : "");
 		out_json_text(o, m->modalities[i]);
 	}
-	out_text(o, "]}");
+	out_fmt(o, "],\"transcribes\":%s}", m->transcribes ? "true" : "false");
 }
 
 static bool refuse_while_loading(request *r)

@@ -48,17 +48,17 @@ static int missing(sn_error *err, const char *what)
 static int add(model_files *m, const char *name, char *path, char *mmproj, sn_error *err)
 {
 	model_file *f = &m->list[m->n++]; /* callers keep n below MODELS_MAX */
-	*f = (model_file){strdup(name), path, mmproj};
+	*f = (model_file){.name = strdup(name), .path = path, .mmproj = mmproj};
 	return f->name && f->path ? SN_OK : fault_set(err, SN_ERR_NOMEM, NULL, "no memory for the model's name");
 }
 
-/* A name is shown to clients and goes into URLs and metrics. */
-static bool name_is_plain(const char *name)
+bool model_name_is_plain(const char *name, size_t n)
 {
 	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-:";
-	size_t n = strlen(name);
-	return n > 0 && n <= 128 && strspn(name, plain) == n;
+	return n > 0 && n <= 128 && strspn(name, plain) >= n;
 }
+
+static bool name_is_plain(const char *name) { return model_name_is_plain(name, strlen(name)); }
 
 /* The real path of a file, which errors call `what`. It must lie in the folder: no "..", no absolute path, no symlink that leads out. */
 static int path_inside(char **out, const char *folder, const char *file, const char *what, sn_error *err)
@@ -172,9 +172,9 @@ static int from_folder(model_files *m, const char *folder, sn_error *err)
 	return rc;
 }
 
-static int from_file(model_files *m, const char *file, const char *mmproj, sn_error *err)
+static int from_file(model_files *m, const char *file, sn_error *err)
 {
-	char name[129], *path, *tower = NULL;
+	char name[129], *path;
 	snprintf(name, sizeof name, "%.128s", base_name(file));
 	char *dot = strrchr(name, '.');
 	if (!dot || strcmp(dot, ".gguf") != 0)
@@ -182,14 +182,12 @@ static int from_file(model_files *m, const char *file, const char *mmproj, sn_er
 	*dot = 0;
 	if (!(path = realpath(file, NULL)))
 		return missing(err, "the model file");
-	if (mmproj && !(tower = realpath(mmproj, NULL))) {
-		free(path);
-		return missing(err, "--mmproj");
-	}
-	return add(m, name_is_plain(name) ? name : "model", path, tower, err);
+	int rc = add(m, name_is_plain(name) ? name : "model", path, NULL, err);
+	m->list[m->n - 1].is_file = true;
+	return rc;
 }
 
-int model_files_find(model_files *out, const char *model, const char *mmproj, sn_error *err)
+int model_files_find(model_files *out, const char *model, sn_error *err)
 {
 	char fallback[PATH_MAX], list[PATH_MAX];
 	struct stat st;
@@ -201,9 +199,7 @@ int model_files_find(model_files *out, const char *model, const char *mmproj, sn
 		return missing(err, "the model");
 	int rc, n = snprintf(list, sizeof list, "%s/models.json", model);
 	if (!S_ISDIR(st.st_mode))
-		rc = from_file(out, model, mmproj, err);
-	else if (mmproj)
-		rc = fault_set(err, SN_ERR_INVALID, NULL, "--mmproj goes with a .gguf file, not with a folder");
+		rc = from_file(out, model, err);
 	else if (n > 0 && (size_t)n < sizeof list && access(list, F_OK) == 0)
 		rc = from_list(out, model, list, err);
 	else
@@ -219,6 +215,7 @@ void model_files_fini(model_files *m)
 		free(m->list[i].name);
 		free(m->list[i].path);
 		free(m->list[i].mmproj);
+		free(m->list[i].chat_template);
 	}
 	*m = (model_files){0};
 }

@@ -11,6 +11,8 @@
 
 typedef struct model_file {
 	char *name, *path, *mmproj; /* malloc'ed; mmproj may be NULL */
+	char *chat_template;        /* a file, malloc'ed; NULL: the model's own */
+	bool is_file;               /* a .gguf file by itself, which --mmproj goes with */
 } model_file;
 
 typedef struct model_files {
@@ -18,9 +20,11 @@ typedef struct model_files {
 	size_t n;
 } model_files;
 
-/* mmproj: of --mmproj, only for a .gguf file. SN_ERR_INVALID: bad command line; else the model is missing or refused. */
-int model_files_find(model_files *out, const char *model, const char *mmproj, sn_error *err);
+/* model: MODEL's value; NULL: the sample model. */
+int model_files_find(model_files *out, const char *model, sn_error *err);
 void model_files_fini(model_files *m);
+/* A name is shown to clients and goes into URLs and metrics. name: [n] */
+bool model_name_is_plain(const char *name, size_t n);
 /* The sample model: ../samples/model of the program, else ../share/sensorium/model. */
 bool model_default_path(char *out, size_t cap);
 /* The folder that holds the program, absolute. */

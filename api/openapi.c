@@ -61,6 +61,8 @@ static json_t *good_response(const route *r)
 		json_object_set_new(content, "application/json", json_pack("{s:{s:o}}", "schema", "$ref", schema_ref(r->answer)));
 	else
 		json_object_set_new(content, "text/plain", json_pack("{s:{s:s}}", "schema", "type", "string"));
+	if (r->text)
+		json_object_set_new(content, r->text, json_pack("{s:{s:s}}", "schema", "type", "string"));
 	if (r->events)
 		json_object_set_new(content, "text/event-stream", json_pack("{s:o}", "schema", events_schema(r->events)));
 	return json_pack("{s:s,s:o}", "description", r->summary, "content", content);
@@ -102,7 +104,8 @@ static json_t *operation(const route *r)
 	if (strstr(r->path, "{id}"))
 		json_object_set_new(op, "parameters", json_pack("[{s:s,s:s,s:b,s:{s:s}}]", "name", "id", "in", "path", "required", 1, "schema", "type", "string"));
 	if (r->body[0])
-		json_object_set_new(op, "requestBody", json_pack("{s:b,s:{s:{s:o}}}", "required", 1, "content", "application/json", "schema",
+		json_object_set_new(op, "requestBody", json_pack("{s:b,s:{s:{s:o}}}", "required", 1, "content",
+		                                                 r->form ? "multipart/form-data" : "application/json", "schema",
 		                                                 fields_schema(r->body, r->body[1] ? 2 : 1)));
 	return op;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fault.h"
+#include "models_json.h"
 
 typedef enum option_kind {
 	OPT_TEXT,   /* const char * */
@@ -47,8 +48,11 @@ static const option_row table[] = {
 	 "serve https with this certificate (PEM, then its chain); TLS 1.2 or later"},
 	{"--ssl-keyfile", OPT_TEXT, FIELD(ssl_keyfile), CMD_SERVE, "FILE", NULL, 0, 0, "its private key (PEM, without password); mode 0600"},
 	{"--served-model-name", OPT_TEXT, FIELD(served_model_name), CMD_SERVE, "NAME", NULL, 0, 0, "what clients call the model"},
-	{"--mmproj", OPT_TEXT, FIELD(mmproj), ENGINE, "FILE", NULL, 0, 0, "the media tower of a MODEL that is a .gguf file"},
-	{"--chat-template", OPT_TEXT, FIELD(chat_template), CMD_SERVE | CMD_RUN, "FILE", NULL, 0, 0, "Jinja file instead of the model's own"},
+	{"--model", OPT_LIST, FIELD(models), CMD_SERVE, "NAME=PATH", NULL, 0, OPTIONS_MAX_LIST, "one more model, under that name; may be repeated, beside MODEL or without it"},
+	{"--mmproj", OPT_LIST, FIELD(mmproj), ENGINE, "[NAME=]FILE", NULL, 0, OPTIONS_MAX_LIST,
+	 "the media tower of a .gguf file; without NAME of MODEL, or of the only --model"},
+	{"--chat-template", OPT_LIST, FIELD(chat_template), CMD_SERVE | CMD_RUN, "[NAME=]FILE", NULL, 0, OPTIONS_MAX_LIST,
+	 "Jinja file instead of the model's own; NAME as for --mmproj"},
 	{"--plugin-dir", OPT_TEXT, FIELD(plugin_dir), ENGINE | CMD_PLUGINS, "DIR", NULL, 0, 0,
 	 "absolute; default: plugins beside the program, else ../lib/sensorium/plugins"},
 	{"--max-model-len", OPT_UINT, FIELD(max_model_len), ENGINE, "N", "0", 0, U32, "tokens of context; 0: the model's own"},
@@ -76,10 +80,11 @@ static const option_row table[] = {
 	{"--step-timeout", OPT_REAL, FIELD(step_timeout_s), CMD_SERVE, "SECONDS", "30", 0.05, 3600,
 	 "watchdog: a longer step turns readiness off, one of ten times that ends the process"},
 	{"--shutdown-timeout", OPT_UINT, FIELD(shutdown_timeout_s), CMD_SERVE, "SECONDS", "30", 0, 86400, "for running requests after SIGTERM"},
-	{"--image", OPT_LIST, FIELD(images), CMD_RUN | CMD_BENCH, "FILE", NULL, 0, OPTIONS_MAX_IMAGES, "a picture; may be repeated"},
+	{"--image", OPT_LIST, FIELD(images), CMD_RUN | CMD_BENCH, "FILE", NULL, 0, OPTIONS_MAX_LIST, "a picture; may be repeated"},
+	{"--audio", OPT_LIST, FIELD(audio), CMD_RUN, "FILE", NULL, 0, OPTIONS_MAX_LIST, "a recording; may be repeated"},
 	{"--check", OPT_TEXT, FIELD(check), CMD_PLUGINS, "FILE", NULL, 0, 0, "does this plugin keep the contract? Exit code 0 if all checks pass"},
 	{"--model", OPT_TEXT, FIELD(check_model), CMD_PLUGINS, "FILE", NULL, 0, 0, "check: a model file that its encoders claim"},
-	{"--sample", OPT_LIST, FIELD(samples), CMD_PLUGINS, "FILE", NULL, 0, OPTIONS_MAX_IMAGES, "check: a file that its codecs read; may be repeated"},
+	{"--sample", OPT_LIST, FIELD(samples), CMD_PLUGINS, "FILE", NULL, 0, OPTIONS_MAX_LIST, "check: a file that its codecs read; may be repeated"},
 	{"--only", OPT_TEXT, FIELD(only), CMD_PLUGINS, "CHECK", NULL, 0, 0, "check: this one alone, in this process (for a debugger)"},
 	{"--time-limit", OPT_UINT, FIELD(time_limit_s), CMD_PLUGINS, "SECONDS", "60", 1, 3600, "check: of each of them"},
 	{"--max-tokens", OPT_UINT, FIELD(max_tokens), CMD_RUN, "N", "0", 0, U32, "0: the rest of the context"},
@@ -97,7 +102,7 @@ static const option_row table[] = {
 
 static const struct { const char *name; command cmd; const char *args, *help; } commands[] = {
 	{"serve", CMD_SERVE, "[MODEL]", "serve MODEL (a .gguf file, or a folder) over HTTP"},
-	{"run", CMD_RUN, "[MODEL] [--image FILE]... QUESTION", "ask once, print the answer"},
+	{"run", CMD_RUN, "[MODEL] [--image|--audio FILE]... QUESTION", "ask once, print the answer"},
 	{"bench", CMD_BENCH, "[MODEL] [--image FILE]...", "measure prompt and generation speed, and the time of a picture"},
 	{"inspect", CMD_INSPECT, "FILE", "describe a model file"},
 	{"plugins", CMD_PLUGINS, "", "list the plugins and say why one was refused; or check one"},
@@ -121,7 +126,7 @@ void options_usage(FILE *to)
 {
 	fputs("usage: sensorium COMMAND [OPTION]...\n\n", to);
 	for (size_t i = 0; i < COUNT(commands); i++)
-		fprintf(to, "  %-8s %-36s %s\n", commands[i].name, commands[i].args, commands[i].help);
+		fprintf(to, "  %-8s %-42s %s\n", commands[i].name, commands[i].args, commands[i].help);
 	fputs("\n`sensorium COMMAND --help` lists a command's options.\n\n"
 	      "exit codes: 0 fine, 1 failed, 2 bad command line or configuration, 3 model missing or refused,\n"
 	      "            4 port in use, 5 the engine stopped answering\n", to);
@@ -172,7 +177,7 @@ static int option_set(options *o, const option_row *r, const char *value, sn_err
 		*(const char **)field = value;
 		return SN_OK;
 	case OPT_LIST: {
-		uint64_t *count = (uint64_t *)((const char **)field + OPTIONS_MAX_IMAGES);
+		uint64_t *count = (uint64_t *)((const char **)field + OPTIONS_MAX_LIST);
 		if ((double)*count >= r->max)
 			return fault_set(err, SN_ERR_INVALID, NULL, "%s: more than %.0f", r->name, r->max);
 		((const char **)field)[(*count)++] = value;
@@ -272,6 +277,20 @@ static int positionals_set(options *o, command cmd, const char **words, size_t n
 	return SN_OK;
 }
 
+/* NAME=PATH; names are told apart here, what they lead to by model_choice.c. */
+static int check_models(const options *o, sn_error *err)
+{
+	for (uint64_t i = 0; i < o->n_models; i++) {
+		size_t n = strcspn(o->models[i], "=");
+		if (!o->models[i][n] || !o->models[i][n + 1] || !model_name_is_plain(o->models[i], n))
+			return fault_set(err, SN_ERR_INVALID, NULL, "--model: needs NAME=PATH, NAME made of 1 to 128 letters, digits and . _ - :");
+		for (uint64_t k = 0; k < i; k++)
+			if (strncmp(o->models[k], o->models[i], n + 1) == 0)
+				return fault_set(err, SN_ERR_INVALID, NULL, "--model: two models are called %.*s", (int)n, o->models[i]);
+	}
+	return SN_OK;
+}
+
 static int check_words(options *o, sn_error *err)
 {
 	static const char *const levels[] = {"debug", "info", "warn", "error"};
@@ -297,7 +316,7 @@ static int check_words(options *o, sn_error *err)
 		if (!ok || (*end && *end != ',') || n > SN_MAX_MEDIA)
 			return fault_set(err, SN_ERR_INVALID, NULL, "--limit-mm-per-prompt: needs image=N or KIND=N,KIND=N, N from 0 to %d", SN_MAX_MEDIA);
 	}
-	return SN_OK;
+	return check_models(o, err);
 }
 
 uint32_t options_media_limit(const options *o, const char *kind)

@@ -8,22 +8,30 @@
 
 #include "core.h"
 
-#define OPTIONS_MAX_IMAGES 16
+#define OPTIONS_MAX_LIST 16
 
 typedef struct options {
 	const char *model;       /* positional; NULL: the sample model */
 	const char *question;    /* run */
-	const char *images[OPTIONS_MAX_IMAGES];
+	const char *models[OPTIONS_MAX_LIST]; /* NAME=PATH */
+	uint64_t n_models;
+	const char *mmproj[OPTIONS_MAX_LIST]; /* FILE or NAME=FILE, as model_choice.h tells them apart */
+	uint64_t n_mmproj;
+	const char *chat_template[OPTIONS_MAX_LIST]; /* likewise */
+	uint64_t n_chat_template;
+	const char *images[OPTIONS_MAX_LIST];
 	uint64_t n_images;
+	const char *audio[OPTIONS_MAX_LIST];
+	uint64_t n_audio;
 	const char *file;        /* inspect */
 	const char *prompt_lengths, *batch_sizes; /* bench */
 	uint64_t output_len, rounds;
 	const char *check, *only, *check_model; /* plugins */
-	const char *samples[OPTIONS_MAX_IMAGES];
+	const char *samples[OPTIONS_MAX_LIST];
 	uint64_t n_samples, time_limit_s;
 	bool json;
 
-	const char *host, *admin_api_key, *api_key, *api_key_file, *served_model_name, *chat_template, *mmproj, *plugin_dir;
+	const char *host, *admin_api_key, *api_key, *api_key_file, *served_model_name, *plugin_dir;
 	const char *ssl_certfile, *ssl_keyfile;
 	const char *kv_cache_dtype, *log_level, *log_format, *limit_mm, *allowed_local_media_path, *allowed_media_domains;
 	uint64_t port, max_model_len, max_num_seqs, max_num_batched_tokens, kv_cache_memory, memory_limit, threads;

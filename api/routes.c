@@ -8,27 +8,32 @@
 #include "fault.h"
 #include "plugins.h"
 #include "tokenize.h"
+#include "transcription_parse.h"
 
 #define ANSWERS "404 413 415 429"
 
 /* Every route there is. A path that is not here, byte for byte, is a 404. */
 static const route table[] = {
 	{"POST", "/v1/chat/completions", chat_endpoint, false, "The answer to a conversation", "ChatCompletion", "ChatCompletionChunk", NULL,
-	 ANSWERS " 422", {&generation_fields, &chat_fields}},
+	 ANSWERS " 422", {&generation_fields, &chat_fields}, false, NULL},
 	{"POST", "/v1/completions", completions_endpoint, false, "What follows a text", "Completion", "Completion", NULL,
-	 ANSWERS, {&generation_fields, &completion_fields}},
-	{"POST", "/tokenize", tokenize_endpoint, false, "Token ids of a text or of a conversation", "Tokens", NULL, NULL, ANSWERS, {&tokenize_fields}},
-	{"POST", "/detokenize", detokenize_endpoint, false, "The text of token ids", "Text", NULL, NULL, ANSWERS, {&detokenize_fields}},
-	{"GET", "/v1/models", models_list_endpoint, false, "The models", "ModelList", NULL, NULL, "", {NULL}},
-	{"GET", "/v1/models/{id}", models_get_endpoint, false, "One model", "Model", NULL, NULL, "404", {NULL}},
-	{"GET", "/v1/plugins", plugins_endpoint, false, "The plugins, also those that were refused", "PluginList", NULL, NULL, "", {NULL}},
+	 ANSWERS, {&generation_fields, &completion_fields}, false, NULL},
+	{"POST", "/v1/audio/transcriptions", transcriptions_endpoint, false, "The words of a recording", "Transcription", "TranscriptionEvent", NULL,
+	 ANSWERS, {&transcription_fields}, true, "text/plain"},
+	{"POST", "/v1/audio/translations", translations_endpoint, false, "The words of a recording, in English", "Transcription", "TranscriptionEvent", NULL,
+	 ANSWERS, {&transcription_fields}, true, "text/plain"},
+	{"POST", "/tokenize", tokenize_endpoint, false, "Token ids of a text or of a conversation", "Tokens", NULL, NULL, ANSWERS, {&tokenize_fields}, false, NULL},
+	{"POST", "/detokenize", detokenize_endpoint, false, "The text of token ids", "Text", NULL, NULL, ANSWERS, {&detokenize_fields}, false, NULL},
+	{"GET", "/v1/models", models_list_endpoint, false, "The models", "ModelList", NULL, NULL, "", {NULL}, false, NULL},
+	{"GET", "/v1/models/{id}", models_get_endpoint, false, "One model", "Model", NULL, NULL, "404", {NULL}, false, NULL},
+	{"GET", "/v1/plugins", plugins_endpoint, false, "The plugins, also those that were refused", "PluginList", NULL, NULL, "", {NULL}, false, NULL},
 	/* asks for an admin's key itself */
 	{"POST", "/v1/plugins", plugins_add_endpoint, false, "Add a file of the plugin folder; needs an admin's key", "PluginList", NULL, NULL,
-	 ANSWERS " 403", {&plugin_fields}},
-	{"GET", "/openapi.json", openapi_endpoint, false, "This document", "Document", NULL, NULL, "", {NULL}},
-	{"GET", "/metrics", metrics_endpoint, false, "Metrics as Prometheus text", NULL, NULL, NULL, "", {NULL}},
-	{"GET", "/livez", livez_endpoint, true, "Does the process still move?", "Status", NULL, "Status", "", {NULL}},
-	{"GET", "/readyz", readyz_endpoint, true, "May work be sent here?", "Status", NULL, "Status", "", {NULL}},
+	 ANSWERS " 403", {&plugin_fields}, false, NULL},
+	{"GET", "/openapi.json", openapi_endpoint, false, "This document", "Document", NULL, NULL, "", {NULL}, false, NULL},
+	{"GET", "/metrics", metrics_endpoint, false, "Metrics as Prometheus text", NULL, NULL, NULL, "", {NULL}, false, NULL},
+	{"GET", "/livez", livez_endpoint, true, "Does the process still move?", "Status", NULL, "Status", "", {NULL}, false, NULL},
+	{"GET", "/readyz", readyz_endpoint, true, "May work be sent here?", "Status", NULL, "Status", "", {NULL}, false, NULL},
 };
 
 const route *routes_all(size_t *n)
@@ -116,8 +121,8 @@ static int route_check(request *q, const route *r, sn_error *err)
 		memcpy(q->caller, admin, sizeof admin);
 	if (!method_fits(r, http_method(q->x)))
 		return refuse_method(q, r, err);
-	if (strcmp(r->method, "POST") == 0 && !content_is_json(q->x))
-		return fault_set(err, FAULT_CONTENT_TYPE, NULL, "the body must be sent as Content-Type: application/json");
+	if (strcmp(r->method, "POST") == 0 && !(r->form ? multipart_is_form(http_header(q->x, "Content-Type")) : content_is_json(q->x)))
+		return fault_set(err, FAULT_CONTENT_TYPE, NULL, "the body must be sent as Content-Type: %s", r->form ? "multipart/form-data" : "application/json");
 	return SN_OK;
 }
 

@@ -19,6 +19,8 @@ typedef struct route {
 	const char *unready; /* of 503; NULL: Error */
 	const char *errors;  /* HTTP statuses beside those that every route may answer, with blanks between */
 	const field_table *body[ROUTE_TABLES];
+	bool form;           /* the body is multipart/form-data, not JSON */
+	const char *text;    /* a media type of 200 beside application/json; or NULL */
 } route;
 
 const route *routes_all(size_t *n);

@@ -111,6 +111,28 @@ def urls():
         put("data_url", "%d" % i, url)
 
 
+def form(boundary, *parts, first="", last=""):
+    """Parts: (headers, body). The first line is what the request's Content-Type would be."""
+    body = "".join("--%s\r\n%s\r\n\r\n%s\r\n" % (boundary, head, text) for head, text in parts)
+    return "multipart/form-data; boundary=%s\n%s%s--%s--\r\n%s" % (boundary, first, body, boundary, last)
+
+
+def forms():
+    named = 'Content-Disposition: form-data; name="%s"'
+    file = named % "file" + '; filename="a \\" b.wav"; filename*=UTF-8\'\'a%20b.wav\r\nContent-Type: audio/wav\r\nContent-Transfer-Encoding: binary'
+    put("multipart", "one", form("b", (named % "model", "x")))
+    put("multipart", "all", form("------------------------abc", (file, "RIFF\0\0\r\n--"), (named % "timestamp_granularities[]", "word"),
+                                 (named % "timestamp_granularities[]", "segment"), (named % "language", ""), first="before\r\n", last="behind"))
+    put("multipart", "none", form("b"))
+    put("multipart", "twice", form("b", (named % "a", "1"), (named % "a", "2")))
+    put("multipart", "base64", form("b", (named % "a" + "\r\nContent-Transfer-Encoding: base64", "QQ==")))
+    put("multipart", "mixed", form("b", (named % "a" + "\r\nContent-Type: multipart/mixed; boundary=c", "--c--")))
+    put("multipart", "near", form("b", (named % "a", "x\r\n--bb\r\ny")))
+    put("multipart", "quoted", form('"a b:c"', (named % "a", "x")).replace('--"a b:c"', "--a b:c"))
+    put("multipart", "cut", form("b", (named % "a", "x"))[:-7])
+    put("multipart", "many", form("b", *[(named % "a%d" % i, "") for i in range(40)]))
+
+
 def model_file():
     path = HERE / "tiny.gguf"
     w = gguf.GGUFWriter(path, "llama")
@@ -228,4 +250,4 @@ def texts():
 
 
 if __name__ == "__main__":
-    images(), sounds(), bodies(), urls(), model_file(), safetensors_file(), hf_folders(), templates(), texts()
+    images(), sounds(), bodies(), urls(), forms(), model_file(), safetensors_file(), hf_folders(), templates(), texts()

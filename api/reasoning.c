@@ -1,0 +1,66 @@
+#include "reasoning.h"
+
+#include <string.h>
+
+static const struct { const char *begin, *end; } marks[] = {{"<think>", "</think>"}, {"[THINK]", "[/THINK]"}};
+
+#define N_MARKS (sizeof marks / sizeof *marks)
+
+bool reasoning_is_open(const char *prompt, size_t size, reasoning *r)
+{
+	while (size && strchr(" \t\r\n", prompt[size - 1]))
+		size--;
+	for (size_t i = 0; i < N_MARKS; i++) {
+		size_t n = strlen(marks[i].begin);
+		if (size >= n && memcmp(prompt + size - n, marks[i].begin, n) == 0) {
+			*r = (reasoning){.inside = true, .pair = i};
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Is what is held the beginning of a mark that is waited for (*whole: all of it)? */
+static bool may_be_mark(const reasoning *r, size_t *pair, bool *whole)
+{
+	for (size_t i = r->inside ? r->pair : 0; i < (r->inside ? r->pair + 1 : N_MARKS); i++) {
+		const char *mark = r->inside ? marks[i].end : marks[i].begin;
+		if (strncmp(mark, r->held, r->n_held) == 0) {
+			*pair = i;
+			*whole = strlen(mark) == r->n_held;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void feed_byte(reasoning *r, out_buf *out, char c)
+{
+	size_t pair = 0;
+	bool whole = false;
+	r->held[r->n_held++] = c;
+	/* Of what turns out not to be a mark the first byte goes; the rest may still begin one. */
+	while (r->n_held && !may_be_mark(r, &pair, &whole)) {
+		if (!r->inside)
+			out_bytes(out, r->held, 1);
+		memmove(r->held, r->held + 1, --r->n_held);
+	}
+	if (r->n_held && whole) {
+		r->inside = !r->inside;
+		r->pair = pair;
+		r->n_held = 0;
+	}
+}
+
+void reasoning_feed(reasoning *r, out_buf *out, const char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		feed_byte(r, out, text[i]);
+}
+
+void reasoning_end(reasoning *r, out_buf *out)
+{
+	if (!r->inside)
+		out_bytes(out, r->held, r->n_held);
+	r->n_held = 0;
+}

@@ -1,0 +1,27 @@
+/* reasoning.h - takes a model's thinking out of its answer, as the answer comes: what stands between <think> and </think>, or what
+ * other models write for it. Pieces may end anywhere, also within a mark.
+ */
+#ifndef API_REASONING_H
+#define API_REASONING_H
+
+#include <stdbool.h>
+
+#include "out.h"
+
+#define REASONING_HELD 16 /* bytes that may be the beginning of a mark */
+
+typedef struct reasoning {
+	bool inside;
+	size_t pair;  /* whose end is waited for */
+	char held[REASONING_HELD];
+	size_t n_held;
+} reasoning;
+
+/* Does the text, the end of a prompt, open the thinking for the model? */
+bool reasoning_is_open(const char *prompt, size_t size, reasoning *r);
+/* Appends to out what is not thinking. */
+void reasoning_feed(reasoning *r, out_buf *out, const char *text, size_t size);
+/* The answer is over: what was held back was no mark. */
+void reasoning_end(reasoning *r, out_buf *out);
+
+#endif
