@@ -47,9 +47,14 @@ static bool run(sn_resampler *r, const float *in, size_t n, float *out, size_t c
 {
 	*all = false;
 	for (;;) {
-		size_t taken = 0, made = 0;
-		if (soxr_process(r->soxr, in, n, &taken, out + *got, cap - *got, &made))
+		/* soxr reads a pointer's width of the output (as if it were a list of channels) even where it does not use it. */
+		float last[sizeof(void *) / sizeof(float)] = {0};
+		size_t taken = 0, made = 0, room = cap - *got;
+		bool narrow = room * sizeof *out < sizeof last;
+		if (soxr_process(r->soxr, in, n, &taken, narrow ? last : out + *got, room, &made))
 			return false;
+		if (narrow)
+			memcpy(out + *got, last, made * sizeof *out);
 		in += taken;
 		n -= taken;
 		*got += made;

@@ -237,6 +237,25 @@ static sn_rc write_file(write_job *job, const writer *w)
 	return SN_RC_OK;
 }
 
+/* What libsndfile writes is longer than what is left of it: it gets the room of the bound, and the caller's has to hold the rest. */
+static sn_rc write_aside(write_job *job, const writer *w, uint64_t most)
+{
+	const codec *c = job->codec;
+	uint8_t *out = job->out;
+	size_t capacity = job->capacity;
+	job->out = most > SIZE_MAX / 2 ? NULL : c->memory->alloc(c->host, (size_t)most);
+	if (!job->out)
+		return codec_fail(job->fault, SN_RC_NOMEM, "no memory to write the sound");
+	job->capacity = (size_t)most;
+	sn_rc rc = write_file(job, w);
+	if (rc == SN_RC_OK && job->n > capacity)
+		rc = codec_fail(job->fault, SN_RC_TOO_LARGE, "the file is larger than allowed");
+	if (rc == SN_RC_OK)
+		memcpy(out, job->out, job->n);
+	c->memory->free(c->host, job->out);
+	return rc;
+}
+
 static sn_rc write_plain(write_job *job, const writer *w)
 {
 	if (strcmp(w->type, WAV_TYPE) == 0)
@@ -316,7 +335,7 @@ static sn_rc write(void *instance, const sn_call *call, const sn_media *media, c
 	                 .out = out,
 	                 .capacity = capacity > SIZE_MAX / 2 ? SIZE_MAX / 2 : (size_t)capacity,
 	                 .fault = fault};
-	rc = w->format ? write_file(&job, w) : write_plain(&job, w);
+	rc = !w->format ? write_plain(&job, w) : w->finish && job.capacity < most ? write_aside(&job, w, most) : write_file(&job, w);
 	if (rc == SN_RC_OK)
 		*n = job.n;
 	return rc;

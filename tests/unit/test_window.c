@@ -162,7 +162,7 @@ static void windows_and_chats_share_a_pool_that_is_too_small(void **state)
 	sn_request *r[4 * N_WINDOWS], *chat[4];
 	static const char text[] = "Zeichne 12 Kreise";
 	sn_error err;
-	struct ask ask_chat = {.text = text, .model = "chats", .max_tokens = 40};
+	struct ask ask_chat = {.text = text, .model = "chats", .max_tokens = 200};
 	struct answer alone = ask(e, &ask_chat);
 	for (uint32_t i = 0; i < 4 * N_WINDOWS; i++) {
 		r[i] = must_ask(e, i % N_WINDOWS);
@@ -355,12 +355,12 @@ static void taps_are_the_weights_of_cross_attention(void **state)
 	uint32_t n_prompt = prompt_of(1), n_tokens;
 	uint64_t n_preempted = 0;
 	size_t stride;
-	struct ask ask_chat = {.text = "Zeichne 12 Kreise", .model = "chats", .max_tokens = 40};
+	struct ask ask_chat = {.text = "Zeichne 12 Kreise", .model = "chats", .max_tokens = 200};
 	sn_error err;
 	for (int f16 = 0; f16 < 2; f16++)
 		for (size_t b = 0; b < sizeof budgets / sizeof *budgets; b++) {
 			sn_engine *e = open_window_engine((sn_engine_config){.threads = 2, .max_num_batched_tokens = budgets[b], .max_num_seqs = 4,
-			                                                     .kv_cache_memory = 7u << 18, .kv_dtype = f16 ? SN_KV_F16 : SN_KV_F32});
+			                                                     .kv_cache_memory = 5u << 18, .kv_dtype = f16 ? SN_KV_F16 : SN_KV_F32});
 			sn_request *r[8], *beside[8];
 			for (int i = 0; i < 8; i++) {
 				assert_int_equal(ask_more(e, 1, STEPS, &(window_ask){.taps = heads, .n_taps = 3}, &r[i], NULL), SN_OK);
