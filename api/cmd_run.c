@@ -141,6 +141,37 @@ static int print_answer(sn_request *request, sn_log *log)
 	}
 }
 
+/* A model that transcribes has no chat: it is given the recording, and the question as words that are likely in it. */
+static int transcribe(sn_engine *engine, const options *o, sn_log *log)
+{
+	sn_error err;
+	size_t size = 0;
+	sn_transcript *transcript = NULL;
+	sn_transcript_event ev = {.kind = SN_TRANSCRIPT_NONE};
+	char *data = o->n_audio == 1 && !o->n_images ? file_read(o->audio[0], MAX_MEDIA_BYTES, &size) : NULL;
+	if (!data) {
+		sn_log_write(log, SN_LOG_ERROR, "run", NULL, "--audio: %s", o->n_audio == 1 && !o->n_images ? strerror(errno) : "this model writes down one recording");
+		return EXIT_USAGE;
+	}
+	const sn_transcription t = {.request_id = "run", .part = {SN_PART_MEDIA, "audio", data, size, NULL}, .prompt = o->question,
+	                            .prompt_size = strlen(o->question), .temperature = (float)o->temperature, .seed = o->seed, .has_seed = o->has_seed};
+	int rc = sn_transcript_submit(engine, &t, &transcript, &err);
+	free(data);
+	while (rc == SN_OK && ev.kind != SN_TRANSCRIPT_DONE && ev.kind != SN_TRANSCRIPT_ERROR) {
+		if (sn_transcript_next(transcript, 1000, &ev) == SN_TRANSCRIPT_SEGMENT) {
+			fwrite(ev.segment.text, 1, ev.segment.size, stdout);
+			fflush(stdout);
+		}
+	}
+	if (rc != SN_OK || ev.kind == SN_TRANSCRIPT_ERROR)
+		sn_log_write(log, SN_LOG_ERROR, "run", NULL, "%s", rc != SN_OK ? err.text : ev.error.text);
+	else
+		putchar('\n');
+	if (transcript)
+		sn_transcript_close(&transcript);
+	return rc == SN_OK && ev.kind == SN_TRANSCRIPT_DONE && fflush(stdout) == 0 ? EXIT_FINE : EXIT_FAILED;
+}
+
 typedef struct media {
 	sn_part parts[2 * OPTIONS_MAX_LIST + 1]; /* media first, then the question */
 	size_t n;
@@ -170,6 +201,9 @@ static void media_fini(media *m)
 
 static int ask(sn_engine *engine, const options *o, sn_log *log)
 {
+	const sn_model_info *models;
+	if (sn_engine_models(engine, &models) && models[0].transcribes)
+		return transcribe(engine, o, log);
 	media m = {.n = 0};
 	sn_error err;
 	sn_request *request = NULL;

@@ -26,12 +26,24 @@ START_SECONDS = float(os.environ.get("SENSORIUM_START_SECONDS", "60"))
 
 CHAT = "/v1/chat/completions"
 COMPLETIONS = "/v1/completions"
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
+TRANSLATIONS = "/v1/audio/translations"
 JSON = {"Content-Type": "application/json"}
 GOLDEN = {"messages": [{"role": "user", "content": "Hello"}], "temperature": 0, "seed": 7, "max_tokens": 12}
 
 
 def ask(text="Hello", **fields):
     return {"messages": [{"role": "user", "content": text}], "temperature": 0, "max_tokens": 8, **fields}
+
+
+def multipart(fields, boundary=b"------------------------0123456789abcdef"):
+    """-> (headers, body). Fields: (name, value), a value that is bytes goes as a file; a mapping will do."""
+    parts = []
+    for name, value in fields.items() if isinstance(fields, dict) else fields:
+        file = isinstance(value, bytes)
+        head = b'Content-Disposition: form-data; name="%s"' % name.encode() + (b'; filename="a.wav"\r\nContent-Type: audio/wav' if file else b"")
+        parts.append(b"--%s\r\n%s\r\n\r\n%s\r\n" % (boundary, head, value if file else str(value).encode()))
+    return {"Content-Type": "multipart/form-data; boundary=" + boundary.decode()}, b"".join(parts) + b"--%s--\r\n" % boundary
 
 
 class Server:
@@ -127,6 +139,12 @@ class Server:
             data = data.encode()
         status, headers, answer = self.request("POST", CHAT, data, JSON, **kw)
         return status, headers, json.loads(answer)
+
+    def form(self, fields, path=TRANSCRIPTIONS, **kw):
+        """-> (status, headers, the answer: its JSON, or its bytes if it is none)"""
+        head, body = multipart(fields)
+        status, headers, answer = self.request("POST", path, body, head, **kw)
+        return status, headers, json.loads(answer) if headers["content-type"] == "application/json" else answer
 
     def stream(self, body, path=CHAT):
         """-> (status, headers, raw bytes of the event stream)."""

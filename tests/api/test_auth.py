@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import CHAT, COMPLETIONS, JSON, MODEL, PATIENCE, REPO, Server, ask, error_of, run
+from harness import CHAT, COMPLETIONS, JSON, MODEL, PATIENCE, REPO, TRANSCRIPTIONS, TRANSLATIONS, Server, ask, error_of, run
 
 KEY = "sk-first-0123456789abcdef"
 OTHER = "sk-second-fedcba9876543210"
@@ -36,7 +36,7 @@ def routes():
 
 def test_the_table_is_the_one_we_know():
     assert sorted((m, p, o) for m, p, o in routes()) == sorted([
-        ("POST", CHAT, "false"), ("POST", COMPLETIONS, "false"), ("POST", "/tokenize", "false"), ("POST", "/detokenize", "false"),
+        ("POST", CHAT, "false"), ("POST", COMPLETIONS, "false"), ("POST", TRANSCRIPTIONS, "false"), ("POST", TRANSLATIONS, "false"), ("POST", "/tokenize", "false"), ("POST", "/detokenize", "false"),
         ("GET", "/openapi.json", "false"), ("GET", "/v1/models", "false"), ("GET", "/v1/models/{id}", "false"), ("GET", "/v1/plugins", "false"),
         ("POST", "/v1/plugins", "false"),
         ("GET", "/metrics", "false"), ("GET", "/livez", "true"), ("GET", "/readyz", "true")])
