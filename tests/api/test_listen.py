@@ -2,6 +2,7 @@
 weights can keep them (checks 13, 14, 22, 46). Its windows are short: a few seconds of sound are many of them."""
 
 import json
+import math
 import re
 import socket
 import struct
@@ -15,9 +16,10 @@ from harness import MODEL, PATIENCE, REPO, TRANSCRIPTIONS, TRANSLATIONS, Server,
 from sounds import BOMBS, wav
 from test_hearing_parts import audio_url, hear, input_audio
 
-EAR = REPO / "tests" / "golden" / "hf" / "whisper"
-SECONDS = 3.3
+EAR = REPO / "tests" / "golden" / "hear" / "whisper"
+SECONDS = 65.3  # three windows
 SOUND = wav(SECONDS)
+BLANKS = " \t\r\n"  # random weights say control characters, too
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +48,9 @@ def write_down(client, request):
     create = getattr(client.audio, request.param).create
 
     def call(**fields):
-        extra = {k: fields.pop(k) for k in ("stream", "timestamp_granularities") if k in fields and request.param == "translations"}
-        return create(**{"model": "ear", "file": ("a.wav", SOUND), **fields}, **({"extra_body": extra} if extra else {}))
+        # where an answer looks wrong, and these do, others are drawn: a seed repeats them
+        extra = {"seed": 7, **{k: fields.pop(k) for k in ("stream", "timestamp_granularities") if k in fields and request.param == "translations"}}
+        return create(**{"model": "ear", "file": ("a.wav", SOUND), **fields}, extra_body=extra)
     call.task = request.param
     return call
 
@@ -68,7 +71,7 @@ def test_every_format_says_the_same(write_down):
     assert verbose.model_extra["task"] == ("translate" if write_down.task == "translations" else "transcribe")
     if write_down.task == "translations":
         assert verbose.language == "english"
-    assert verbose.text == "".join(s.text for s in verbose.segments).strip()
+    assert verbose.text == "".join(s.text for s in verbose.segments).strip(BLANKS)
     assert [s.id for s in verbose.segments] == list(range(len(verbose.segments)))
     last = 0
     for s in verbose.segments:
@@ -86,14 +89,14 @@ def test_every_format_says_the_same(write_down):
 
 def test_json_and_text_say_the_same(write_down):
     plain = write_down()
-    assert plain.text == plain.text.strip() and plain.model_dump()["usage"] == {"type": "duration", "seconds": 4}
+    assert plain.text == plain.text.strip(BLANKS) and plain.model_dump()["usage"] == {"type": "duration", "seconds": math.ceil(SECONDS)}
     assert write_down(response_format="text") == plain.text + "\n"
     assert write_down(response_format="json").text == plain.text
 
 
 def test_the_pieces_are_the_whole(server, write_down):
     path = TRANSLATIONS if write_down.task == "translations" else TRANSCRIPTIONS
-    head, body = multipart({"file": SOUND, "model": "ear", "stream": "true"})
+    head, body = multipart({"file": SOUND, "model": "ear", "stream": "true", "seed": 7})
     status, headers, raw = server.request("POST", path, body, head)
     assert status == 200 and headers["content-type"].startswith("text/event-stream")
     events = sse_events(raw)
@@ -115,9 +118,9 @@ def test_words_have_times(write_down):
     assert both.segments and words
     last = 0
     for w in words:
-        assert w["word"] == w["word"].strip() and last <= w["start"] + 1e-6 <= w["end"] + 2e-6 and w["end"] <= both.duration + 0.02
+        assert w["word"] == w["word"].strip(BLANKS) and last <= w["start"] + 1e-6 <= w["end"] + 2e-6 and w["end"] <= both.duration + 0.02
         last = w["start"]
-    assert re.sub(r"\s", "", "".join(w["word"] for w in words)) == re.sub(r"\s", "", both.text)
+    assert re.sub(r"[ \t\r\n]", "", "".join(w["word"] for w in words)) == re.sub(r"[ \t\r\n]", "", both.text)
     only = write_down(response_format="verbose_json", timestamp_granularities=["word"])
     assert only.segments is None
 
