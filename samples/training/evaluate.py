@@ -117,6 +117,16 @@ def sound_rows(model, wave):
     return -(-((len(wave) // 160 + 1) // 2) // model.hearing.c.stack)
 
 
+def picture_for(rng, spoken):
+    """A new picture about which this can be asked, with the right answer."""
+    if spoken in map(sounds.plain, data.READ_QUESTIONS):
+        return data.make_text_sample(rng, held_out=True)
+    while True:
+        s = data.make_shape_sample(rng)
+        if sounds.plain(s.question) == spoken:
+            return s
+
+
 def evaluate_hearing(model, folder, n, seed=77, show=0):
     """Transcripts, and answers to what is asked about a sound or in it."""
     def ask(waves, questions):
@@ -135,17 +145,10 @@ def evaluate_hearing(model, folder, n, seed=77, show=0):
         if show:
             print(skill, [(c.text, t.answer, a) for c, t, a in zip(clips, tasks, answers) if a != t.answer][:show])
     asked = [(c, w) for c, w in zip(*held_out_sounds(folder, "known", 100000, False)) if c.kind == "picture"][:n]
-    pictures, expected = [], []
-    for clip, _ in asked:                   # a spoken question about a picture
-        while True:
-            s = data.make_text_sample(rng, held_out=True) if rng.random() < 0.5 else data.make_shape_sample(rng)
-            if sounds.plain(s.question) == clip.text:
-                break
-        pictures.append(s.pixels)
-        expected.append(s.answer)
-    answers = model.answer([prompt_ids("", True, sound=sound_rows(model, w)) for _, w in asked], torch.from_numpy(np.stack(pictures)),
+    samples = [picture_for(rng, c.text) for c, _ in asked]
+    answers = model.answer([prompt_ids("", True, sound=sound_rows(model, w)) for _, w in asked], torch.from_numpy(np.stack([s.pixels for s in samples])),
                            [w for _, w in asked])
-    figures["picture_asked_aloud"] = round(sum(a == e for a, e in zip(answers, expected)) / len(asked), 4)
+    figures["picture_asked_aloud"] = round(sum(a == s.answer for a, s in zip(answers, samples)) / len(asked), 4)
     return figures
 
 

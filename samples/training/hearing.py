@@ -234,6 +234,6 @@ def align(log_probs, lengths, texts):
         for t in range(int(lengths[i]) - 1, -1, -1):
             if s % 2:
                 frames[s // 2] = t                      # walking back: ends at the letter's first frame
-            s = max(0, s - back[t, i, s])
+            s = max(0, s - int(back[t, i, s]))
         out.append(frames)
     return out

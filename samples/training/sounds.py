@@ -319,7 +319,7 @@ def spoil(x, rng, effects=1.0):
     if chance(0.4):                                     # a little faster and higher, or slower and lower
         n = int(len(x) / rng.uniform(0.9, 1.12))
         x = np.interp(np.linspace(0, len(x) - 1, n), np.arange(len(x)), x).astype(np.float32)
-    x = np.concatenate([np.zeros(rng.integers(0, 6000), np.float32), x, np.zeros(rng.integers(0, 6000), np.float32)])
+    x = np.concatenate([np.zeros(rng.integers(0, 4800), np.float32), x, np.zeros(rng.integers(0, 4800), np.float32)])
     if chance(0.3):
         x = in_room(x, rng)
     if chance(0.2):                                     # a telephone, or a dull or a thin loudspeaker

@@ -27,6 +27,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+import data
 import hear_tasks
 import sounds
 import train
@@ -252,6 +253,9 @@ class JointTrainer(train.Trainer):
         ring = self.texts if self.rng.random() < 0.5 else self.shapes
         i = ring.pick(self.rng, 1)[0]
         question, answer = ring.string("question", i), ring.string("answer", i)
+        if ring is self.texts:
+            question, frame = data.text_phrasing(self.rng)
+            answer = frame % ring.string("text", i)
         spoken = self.source.speech.by_text.get(sounds.plain(question))
         x = self.rng.random()
         if x < 0.4 and spoken:
