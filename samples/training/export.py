@@ -247,10 +247,14 @@ def load_export(folder, model, aux=None):
     """Fill a model from the exported files, and the auxiliary heads if they are given."""
     model.load_state_dict(read_export(folder, model.c, model.hearing and model.hearing.c))
     if aux is not None:
-        from safetensors.torch import load_file
-        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "auxiliary_heads.safetensors")
-        aux.load_state_dict({k: v.float() for k, v in load_file(path).items()},
-                            strict=False)
+        load_auxiliary(aux)
+
+
+def load_auxiliary(heads):
+    """Whatever the file of auxiliary heads has for a module of them."""
+    from safetensors.torch import load_file
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "auxiliary_heads.safetensors")
+    heads.load_state_dict({k: v.float() for k, v in load_file(path).items()}, strict=False)
 
 
 # ---------------------------------------------------------------- transformers

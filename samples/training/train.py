@@ -122,11 +122,12 @@ class Optimizer:
         groups, rest = {}, []
         for name, p in model.named_parameters():
             if p.ndim == 2 and "embed" not in name:
-                vision = "text_model" not in name
-                groups.setdefault((tuple(p.shape), vision), []).append(p)
+                # Matrices of one part see the same steps, so that all of a group have a gradient or none has.
+                part = "hearing" if name.startswith("hearing.") else "text_model" not in name
+                groups.setdefault((tuple(p.shape), part), []).append(p)
             else:
                 rest.append(p)
-        self.rates = {True: muon_vision, False: muon_text}
+        self.rates = {True: muon_vision, False: muon_text, "hearing": muon_vision}
         self.groups = groups
         self.momentum = {k: torch.zeros(len(v), *k[0]) for k, v in groups.items()}
         self.adam_rate = adam
@@ -145,11 +146,11 @@ class Optimizer:
         for key, params in self.groups.items():
             if params[0].grad is None:
                 continue
-            (rows, cols), vision = key
+            (rows, cols), part = key
             grad = torch.stack([p.grad for p in params])
             momentum = self.momentum[key].lerp_(grad, 0.05)
             update = orthogonalise(grad.lerp(momentum, 0.95))
-            rate = self.rates[vision] * factor
+            rate = self.rates[part] * factor
             for p, u in zip(params, update):
                 p.mul_(1 - rate * 0.01).add_(u, alpha=-rate * max(1, rows / cols) ** 0.5)
         for p in rest + [p for ps in self.groups.values() for p in ps]:

@@ -32,6 +32,7 @@ import hear_tasks
 import sounds
 import train
 from evaluate import evaluate, evaluate_hearing, evaluate_spelling
+from export import load_auxiliary
 from hearing import Hearing, Speller, align, log_mel
 from model import AUDIO, FAKE, GLOBAL, IMAGE, SampleModel, AuxiliaryHeads, prompt_ids
 
@@ -169,6 +170,10 @@ def record(folder, **figures):
 class JointTrainer(train.Trainer):
     """train.py's trainer, whose model also has ears."""
 
+    def __init__(self, args):
+        super().__init__(args)
+        self.optimizer.rates["hearing"] = args.tower_rate
+
     def make_model(self):
         self.speller = Speller()
         self.source = Clips(self.args.speech, self.args.seed)
@@ -178,7 +183,10 @@ class JointTrainer(train.Trainer):
         return torch.nn.ModuleList([self.aux, self.speller])
 
     def begin(self):
-        """The reading model of one run, the tower of another."""
+        """The shipped model, or the reading model of one run and the tower of another."""
+        super().begin()
+        if self.args.start:
+            load_auxiliary(self.speller)
         if self.args.text:
             text = torch.load(self.args.text)
             missing, unexpected = self.model.load_state_dict(text["model"], strict=False)
@@ -274,15 +282,15 @@ class JointTrainer(train.Trainer):
 
 def main():
     p = train.arguments(__doc__, ("joint", "tower"))
-    p.set_defaults(batch=32, pictures_every=2, talk_every=2, ramp=0, tower_rate=0.01)
+    p.set_defaults(pictures_every=2, talk_every=3, ramp=0, tower_rate=0.01)
     p.add_argument("--speech", required=True, help="folder of sounds.py")
     p.add_argument("--tower", help="checkpoint whose tower to start from")
     p.add_argument("--text", help="checkpoint of train.py to start from")
-    p.add_argument("--tower-rate", type=float, help="Muon rate of the audio tower, stage tower")
+    p.add_argument("--tower-rate", type=float, help="Muon rate of the ears")
     p.add_argument("--joined", type=float, default=0.12, help="share of utterances of several clips")
-    p.add_argument("--hear", type=int, default=32, help="utterances of a step that has them")
+    p.add_argument("--hear", type=int, default=64, help="utterances of a step that has them")
     p.add_argument("--hear-every", type=int, default=1, help="every n-th step has them")
-    p.add_argument("--hear-pictures", type=int, default=4, help="so many of them beside a picture")
+    p.add_argument("--hear-pictures", type=int, default=6, help="so many of them beside a picture")
     p.add_argument("--hear-weight", type=float, default=1.0)
     p.add_argument("--spell", type=float, default=0.3, help="weight of the CTC loss, stage joint")
     p.add_argument("--ear", type=float, default=0.3, help="weight of the attention guide to rows of sound")
