@@ -68,7 +68,11 @@ class Clips:
         return sounds.spoil(np.concatenate(pieces[:-1]), self.np_rng, effects), " ".join(c.text for c in utterance)
 
     def mask(self, mel, frames):
-        """SpecAugment: hide a few stretches of time and a few bands."""
+        """SpecAugment: hide a few stretches of time and a few bands.
+
+        The batch is filled up to one of a few lengths: for every new shape of a product, torch keeps buffers.
+        """
+        mel = F.pad(mel, (0, -mel.shape[2] % (32 if mel.shape[2] <= 256 else 128)))
         for i, n in enumerate(frames.tolist()):
             for _ in range(self.rng.choice((0, 1, 2))):
                 a = self.rng.randrange(n)
