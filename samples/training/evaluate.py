@@ -1,7 +1,8 @@
-"""Held-out figures: words and fonts that training never uses.
+"""Held-out figures: words, fonts and voices that training never uses.
 
-    python evaluate.py ../model                 # the exported GGUF files
-    python evaluate.py run/checkpoint.pt        # a training checkpoint
+    python evaluate.py ../model                              # the exported GGUF files
+    python evaluate.py run/checkpoint.pt                     # a training checkpoint
+    python evaluate.py both/checkpoint.pt --speech speech    # and what it hears (clips of sounds.py)
 """
 
 import argparse
@@ -13,7 +14,10 @@ import numpy as np
 import torch
 
 import data
+import hear_tasks
+import sounds
 import talk
+from hearing import Hearing
 from model import SampleModel, prompt_ids
 
 
@@ -74,13 +78,89 @@ def evaluate(model, n, seed=77, show=0):
     return figures
 
 
+# -------------------------------------------------------------------- hearing
+
+def error_rates(heard, texts):
+    """Share of wrong words (and letters): edits over the length of what was said."""
+    words = [(h.split(), t.split()) for h, t in zip(heard, texts)]
+    return {"wer": round(sum(edit_distance(h, t) for h, t in words) / sum(len(t) for _, t in words), 4),
+            "cer": round(sum(edit_distance(h, t) for h, t in zip(heard, texts)) / sum(map(len, texts)), 4),
+            "exact": round(sum(h == t for h, t in zip(heard, texts)) / len(texts), 4)}
+
+
+def held_out_sounds(folder, part, n, spoilt):
+    """The first n clips of a held-out part: (clips, waves), clean or spoilt in a repeatable way."""
+    speech = sounds.Speech(folder, part)
+    clips = speech.clips[:n]
+    rng = np.random.default_rng(7)
+    return clips, [sounds.spoil(speech.wave(c), rng) if spoilt else sounds.clean(speech.wave(c)) for c in clips]
+
+
+def over_parts(folder, n, transcribe, show=0):
+    """Error rates of a transcriber in new voices: declared phrases, clean and spoilt, and phrases that training never had."""
+    figures = {}
+    for name, part, spoilt in (("known", "known", False), ("known_spoilt", "known", True), ("unseen", "unseen", False)):
+        clips, waves = held_out_sounds(folder, part, n, spoilt)
+        heard = transcribe(waves)
+        figures[name] = error_rates(heard, [c.text for c in clips])
+        if show:
+            print(name, [(c.text, h) for c, h in zip(clips, heard) if h != c.text][:show])
+    return figures
+
+
+def evaluate_spelling(hearing, speller, folder, n):
+    """The audio tower alone, by its training-only head."""
+    return over_parts(folder, n, lambda waves: speller.spell(hearing, waves))
+
+
+def sound_rows(model, wave):
+    return -(-((len(wave) // 160 + 1) // 2) // model.hearing.c.stack)
+
+
+def picture_for(rng, spoken):
+    """A new picture about which this can be asked, with the right answer."""
+    if spoken in map(sounds.plain, data.READ_QUESTIONS):
+        return data.make_text_sample(rng, held_out=True)
+    while True:
+        s = data.make_shape_sample(rng)
+        if sounds.plain(s.question) == spoken:
+            return s
+
+
+def evaluate_hearing(model, folder, n, seed=77, show=0):
+    """Transcripts, and answers to what is asked about a sound or in it."""
+    def ask(waves, questions):
+        return model.answer([prompt_ids(q, False, sound=sound_rows(model, w)) for q, w in zip(questions, waves)], waves=waves)
+
+    figures = over_parts(folder, n, lambda waves: ask(waves, [hear_tasks.TRANSCRIBE[0]] * len(waves)), show)
+    rng = random.Random(seed)
+    clips, waves = held_out_sounds(folder, "known", n, False)
+    for skill in ("upper", "count", "answer"):
+        tasks = [hear_tasks.sample(rng, [c], skill) for c in clips]
+        answers = ask(waves, [t.question for t in tasks])
+        figures["heard_" + skill] = round(sum(a == t.answer for a, t in zip(answers, tasks)) / n, 4)
+        if skill == "answer":
+            sums = [a == t.answer for a, t, c in zip(answers, tasks, clips) if c.kind == "sum"]
+            figures["heard_sum"] = round(sum(sums) / max(1, len(sums)), 4)
+        if show:
+            print(skill, [(c.text, t.answer, a) for c, t, a in zip(clips, tasks, answers) if a != t.answer][:show])
+    asked = [(c, w) for c, w in zip(*held_out_sounds(folder, "known", 100000, False)) if c.kind == "picture"][:n]
+    samples = [picture_for(rng, c.text) for c, _ in asked]
+    answers = model.answer([prompt_ids("", True, sound=sound_rows(model, w)) for _, w in asked], torch.from_numpy(np.stack([s.pixels for s in samples])),
+                           [w for _, w in asked])
+    figures["picture_asked_aloud"] = round(sum(a == s.answer for a, s in zip(answers, samples)) / len(asked), 4)
+    return figures
+
+
 def load(path):
-    model = SampleModel()
     if os.path.isdir(path):
         from export import load_export
+        model = SampleModel(hearing=Hearing() if os.path.exists(os.path.join(path, "mmproj-audio.gguf")) else None)
         load_export(path, model)
     else:
-        model.load_state_dict(torch.load(path)["model"])
+        state = torch.load(path)["model"]
+        model = SampleModel(hearing=Hearing() if any(k.startswith("hearing.") for k in state) else None)
+        model.load_state_dict(state)
     return model.eval()
 
 
@@ -88,12 +168,18 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("model", help="folder with the GGUF files, or a checkpoint")
     p.add_argument("--pictures", type=int, default=200, help="per kind")
+    p.add_argument("--speech", help="folder of sounds.py: also what it hears")
+    p.add_argument("--clips", type=int, default=1000, help="per part")
     p.add_argument("--seed", type=int, default=2026)
     p.add_argument("--show", type=int, default=0, help="print so many answers of each kind")
     p.add_argument("--threads", type=int, default=1)
     args = p.parse_args()
     torch.set_num_threads(args.threads)
-    print(json.dumps(evaluate(load(args.model), args.pictures, args.seed, args.show), indent=1))
+    model = load(args.model)
+    figures = evaluate(model, args.pictures, args.seed, args.show) if args.pictures else {}
+    if args.speech:
+        figures.update(evaluate_hearing(model, args.speech, args.clips, args.seed, args.show))
+    print(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

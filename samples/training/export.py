@@ -1,13 +1,13 @@
 """Checkpoint -> what runtimes load, and back.
 
-    python export.py run/checkpoint.pt --out ../model            # model.gguf, mmproj.gguf
+    python export.py run/checkpoint.pt --out ../model            # model.gguf, mmproj.gguf (and mmproj-audio.gguf)
     python export.py run/checkpoint.pt --aux auxiliary_heads.safetensors
     python export.py run/checkpoint.pt --hf DIR                  # for transformers
 
 model.gguf (architecture llama) and mmproj.gguf (architecture clip, projector
-idefics3) follow llama.cpp's conventions.  Matrices are BF16; norms, biases, the
-patch filters and the positions are F32.  A checkpoint may also be a folder
-with the two GGUF files.
+idefics3) follow llama.cpp's conventions, and so does mmproj-audio.gguf (projector ultravox), which a model with ears
+has too.  Matrices are BF16; norms, biases, the patch filters and the positions are F32, the filters over sound F16.
+A checkpoint may also be a folder with the GGUF files.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from gguf import GGMLQuantizationType, GGUFReader, GGUFWriter, LlamaFileType, To
 from gguf.quants import dequantize, quantize
 
 import model as m
+from hearing import HearingConfig, sines
 
 NAME = "sensorium-sample"
 
@@ -30,9 +31,10 @@ CHAT_TEMPLATE = (
     "{%- if message['content'] is string -%}"
     "{{- ': ' + message['content'] -}}"
     "{%- else -%}"
-    "{{- ':' if message['content'][0]['type'] == 'image' else ': ' -}}"
+    "{{- ':' if message['content'][0]['type'] in ['image', 'audio'] else ': ' -}}"
     "{%- for part in message['content'] -%}"
     "{%- if part['type'] == 'image' -%}{{- '<image>' -}}"
+    "{%- elif part['type'] == 'audio' -%}{{- '<|audio|>' -}}"
     "{%- elif part['type'] == 'text' -%}{{- part['text'] -}}"
     "{%- endif -%}"
     "{%- endfor -%}"
@@ -60,6 +62,7 @@ RESERVED = ["<|reserved_%d|>" % i for i in range(m.RESERVED)]
 # llama.cpp wants a list of merges.  This one never applies: 0xFF is no part of UTF-8.
 RESERVED[0] = "\u00ff\u00ff"
 MERGES = ["\u00ff \u00ff"]
+RESERVED[m.AUDIO - m.BYTES - len(m.SPECIAL)] = "<|audio|>"
 TOKENS = byte_alphabet() + m.SPECIAL + RESERVED
 
 
@@ -102,6 +105,21 @@ def tensor_names(c):
     return names
 
 
+def audio_tensor_names(c):
+    """The same for the ears."""
+    tower, projector = "hearing.audio_tower.", "hearing.multi_modal_projector."
+    names = [(tower + "conv%d.%s" % (k, w), "mmproj-audio", "a.conv1d.%d.%s" % (k, w), 0) for k in (1, 2) for w in ("weight", "bias")]
+    for n in range(c.layers):
+        a, b = tower + "layers.%d." % n, "a.blk.%d." % n
+        names += [(a + x + "." + w, "mmproj-audio", b + y + "." + w, 0) for x, y in (
+            ("self_attn_layer_norm", "ln1"), ("self_attn.q_proj", "attn_q"), ("self_attn.k_proj", "attn_k"),
+            ("self_attn.v_proj", "attn_v"), ("self_attn.out_proj", "attn_out"), ("final_layer_norm", "ln2"),
+            ("fc1", "ffn_up"), ("fc2", "ffn_down")) for w in ("weight", "bias") if (x, w) != ("self_attn.k_proj", "bias")]
+    names += [(tower + "layer_norm." + w, "mmproj-audio", "a.post_ln." + w, 0) for w in ("weight", "bias")]
+    return names + [(projector + x + ".weight", "mmproj-audio", "mm.a." + y + ".weight", 0) for x, y in (
+        ("ln_pre", "norm_pre"), ("linear_1", "mlp.1"), ("ln_mid", "norm_mid"), ("linear_2", "mlp.2"))]
+
+
 def write_tensors(writer, state, names, file):
     for source, where, target, heads in names:
         if where != file:
@@ -112,6 +130,8 @@ def write_tensors(writer, state, names, file):
         if a.ndim == 2 and "position_embd" not in target:
             writer.add_tensor(target, quantize(np.ascontiguousarray(a), GGMLQuantizationType.BF16),
                               raw_dtype=GGMLQuantizationType.BF16)
+        elif "conv1d" in target:            # llama.cpp wants F16 filters, and biases that spread over time
+            writer.add_tensor(target, a.astype(np.float16) if a.ndim == 3 else np.ascontiguousarray(a[:, None]))
         else:
             writer.add_tensor(target, np.ascontiguousarray(a))
 
@@ -149,7 +169,7 @@ def write_model(state, c, path):
     w.add_tokenizer_pre("smollm")
     w.add_token_list(TOKENS)
     w.add_token_types([TokenType.NORMAL] * m.BYTES + [TokenType.CONTROL] * len(m.SPECIAL)
-                      + [TokenType.NORMAL] + [TokenType.UNUSED] * (m.RESERVED - 1))
+                      + [TokenType.NORMAL, TokenType.CONTROL] + [TokenType.UNUSED] * (m.RESERVED - 2))
     w.add_token_merges(MERGES)
     w.add_bos_token_id(m.BOS)
     w.add_eos_token_id(m.END)
@@ -186,35 +206,61 @@ def write_mmproj(state, c, path):
     finish(w, path)
 
 
-def read_export(folder, c):
-    """The tensors of model.gguf and mmproj.gguf, under their checkpoint names."""
+def write_audio_mmproj(state, c, path):
+    w = GGUFWriter(path + ".tmp", "clip")
+    w.add_type("mmproj")
+    describe(w, NAME)
+    w.add_clip_has_audio_encoder(True)
+    w.add_clip_projector_type("ultravox")
+    w.add_audio_projection_dim(c.text_hidden)
+    w.add_audio_num_mel_bins(c.mels)
+    w.add_audio_embedding_length(c.hidden)
+    w.add_audio_feed_forward_length(c.mlp)
+    w.add_audio_block_count(c.layers)
+    w.add_audio_head_count(c.heads)
+    w.add_audio_attention_layernorm_eps(c.eps)
+    w.add_audio_stack_factor(c.stack)
+    w.add_tensor("a.position_embd.weight", sines(c).numpy())
+    write_tensors(w, state, audio_tensor_names(c), "mmproj-audio")
+    finish(w, path)
+
+
+def read_export(folder, c, hearing=None):
+    """The tensors of model.gguf and mmproj.gguf (and, given its configuration, mmproj-audio.gguf), under their checkpoint names."""
     state = {}
-    for file in ("model", "mmproj"):
+    names = tensor_names(c) + (audio_tensor_names(hearing) if hearing else [])
+    for file in ("model", "mmproj") + (("mmproj-audio",) if hearing else ()):
         tensors = {t.name: t for t in GGUFReader(os.path.join(folder, file + ".gguf")).tensors}
-        for target, where, source, heads in tensor_names(c):
+        for target, where, source, heads in names:
             if where == file:
                 t = tensors[source]
                 a = dequantize(t.data, t.tensor_type).reshape([int(n) for n in t.shape[::-1]])
                 if heads:
                     a = separate(a, heads)
+                if "conv1d" in source and source.endswith("bias"):
+                    a = a[:, 0]
                 state[target] = torch.from_numpy(np.array(a, np.float32))
     return state
 
 
 def load_export(folder, model, aux=None):
     """Fill a model from the exported files, and the auxiliary heads if they are given."""
-    model.load_state_dict(read_export(folder, model.c))
+    model.load_state_dict(read_export(folder, model.c, model.hearing and model.hearing.c))
     if aux is not None:
-        from safetensors.torch import load_file
-        path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "auxiliary_heads.safetensors")
-        aux.load_state_dict({k: v.float() for k, v in load_file(path).items()},
-                            strict=False)
+        load_auxiliary(aux)
+
+
+def load_auxiliary(heads):
+    """Whatever the file of auxiliary heads has for a module of them."""
+    from safetensors.torch import load_file
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "auxiliary_heads.safetensors")
+    heads.load_state_dict({k: v.float() for k, v in load_file(path).items()}, strict=False)
 
 
 # ---------------------------------------------------------------- transformers
 
 def write_hf(state, c, folder):
-    """A folder that transformers' Idefics3 classes load (F32 weights)."""
+    """A folder that transformers' Idefics3 classes load (F32 weights, without the ears)."""
     from safetensors.torch import save_file
     os.makedirs(folder, exist_ok=True)
 
@@ -222,7 +268,7 @@ def write_hf(state, c, folder):
         with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
             json.dump(value, f, indent=1, ensure_ascii=False)
 
-    save_file({k: v.contiguous() for k, v in state.items()},
+    save_file({k: v.contiguous() for k, v in state.items() if not k.startswith("hearing.")},
               os.path.join(folder, "model.safetensors"), {"format": "pt"})
     pad = m.TOKEN["<|im_end|>"]
     put("config.json", {
@@ -285,19 +331,24 @@ def main():
     p.add_argument("--aux", help="file for the auxiliary heads (F16), needed to train on")
     p.add_argument("--hf", help="folder for the transformers export")
     args = p.parse_args()
-    c = m.Config()
+    c, ears = m.Config(), HearingConfig()
     if os.path.isdir(args.checkpoint):
-        state, aux = read_export(args.checkpoint, c), None
+        hears = os.path.exists(os.path.join(args.checkpoint, "mmproj-audio.gguf"))
+        state, aux = read_export(args.checkpoint, c, ears if hears else None), None
     else:
         loaded = torch.load(args.checkpoint, map_location="cpu")
-        state, aux = loaded["model"], loaded["aux"]
+        state, aux = loaded["model"], dict(loaded["aux"], **loaded.get("speller", {}))
+        hears = any(k.startswith("hearing.") for k in state)
     if args.out:
         os.makedirs(args.out, exist_ok=True)
         write_model(state, c, os.path.join(args.out, "model.gguf"))
         write_mmproj(state, c, os.path.join(args.out, "mmproj.gguf"))
+        files, roles = {"model": "model.gguf", "mmproj": "mmproj.gguf"}, ["chat", "vision"]
+        if hears:
+            write_audio_mmproj(state, ears, os.path.join(args.out, "mmproj-audio.gguf"))
+            files["mmproj"], roles = ["mmproj.gguf", "mmproj-audio.gguf"], roles + ["hearing"]
         with open(os.path.join(args.out, "models.json"), "w") as f:
-            json.dump({"models": [{"name": NAME, "files": {"model": "model.gguf", "mmproj": "mmproj.gguf"},
-                                   "roles": ["chat", "vision"]}]}, f, indent=2)
+            json.dump({"models": [{"name": NAME, "files": files, "roles": roles}]}, f, indent=2)
             f.write("\n")
     if args.aux and aux:
         from safetensors.torch import save_file

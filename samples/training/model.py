@@ -29,6 +29,8 @@ VOCAB = BYTES + len(SPECIAL) + RESERVED
 BOS, END = TOKEN["<|im_start|>"], TOKEN["<end_of_utterance>"]
 FAKE, IMAGE, GLOBAL = (TOKEN["<fake_token_around_image>"], TOKEN["<image>"],
                        TOKEN["<global-img>"])
+# The first reserved token stands for the list of merges (export.py); this is the second.
+AUDIO = BYTES + len(SPECIAL) + 1
 ROWS = GRID * GRID                              # rows of the decoder per picture
 CLASSES = len(CHARS) + 1
 
@@ -42,17 +44,26 @@ def decode(ids):
     return bytes(i for i in ids if i < BYTES).decode("utf-8", "replace")
 
 
-def prompt_ids(question, image, system=None, history=()):
-    """SmolVLM's layout.  `history` holds earlier (question, answer) pairs."""
+def prompt_ids(question, image, system=None, history=(), sound=0, sound_last=False):
+    """SmolVLM's layout.  `history` holds earlier (question, answer) pairs.
+
+    A picture and the `sound` rows of a sound belong to the first turn; the sound comes before the words or after them.
+    """
     ids = [BOS]
     if system:
         ids += encode("System: " + system) + [END] + encode("\n")
     for i, turn in enumerate(list(history) + [(question, None)]):
-        if image and i == 0:
-            ids += encode("User:") + [FAKE, GLOBAL] + [IMAGE] * ROWS + [FAKE]
-        else:
-            ids += encode("User: ")
-        ids += encode(turn[0]) + [END] + encode("\nAssistant:")
+        said = encode(turn[0])
+        ids += encode("User:")
+        if i == 0 and sound and sound_last:
+            said = said + [AUDIO] * sound
+        elif i == 0 and sound:
+            said = [AUDIO] * sound + said
+        if i == 0 and image:
+            ids += [FAKE, GLOBAL] + [IMAGE] * ROWS + [FAKE]
+        elif said[:1] != [AUDIO]:
+            ids += encode(" ")
+        ids += said + [END] + encode("\nAssistant:")
         if turn[1] is not None:
             ids += encode(" " + turn[1]) + [END] + encode("\n")
     return ids
@@ -325,10 +336,11 @@ class TextModel(nn.Module):
 
 
 class SampleModel(nn.Module):
-    """Named as transformers' Idefics3ForConditionalGeneration names its parts."""
+    """Named as transformers' Idefics3ForConditionalGeneration names its parts; `hearing` (hearing.py) is Ultravox's."""
 
-    def __init__(self, c=None):
+    def __init__(self, c=None, hearing=None):
         super().__init__()
+        self.hearing = hearing
         self.c = c = c or Config()
         self.model = nn.Module()
         self.model.vision_model = VisionModel(c)
@@ -341,18 +353,22 @@ class SampleModel(nn.Module):
         return features, self.model.connector(features)
 
     @torch.no_grad()
-    def answer(self, prompts, pixels=None, longest=80):
-        """Greedy answers; prompts are lists of ids, one picture each or none."""
+    def answer(self, prompts, pixels=None, waves=None, longest=80):
+        """Greedy answers; prompts are lists of ids, with a picture and a sound each, or with none."""
         text = self.model.text_model
         rows = self.look(pixels)[1] if pixels is not None else None
+        heard = self.hearing.hear(waves) if waves is not None else None
         out = [None] * len(prompts)
         by_length = {}
         for i, p in enumerate(prompts):
-            by_length.setdefault((len(p), p.index(IMAGE) if IMAGE in p else -1), []).append(i)
-        for (n, at), which in by_length.items():
-            x = text.embed_tokens(torch.tensor([prompts[i] for i in which]))
-            if at >= 0:
-                x = torch.cat([x[:, :at], rows[which], x[:, at + ROWS:]], 1)
+            by_length.setdefault(len(p), []).append(i)
+        for n, which in by_length.items():
+            ids = torch.tensor([prompts[i] for i in which])
+            x = text.embed_tokens(ids)
+            if rows is not None:
+                x = x.masked_scatter((ids == IMAGE)[..., None], rows[which])
+            if heard is not None:
+                x = x.masked_scatter((ids == AUDIO)[..., None], torch.cat([heard[i] for i in which]))
             caches = [{} for _ in text.layers]
             h, _ = text(x, torch.arange(n)[None], caches)
             answers, done = [[] for _ in which], [False] * len(which)

@@ -122,11 +122,12 @@ class Optimizer:
         groups, rest = {}, []
         for name, p in model.named_parameters():
             if p.ndim == 2 and "embed" not in name:
-                vision = "text_model" not in name
-                groups.setdefault((tuple(p.shape), vision), []).append(p)
+                # Matrices of one part see the same steps, so that all of a group have a gradient or none has.
+                part = "hearing" if name.startswith("hearing.") else "text_model" not in name
+                groups.setdefault((tuple(p.shape), part), []).append(p)
             else:
                 rest.append(p)
-        self.rates = {True: muon_vision, False: muon_text}
+        self.rates = {True: muon_vision, False: muon_text, "hearing": muon_vision}
         self.groups = groups
         self.momentum = {k: torch.zeros(len(v), *k[0]) for k, v in groups.items()}
         self.adam_rate = adam
@@ -145,11 +146,11 @@ class Optimizer:
         for key, params in self.groups.items():
             if params[0].grad is None:
                 continue
-            (rows, cols), vision = key
+            (rows, cols), part = key
             grad = torch.stack([p.grad for p in params])
             momentum = self.momentum[key].lerp_(grad, 0.05)
             update = orthogonalise(grad.lerp(momentum, 0.95))
-            rate = self.rates[vision] * factor
+            rate = self.rates[part] * factor
             for p, u in zip(params, update):
                 p.mul_(1 - rate * 0.01).add_(u, alpha=-rate * max(1, rows / cols) ** 0.5)
         for p in rest + [p for ps in self.groups.values() for p in ps]:
@@ -182,13 +183,12 @@ class Trainer:
     def __init__(self, args):
         self.args = args
         self.rng, self.np_rng = random.Random(args.seed), np.random.default_rng(args.seed)
-        self.model, self.aux = SampleModel(), AuxiliaryHeads()
+        self.model, self.aux = self.make_model()
         self.pictures, self.steps = 0, 0
-        if args.start:
-            load_export(args.start, self.model, self.aux)
-        self.optimizer = Optimizer(self.model, self.aux, args.rate, args.vision_rate, args.adam_rate)
+        self.begin()
+        self.optimizer = Optimizer(self.model, self.heads(), args.rate, args.vision_rate, args.adam_rate)
         if args.resume:
-            self.load()
+            self.restore(torch.load(self.path()))
         text, vision = self.model.model.text_model, self.model.model.vision_model
         self.text_model = torch.compile(text, dynamic=False) if args.compile else text
         self.vision_model = torch.compile(vision, dynamic=False) if args.compile else vision
@@ -201,6 +201,23 @@ class Trainer:
         self.drawer.start()
         self.averages = {}
         self.stopped = False           # SIGTERM: save and end
+
+    # What a trainer of more than reading (train_hearing.py) does differently.
+    def make_model(self):
+        return SampleModel(), AuxiliaryHeads()
+
+    def heads(self):
+        return self.aux
+
+    def begin(self):
+        if self.args.start:
+            load_export(self.args.start, self.model, self.aux)
+
+    def more_loss(self):
+        return 0
+
+    def figures(self, n):
+        return evaluate(self.model, n, seed=77)
 
     def set_curriculum(self):
         """Short, plain and large print first; the whole world after `ramp` pictures."""
@@ -414,14 +431,15 @@ class Trainer:
                     n = args.batch // 2
                     loss = self.picture_loss(self.texts, n // 2, True)
                     loss = loss + self.picture_loss(self.shapes, n // 2 + 8, True)
-                elif self.steps // args.pictures_every % 4 == 2 and args.stage == "all":
+                elif self.steps // args.pictures_every % 4 == 2 and args.stage != "tower":
                     n = args.batch // 2
                     loss = self.picture_loss(self.shapes, n, False)
                 else:
                     n = args.batch
                     loss = self.picture_loss(self.texts, n, False)
-                if args.stage == "all" and self.steps % args.talk_every == 0:
+                if args.stage != "tower" and self.steps % args.talk_every == 0:
                     loss = loss + self.talk_loss(args.talk)
+                loss = loss + self.more_loss()
             loss.backward()
             self.optimizer.step(self.learning_rate(done))
             self.steps += 1
@@ -442,16 +460,16 @@ class Trainer:
             if now - last_save > args.save_every * 60:
                 self.save()
                 last_save = now
-            if now - last_eval > args.eval_every * 60 and args.stage == "all":
+            if now - last_eval > args.eval_every * 60 and args.stage != "tower":
                 self.evaluate(args.eval_pictures)
                 last_eval = time.time()
         self.save()
-        if args.stage == "all" and not self.stopped:
+        if args.stage != "tower" and not self.stopped:
             self.evaluate(2 * args.eval_pictures)
         self.drawer.terminate()
 
     def evaluate(self, n):
-        figures = evaluate(self.model, n, seed=77)
+        figures = self.figures(n)
         line = json.dumps({"at": time.strftime("%H:%M:%S"), "steps": self.steps,
                            "pictures": self.pictures, **figures})
         print("held out " + line, flush=True)
@@ -461,15 +479,15 @@ class Trainer:
     def path(self):
         return os.path.join(self.args.out, "checkpoint.pt")
 
+    def state(self):
+        return dict(model=self.model.state_dict(), aux=self.aux.state_dict(), adam=self.optimizer.adam.state_dict(),
+                    muon=self.optimizer.momentum, steps=self.steps, pictures=self.pictures)
+
     def save(self):
-        os.makedirs(self.args.out, exist_ok=True)
-        torch.save(dict(model=self.model.state_dict(), aux=self.aux.state_dict(),
-                        adam=self.optimizer.adam.state_dict(), muon=self.optimizer.momentum,
-                        steps=self.steps, pictures=self.pictures), self.path() + ".tmp")
+        torch.save(self.state(), self.path() + ".tmp")
         os.replace(self.path() + ".tmp", self.path())
 
-    def load(self):
-        c = torch.load(self.path())
+    def restore(self, c):
         self.model.load_state_dict(c["model"])
         self.aux.load_state_dict(c["aux"], strict=False)
         try:
@@ -480,14 +498,14 @@ class Trainer:
         self.steps, self.pictures = c["steps"], c["pictures"]
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+def arguments(text, stages=("all", "tower")):
+    p = argparse.ArgumentParser(description=text, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--out", required=True, help="folder for the checkpoint and the curve")
     p.add_argument("--minutes", type=float, default=120)
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     p.add_argument("--start", help="folder with model.gguf and mmproj.gguf to start from")
-    p.add_argument("--stage", choices=("all", "tower"), default="all",
-                   help="tower: only the vision tower, by its auxiliary losses")
+    p.add_argument("--stage", choices=stages, default=stages[0],
+                   help="tower: only the tower, by its auxiliary losses")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--compile", action="store_true", help="torch.compile: about a fifth quicker")
     p.add_argument("--batch", type=int, default=64)
@@ -512,7 +530,11 @@ def main():
     p.add_argument("--eval-pictures", type=int, default=40, help="per kind")
     p.add_argument("--save-every", type=float, default=2, help="minutes")
     p.add_argument("--seed", type=int, default=int(time.time()))
-    args = p.parse_args()
+    return p
+
+
+def main():
+    args = arguments(__doc__).parse_args()
     os.makedirs(args.out, exist_ok=True)
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
