@@ -33,7 +33,7 @@ SYSTEM_PROMPTS = ("You are a helpful assistant.", "Answer briefly.", "You are a 
 QUOTES = ('The sign says "%s". ', 'I heard "%s". ', "Text: %s\n")
 
 # How often each skill is practised.  The hard ones most: whole-number sums and copying.
-SKILLS = {"small_talk": 7, "unknown": 5, "say": 10, "sum": 28, "difference": 12, "product": 6, "quoted": 26}
+SKILLS = {"small_talk": 5, "unknown": 5, "say": 8, "sum": 20, "difference": 28, "product": 6, "quoted": 30}
 
 
 @dataclass

@@ -83,9 +83,9 @@ class Clips:
         return mel
 
 
-def first_position(rng, frames):
+def first_position(rng, mel):
     """Sounds are short: starting them anywhere in the 30 seconds half of the time teaches all positions."""
-    return 0 if rng.random() < 0.5 else rng.randrange(1500 - (int(frames.max()) + 1) // 2)
+    return 0 if rng.random() < 0.5 else rng.randrange(1500 - (mel.shape[-1] + 1) // 2)
 
 
 # ----------------------------------------------------------------- stage tower
@@ -124,7 +124,7 @@ class TowerTrainer:
         mel, frames = log_mel(waves)
         mel = self.source.mask(mel, frames)
         with torch.autocast("cpu", torch.bfloat16):
-            features, lengths = self.hearing.audio_tower(mel, frames, first_position(self.rng, frames))
+            features, lengths = self.hearing.audio_tower(mel, frames, first_position(self.rng, mel))
             loss = self.speller.loss(self.speller(features), lengths, texts)
         loss.backward()
         self.optimizer.step(factor)
@@ -221,7 +221,7 @@ class JointTrainer(train.Trainer):
         waves, texts = zip(*(self.source.sound(u) for u in utterances))
         mel, frames = log_mel(waves)
         mel = self.source.mask(mel, frames)
-        features, lengths = hearing.audio_tower(mel, frames, first_position(self.rng, frames))
+        features, lengths = hearing.audio_tower(mel, frames, first_position(self.rng, mel))
         log_probs = self.speller(features)
         spell = self.speller.loss(log_probs, lengths, texts)
         rows, counts = hearing.multi_modal_projector(features, lengths)

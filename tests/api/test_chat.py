@@ -81,11 +81,11 @@ def test_models(client, model):
 
 # ---- several choices ---------------------------------------------------------------------------------------------------
 
-SURPRISE = dict(temperature=1.5, seed=11, max_tokens=24, extra_body={"ignore_eos": True})
+SURPRISE = dict(temperature=2, seed=11, max_tokens=24, extra_body={"ignore_eos": True})
 
 
 def choices_of(client, model, n, **fields):
-    return client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Surprise me"}], n=n, **SURPRISE, **fields)
+    return client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Spell it"}], n=n, **SURPRISE, **fields)
 
 
 def test_the_sdk_gets_n_choices(client, model):

@@ -8,7 +8,8 @@ import pytest
 
 from harness import CHAT, COMPLETIONS, JSON, ask, error_of, sse_events
 
-WORDS = dict(prompt="Hello", temperature=0, max_tokens=8)
+HELLO = "<|im_start|>User: Hello<end_of_utterance>\nAssistant:"  # as the template has it: the sample has nothing to say behind bare words
+WORDS = dict(prompt=HELLO, temperature=0, max_tokens=8)
 SURPRISE = dict(temperature=1.5, seed=11, max_tokens=24, extra_body={"ignore_eos": True})
 
 
@@ -39,8 +40,8 @@ def test_max_tokens_is_16_if_not_given(client, model):
 
 
 def test_the_forms_of_a_prompt_say_the_same(server, client, model):
-    ids = server.post("/tokenize", {"prompt": "Hello"})[2]["tokens"]
-    texts = [client.completions.create(model=model, **{**WORDS, "prompt": p}).choices[0].text for p in ("Hello", ["Hello"], ids, [ids])]
+    ids = server.post("/tokenize", {"prompt": HELLO})[2]["tokens"]
+    texts = [client.completions.create(model=model, **{**WORDS, "prompt": p}).choices[0].text for p in (HELLO, [HELLO], ids, [ids])]
     assert len(set(texts)) == 1 and texts[0]
 
 
@@ -120,9 +121,9 @@ def test_echo_begins_with_the_prompt(server, client, model, stream):
 
 
 def test_stop(client, model):
-    whole = client.completions.create(model=model, prompt="Hello", **SURPRISE).choices[0].text
+    whole = client.completions.create(model=model, prompt=HELLO, **SURPRISE).choices[0].text
     stop = whole[3:5]
-    c = client.completions.create(model=model, prompt="Hello", stop=stop, **SURPRISE).choices[0]
+    c = client.completions.create(model=model, prompt=HELLO, stop=stop, **SURPRISE).choices[0]
     assert c.text == whole.split(stop)[0] and c.finish_reason == "stop"
 
 

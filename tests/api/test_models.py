@@ -62,7 +62,7 @@ def test_an_unknown_name_is_404(two, path, body):
 
 def test_the_sdk_uses_both_at_once(two):
     client = openai.OpenAI(base_url=f"http://127.0.0.1:{two.port}/v1", api_key="none", max_retries=0)
-    streams = [client.completions.create(model=name, prompt="Hello", temperature=0, max_tokens=12, stream=True) for name in NAMES]
+    streams = [client.completions.create(model=name, prompt="<|im_start|>User: Hello<end_of_utterance>\nAssistant:", temperature=0, max_tokens=12, stream=True) for name in NAMES]
     texts = ["".join(c.choices[0].text for c in s) for s in streams]
     assert texts[0] == texts[1] and texts[0]
 
