@@ -56,11 +56,10 @@ static int add_mmproj(model_file *f, const char *file, sn_error *err)
 {
 	if (!f->is_file)
 		return fault_set(err, SN_ERR_INVALID, NULL, "--mmproj goes with a .gguf file, not with a folder");
-	if (f->mmproj)
-		return fault_set(err, SN_ERR_INVALID, NULL, "--mmproj: two for the model %s", f->name);
-	if (!(f->mmproj = realpath(file, NULL)))
+	char *path = realpath(file, NULL);
+	if (!path)
 		return fault_set(err, SN_ERR_NOT_FOUND, NULL, "--mmproj: %s", strerror(errno));
-	return SN_OK;
+	return model_file_add_mmproj(f, path, "--mmproj", err);
 }
 
 static int add_chat_template(model_file *f, const char *file, sn_error *err)

@@ -45,10 +45,20 @@ static int missing(sn_error *err, const char *what)
 	return fault_set(err, SN_ERR_NOT_FOUND, NULL, "%s: %s", what, strerror(errno));
 }
 
-static int add(model_files *m, const char *name, char *path, char *mmproj, sn_error *err)
+int model_file_add_mmproj(model_file *f, char *path, const char *what, sn_error *err)
+{
+	if (f->n_mmproj == SN_MAX_MODALITIES) {
+		free(path);
+		return fault_set(err, SN_ERR_INVALID, NULL, "%s: more than %d towers for the model %s", what, SN_MAX_MODALITIES, f->name);
+	}
+	f->mmproj[f->n_mmproj++] = path;
+	return SN_OK;
+}
+
+static int add(model_files *m, const char *name, char *path, sn_error *err)
 {
 	model_file *f = &m->list[m->n++]; /* callers keep n below MODELS_MAX */
-	*f = (model_file){.name = strdup(name), .path = path, .mmproj = mmproj};
+	*f = (model_file){.name = strdup(name), .path = path};
 	return f->name && f->path ? SN_OK : fault_set(err, SN_ERR_NOMEM, NULL, "no memory for the model's name");
 }
 
@@ -83,12 +93,33 @@ static int path_inside(char **out, const char *folder, const char *file, const c
 	return *out ? SN_OK : fault_set(err, SN_ERR_NOMEM, NULL, "no memory for a path");
 }
 
+/* One more tower for the model that was added last. */
+static int add_tower(model_files *m, const char *folder, const char *file, const char *what, sn_error *err)
+{
+	char *path = NULL;
+	int rc = path_inside(&path, folder, file, what, err);
+	return rc == SN_OK ? model_file_add_mmproj(&m->list[m->n - 1], path, what, err) : rc;
+}
+
+/* files.mmproj: a file's name, or a list of names, one a kind of media. */
+static int add_towers(model_files *m, const char *folder, const json_t *mmproj, sn_error *err)
+{
+	size_t n = json_is_array(mmproj) ? json_array_size(mmproj) : mmproj ? 1 : 0;
+	int rc = SN_OK;
+	for (size_t i = 0; i < n && rc == SN_OK; i++) {
+		const char *file = body_plain_string(json_is_array(mmproj) ? json_array_get(mmproj, i) : mmproj);
+		rc = file ? add_tower(m, folder, file, "models.json: files.mmproj", err)
+		          : fault_set(err, SN_ERR_INVALID, NULL, "models.json: files.mmproj must be a file name or a list of file names");
+	}
+	return rc;
+}
+
 static int add_entry(model_files *m, const char *folder, const json_t *entry, sn_error *err)
 {
-	const json_t *files = json_object_get(entry, "files"), *mmproj = json_object_get(files, "mmproj");
+	const json_t *files = json_object_get(entry, "files");
 	const char *name = body_plain_string(json_object_get(entry, "name"));
-	const char *file = body_plain_string(json_object_get(files, "model")), *tower = body_plain_string(mmproj);
-	char *path = NULL, *tower_path = NULL;
+	const char *file = body_plain_string(json_object_get(files, "model"));
+	char *path = NULL;
 	if (!name || !name_is_plain(name))
 		return fault_set(err, SN_ERR_INVALID, NULL, "models.json: a name is made of 1 to 128 letters, digits and . _ - :");
 	for (size_t i = 0; i < m->n; i++)
@@ -96,15 +127,10 @@ static int add_entry(model_files *m, const char *folder, const json_t *entry, sn
 			return fault_set(err, SN_ERR_INVALID, NULL, "models.json: two models have one name");
 	if (!file)
 		return fault_set(err, SN_ERR_INVALID, NULL, "models.json: files.model must be a file name");
-	if (mmproj && !tower)
-		return fault_set(err, SN_ERR_INVALID, NULL, "models.json: files.mmproj must be a file name");
 	int rc = path_inside(&path, folder, file, "models.json: files.model", err);
-	if (rc == SN_OK && tower)
-		rc = path_inside(&tower_path, folder, tower, "models.json: files.mmproj", err);
 	if (rc == SN_OK)
-		return add(m, name, path, tower_path, err);
-	free(path);
-	return rc;
+		rc = add(m, name, path, err);
+	return rc == SN_OK ? add_towers(m, folder, json_object_get(files, "mmproj"), err) : rc;
 }
 
 static int from_list(model_files *m, const char *folder, const char *list_path, sn_error *err)
@@ -143,10 +169,10 @@ static const char *base_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* A folder without a list: model.gguf and at most one mmproj*.gguf, or a Hugging Face directory, which is opened whole. */
+/* A folder without a list: model.gguf and its towers, each mmproj*.gguf by name, or a Hugging Face directory, which is opened whole. */
 static int from_folder(model_files *m, const char *folder, sn_error *err)
 {
-	char real[PATH_MAX], pattern[PATH_MAX + 16], *path = NULL, *tower = NULL;
+	char real[PATH_MAX], pattern[PATH_MAX + 16], *path = NULL;
 	glob_t found = {0};
 	if (!realpath(folder, real))
 		return missing(err, "the model folder");
@@ -156,19 +182,16 @@ static int from_folder(model_files *m, const char *folder, sn_error *err)
 		snprintf(pattern, sizeof pattern, "%s/config.json", real);
 		if (access(pattern, R_OK) != 0)
 			return fault_set(err, SN_ERR_NOT_FOUND, NULL, "the model folder holds neither models.json nor model.gguf nor config.json");
-		return add(m, name, strdup(real), NULL, err);
+		return add(m, name, strdup(real), err);
 	}
 	snprintf(pattern, sizeof pattern, "%s/mmproj*.gguf", real);
-	bool has_tower = glob(pattern, GLOB_NOSORT, NULL, &found) == 0;
+	int globbed = glob(pattern, 0, NULL, &found);
 	int rc = path_inside(&path, real, "model.gguf", "model.gguf", err);
-	if (rc == SN_OK && has_tower && found.gl_pathc > 1)
-		rc = fault_set(err, SN_ERR_INVALID, NULL, "the model folder holds more than one mmproj*.gguf; write a models.json");
-	else if (rc == SN_OK && has_tower)
-		rc = path_inside(&tower, real, base_name(found.gl_pathv[0]), "mmproj*.gguf", err);
-	globfree(&found);
 	if (rc == SN_OK)
-		return add(m, name, path, tower, err);
-	free(path);
+		rc = add(m, name, path, err);
+	for (size_t i = 0; globbed == 0 && i < found.gl_pathc && rc == SN_OK; i++)
+		rc = add_tower(m, real, base_name(found.gl_pathv[i]), "mmproj*.gguf", err);
+	globfree(&found);
 	return rc;
 }
 
@@ -182,7 +205,7 @@ static int from_file(model_files *m, const char *file, sn_error *err)
 	*dot = 0;
 	if (!(path = realpath(file, NULL)))
 		return missing(err, "the model file");
-	int rc = add(m, name_is_plain(name) ? name : "model", path, NULL, err);
+	int rc = add(m, name_is_plain(name) ? name : "model", path, err);
 	m->list[m->n - 1].is_file = true;
 	return rc;
 }
@@ -214,7 +237,8 @@ void model_files_fini(model_files *m)
 	for (size_t i = 0; i < m->n; i++) {
 		free(m->list[i].name);
 		free(m->list[i].path);
-		free(m->list[i].mmproj);
+		for (size_t k = 0; k < m->list[i].n_mmproj; k++)
+			free(m->list[i].mmproj[k]);
 		free(m->list[i].chat_template);
 	}
 	*m = (model_files){0};

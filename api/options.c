@@ -50,7 +50,7 @@ static const option_row table[] = {
 	{"--served-model-name", OPT_TEXT, FIELD(served_model_name), CMD_SERVE, "NAME", NULL, 0, 0, "what clients call the model"},
 	{"--model", OPT_LIST, FIELD(models), CMD_SERVE, "NAME=PATH", NULL, 0, OPTIONS_MAX_LIST, "one more model, under that name; may be repeated, beside MODEL or without it"},
 	{"--mmproj", OPT_LIST, FIELD(mmproj), ENGINE, "[NAME=]FILE", NULL, 0, OPTIONS_MAX_LIST,
-	 "the media tower of a .gguf file; without NAME of MODEL, or of the only --model"},
+	 "a media tower of a .gguf file, one a kind of media; without NAME of MODEL, or of the only --model"},
 	{"--chat-template", OPT_LIST, FIELD(chat_template), CMD_SERVE | CMD_RUN, "[NAME=]FILE", NULL, 0, OPTIONS_MAX_LIST,
 	 "Jinja file instead of the model's own; NAME as for --mmproj"},
 	{"--plugin-dir", OPT_TEXT, FIELD(plugin_dir), ENGINE | CMD_PLUGINS, "DIR", NULL, 0, 0,

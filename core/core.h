@@ -98,7 +98,8 @@ void sn_engine_close(sn_engine **engine);
 typedef struct sn_model_config {
 	const char *name;   /* what "model" in a request selects */
 	const char *path;   /* GGUF file */
-	const char *mmproj; /* GGUF file of the media tower, or NULL */
+	const char *const *mmproj; /* GGUF files of its media towers, [n_mmproj]; no two of one kind */
+	size_t n_mmproj;
 	const char *chat_template; /* Jinja source that replaces the file's, or NULL */
 } sn_model_config;
 

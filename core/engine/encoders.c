@@ -1,4 +1,4 @@
-/* A served model's encoders: one of its media tower, and those that claim its own file; also of plugins that were added
+/* A served model's encoders: those of its media towers, and those that claim its own file; also of plugins that were added
  * while serving. The list only grows: an entry is whole before n_encoders tells of it, so readers need no lock. */
 #include <string.h>
 
@@ -18,6 +18,18 @@ static bool is_taken(void *ctx, const char *kind_name)
 {
 	const served_model *s = ctx;
 	return atomic_load(&s->n_encoders) == MAX_ENCODERS || served_encoder(s, kind_name);
+}
+
+/* What a request's medium is encoded by must be clear. Towers of different kinds are as many as there are places. */
+static sn_status is_alone(const served_model *s, const encoder *enc, sn_error *err)
+{
+	const char *kind = enc->p->plan->kind_name;
+	const encoder *other = served_encoder(s, kind);
+	if (other)
+		return error_set(err, SN_ERR_INVALID, "%s: a second tower for %s; the model has %s", encoder_file(enc)->name, kind, encoder_file(other)->name);
+	if (atomic_load(&s->n_encoders) == MAX_ENCODERS)
+		return error_set(err, SN_ERR_TOO_LARGE, "%s: more than %d kinds of media", encoder_file(enc)->name, MAX_ENCODERS);
+	return SN_OK;
 }
 
 /* Rows must be as wide as the model's, and carry an id that it knows. */
@@ -86,6 +98,8 @@ sn_status encoders_attach_tower(sn_engine *e, served_model *s, const char *mmpro
 	encoder *enc = NULL;
 	transcriber *how = NULL;
 	sn_status st = encoder_open(&enc, e->plugins, mmproj, &e->ops, err);
+	if (!st)
+		st = is_alone(s, enc, err);
 	if (!st)
 		st = fit(s, enc, &how, err);
 	if (!st)

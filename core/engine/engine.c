@@ -133,10 +133,11 @@ static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config
 		s->m->kv.max_chunk = e->config.max_num_batched_tokens;
 	if (!st)
 		st = memory_check(e, s, NULL, err); /* its weights are mapped and not read, and there are no buffers for it yet */
-	if (!st && config->mmproj)
-		st = encoders_attach_tower(e, s, config->mmproj, err);
-	if (!st && config->mmproj)
-		st = memory_check(e, s, NULL, err);
+	for (size_t i = 0; i < config->n_mmproj && !st; i++) {
+		st = encoders_attach_tower(e, s, config->mmproj[i], err);
+		if (!st)
+			st = memory_check(e, s, NULL, err);
+	}
 	if (!st)
 		encoders_attach_own(e, s, false);
 	if (!st)

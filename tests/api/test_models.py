@@ -135,7 +135,7 @@ def test_a_plain_tower_belongs_to_the_only_model(files):
     (3, "neither a folder nor a .gguf", ["--model", "a={0}/shout.jinja"]),
     (3, "several models", ["--model", "a={0}/model.gguf", "--model", "b={0}/model.gguf", "--mmproj", "{0}/mmproj.gguf"]),
     (3, "several models", ["--model", "a={0}/model.gguf", "--model", "b={0}/model.gguf", "--mmproj", "c={0}/mmproj.gguf"]),
-    (3, "two for the model a", ["--model", "a={0}/model.gguf", "--mmproj", "a={0}/mmproj.gguf", "--mmproj", "{0}/mmproj.gguf"]),
+    (3, "a second tower for image", ["--model", "a={0}/model.gguf", "--mmproj", "a={0}/mmproj.gguf", "--mmproj", "{0}/mmproj.gguf"]),
     (3, "not with a folder", ["--model", "a={0}/pair", "--mmproj", "a={0}/mmproj.gguf"]),
     (3, "--mmproj", ["--model", "a={0}/model.gguf", "--mmproj", "a={0}/none.gguf"]),
     (3, "several models", ["--model", "a={0}/model.gguf", "--model", "b={0}/model.gguf", "--chat-template", "{0}/shout.jinja"]),

@@ -57,7 +57,7 @@ static inline void load_model(sn_engine *e, const char *name, const char *file, 
 	char path[4096], tower[4096];
 	snprintf(path, sizeof path, "%s/%s", GOLDEN_DIR, file);
 	snprintf(tower, sizeof tower, "%s/%s", GOLDEN_DIR, mmproj ? mmproj : "");
-	sn_model_config m = {.name = name, .path = path, .mmproj = mmproj ? tower : NULL};
+	sn_model_config m = {.name = name, .path = path, .mmproj = (const char *[]){tower}, .n_mmproj = mmproj ? 1 : 0};
 	if (sn_engine_load(e, &m, &err) != SN_OK)
 		fail_msg("load: %s", err.text);
 }
