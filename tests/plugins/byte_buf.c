@@ -25,6 +25,9 @@ void add_le(byte_buf *b, uint32_t v, size_t n)
 
 long peak_kib(void)
 {
+#ifdef __SANITIZE_THREAD__
+	return 0; /* its shadow says nothing about the program */
+#endif
 	FILE *f = fopen("/proc/self/status", "r");
 	char line[256];
 	long peak = 0;
