@@ -45,8 +45,10 @@ int main(int argc, char **argv)
 		.json = !bad && o.log_format && strcmp(o.log_format, "json") == 0,
 		.fd = STDERR_FILENO,
 	};
-	if (sn_log_open(&log, &config, NULL) != SN_OK)
+	if (sn_log_open(&log, &config, NULL) != SN_OK) {
+		fputs("sensorium: no memory for the log\n", stderr);
 		return EXIT_FAILED;
+	}
 	int rc;
 	if (bad) {
 		sn_log_write(log, SN_LOG_ERROR, "start", NULL, "%s", err.text);

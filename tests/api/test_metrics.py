@@ -5,7 +5,7 @@ import json
 import random
 import re
 
-from harness import CHAT, PATIENCE, Baseline, Server, ask
+from harness import CHAT, SANITIZED, Baseline, Server, ask
 from test_memory import picture
 
 KEY = "sk-metrics-0123456789"
@@ -110,4 +110,5 @@ def test_62_labels_do_not_grow_with_what_clients_send():
         assert series(text) == first
         assert not any(w in text for w in words)
         assert len(text) < 64 << 10
-        assert server.memory_peak() - size < (8 << 20) * PATIENCE
+        if not SANITIZED:  # there freed memory stays in quarantine
+            assert server.memory_peak() - size < 8 << 20
