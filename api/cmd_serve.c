@@ -139,8 +139,15 @@ static int bring_up(api *a, http_server *http, const model_files *files, const c
 
 int cmd_serve(const options *o, sn_log *log)
 {
-	api a = {.options = o, .log = log};
-	a.max_in_flight = (unsigned)(o->max_num_seqs + o->max_queued_requests) + SPARE_IN_FLIGHT;
+	/* Not of this frame: threads that cannot be joined go on reading it while the process ends. */
+	api *a = calloc(1, sizeof *a);
+	if (!a) {
+		sn_log_write(log, SN_LOG_ERROR, "start", NULL, "no memory to serve");
+		return EXIT_FAILED;
+	}
+	a->options = o;
+	a->log = log;
+	a->max_in_flight = (unsigned)(o->max_num_seqs + o->max_queued_requests) + SPARE_IN_FLIGHT;
 	http_server *http = NULL;
 	model_files files = {0};
 	tls_files cert = {0};
@@ -154,36 +161,37 @@ int cmd_serve(const options *o, sn_log *log)
 	signal(SIGPIPE, SIG_IGN);
 
 	int rc, why;
-	if (auth_open(&a.auth, o, &err) != SN_OK || auth_open_admin(&a.admin, o, &err) != SN_OK ||
-	    host_resolve(address, sizeof address, o, auth_needed(a.auth), &err) != SN_OK || tls_files_open(&cert, o, &err) != SN_OK) {
+	if (auth_open(&a->auth, o, &err) != SN_OK || auth_open_admin(&a->admin, o, &err) != SN_OK ||
+	    host_resolve(address, sizeof address, o, auth_needed(a->auth), &err) != SN_OK || tls_files_open(&cert, o, &err) != SN_OK) {
 		rc = fail(log, EXIT_USAGE, &err);
 		goto done;
 	}
-	if (media_sources_open(&a.media, o->allowed_local_media_path, o->allowed_media_domains, &err) != SN_OK) {
+	if (media_sources_open(&a->media, o->allowed_local_media_path, o->allowed_media_domains, &err) != SN_OK) {
 		rc = fail(log, EXIT_USAGE, &err);
 		goto done;
 	}
 	if ((rc = model_files_from(&files, o, log)) != EXIT_FINE)
 		goto done;
-	if ((rc = engine_open_from(&a.engine, o, log)) != EXIT_FINE)
+	if ((rc = engine_open_from(&a->engine, o, log)) != EXIT_FINE)
 		goto done;
-	if ((why = listen_open(&http, &a, address, &cert, &err)) != SN_OK) {
+	if ((why = listen_open(&http, a, address, &cert, &err)) != SN_OK) {
 		rc = fail(log, why == SN_ERR_QUEUE_FULL ? EXIT_PORT : EXIT_FAILED, &err);
 		goto done;
 	}
-	if ((rc = bring_up(&a, http, &files, address)) == EXIT_FINE)
-		rc = serve_until_signal(&a, http, &signals);
+	if ((rc = bring_up(a, http, &files, address)) == EXIT_FINE)
+		rc = serve_until_signal(a, http, &signals);
 	if (rc == EXIT_STUCK) /* handlers wait for an engine that will not answer: nothing can be joined */
 		return rc;
 done:
 	http_close(&http);
 	tls_files_close(&cert);
-	if (a.engine)
-		sn_engine_close(&a.engine);
+	if (a->engine)
+		sn_engine_close(&a->engine);
 	model_files_fini(&files);
-	media_sources_close(&a.media);
-	auth_close(&a.auth);
-	auth_close(&a.admin);
+	media_sources_close(&a->media);
+	auth_close(&a->auth);
+	auth_close(&a->admin);
+	free(a);
 	if (rc == EXIT_FINE)
 		sn_log_write(log, SN_LOG_INFO, "serve", NULL, "stopped");
 	return rc;
