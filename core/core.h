@@ -130,6 +130,7 @@ typedef struct sn_model_info {
 	const char *_Atomic modalities[SN_MAX_MODALITIES + 1]; /* input kinds beside text: "image"; NULL-terminated. Grows while serving */
 	uint32_t max_model_len;   /* tokens */
 	_Atomic bool transcribes; /* it was made for sn_transcript_submit, and has no chat */
+	_Atomic bool speaks;      /* it was made for sn_speech_open: sn_engine_voices */
 	uint32_t n_vocab;
 	int64_t created;          /* unix seconds of the load */
 } sn_model_info;
@@ -416,6 +417,84 @@ sn_status sn_transcript_submit(sn_engine *engine, const sn_transcription *t, sn_
 sn_transcript_kind sn_transcript_next(sn_transcript *t, int timeout_ms, sn_transcript_event *ev);
 /* Cancels what still runs, and frees. Sets *t to NULL. */
 void sn_transcript_close(sn_transcript **t);
+
+/* ---- speech ------------------------------------------------------------------------------------------------- */
+
+typedef struct sn_voice_info {
+	const char *name;     /* "default" first, then the model's own */
+	const char *language; /* BCP 47, "" if it speaks several */
+} sn_voice_info;
+
+/* The voices of a model that speaks, and the rate of its sound in Hz; 0 for one that does not. model NULL or "": the first
+ * model that speaks. The list lives as long as the engine. [any] */
+size_t sn_engine_voices(const sn_engine *engine, const char *model, const sn_voice_info **out, uint32_t *rate);
+
+/* Words become sound. They are cut at sentences (at clauses or words where one is longer than the model speaks well) into
+ * utterances: sequences of their own, a few at once, from the same pages as everything else, whose sound is put together without
+ * gaps. What is said does not depend on how the words came in, but for when an utterance is known to be whole. */
+typedef struct sn_speech_ask {
+	const char *request_id, *cache_key, *cache_salt; /* as in sn_chat */
+	const char *model;     /* NULL or "": the first model that speaks */
+	const char *voice;     /* NULL: default */
+	float temperature;     /* 0..2; below 0: the model's own */
+	uint64_t seed;
+	bool has_seed;
+	uint32_t max_seconds;  /* of sound in all; 0: as much as the words need */
+	uint32_t timeout_ms;   /* total, from open; 0: none */
+} sn_speech_ask;
+
+typedef enum sn_speech_kind {
+	SN_SPEECH_NONE,  /* the timeout passed */
+	SN_SPEECH_SOUND, /* more of it: pcm, n_samples; in order */
+	SN_SPEECH_DONE,  /* last: usage, seconds */
+	SN_SPEECH_ERROR  /* last */
+} sn_speech_kind;
+
+typedef struct sn_speech_event {
+	sn_speech_kind kind;
+	const float *pcm;  /* [n_samples] mono, -1..1, at `rate`; valid until the next call */
+	size_t n_samples;
+	uint32_t rate;     /* Hz */
+	sn_usage usage;    /* DONE: of all utterances; completion_tokens are those that were sampled */
+	double seconds;    /* DONE: of sound */
+	sn_error error;
+} sn_speech_event;
+
+typedef struct sn_speech sn_speech;
+
+/* On success *out must be closed. Takes one place in the queue. [any] */
+sn_status sn_speech_open(sn_engine *engine, const sn_speech_ask *ask, sn_speech **out, sn_error *err);
+/* More words, UTF-8, in any pieces. From one thread at a time, also while another waits in sn_speech_next. SN_ERR_TOO_LARGE: more than
+ * SN_MAX_SPEECH_TEXT bytes in all. */
+sn_status sn_speech_say(sn_speech *s, const char *text, size_t size, sn_error *err);
+/* Nothing more will be said: what is left is an utterance, and DONE comes behind its sound. */
+void sn_speech_finish(sn_speech *s);
+/* Waits up to timeout_ms. One consumer thread. After DONE or ERROR only close is legal. */
+sn_speech_kind sn_speech_next(sn_speech *s, int timeout_ms, sn_speech_event *ev);
+/* Cancels what still runs: its pages are free and its decoder stops within a step. Frees. Sets *s to NULL. */
+void sn_speech_close(sn_speech **s);
+
+#define SN_MAX_SPEECH_TEXT 65536 /* bytes */
+
+/* ---- writing media ------------------------------------------------------------------------------------------ */
+
+/* Sound as a file's bytes, piece by piece, by the plugin that writes this type. */
+typedef struct sn_writer_config {
+	const char *request_id;
+	const char *media_type; /* "audio/wav", "audio/mpeg", "audio/ogg", "audio/flac", "audio/pcm" (s16le without a header) */
+	uint32_t rate;          /* Hz, of what is pushed */
+	float tempo;            /* 0.25..4: so much faster, at the same pitch; 0: 1 */
+} sn_writer_config;
+
+typedef struct sn_writer sn_writer;
+
+/* SN_ERR_UNSUPPORTED: no plugin writes this type. [any] */
+sn_status sn_writer_open(sn_engine *engine, const sn_writer_config *config, sn_writer **out, sn_error *err);
+/* *bytes: what of the file is ready now, maybe nothing; valid until the next call. One thread. */
+sn_status sn_writer_push(sn_writer *w, const float *pcm, size_t n_samples, const uint8_t **bytes, size_t *size, sn_error *err);
+/* The file's end. */
+sn_status sn_writer_finish(sn_writer *w, const uint8_t **bytes, size_t *size, sn_error *err);
+void sn_writer_close(sn_writer **w);
 
 /* ---- tokens ------------------------------------------------------------------------------------------------- */
 

@@ -35,6 +35,12 @@ typedef struct sn_host_weights {
 	                const sn_weight **out, sn_fault *fault);
 	/* A tensor's dimensions, the outermost first; how many, 0 if it is missing. For sizes that no key tells. */
 	uint32_t (*shape)(const sn_model *model, const char *name, uint64_t out[4]);
+	/* Numbers that the plugin worked out itself (folded scales, windows), as a small tensor: [n] or, if n_rows > 0, [n_rows][n]. */
+	sn_rc (*values)(const sn_model *model, const float *src, uint64_t n_rows, uint64_t n, sn_tensor *out, sn_fault *fault);
+	/* A transposed convolution's weights `name` [n_in][n_out][taps], as the matrix [taps * n_out, n_in] that sn_host_ops.overlap_add
+	 * follows; without bias. */
+	sn_rc (*conv_transpose1d)(const sn_model *model, const char *name, uint64_t n_in, uint64_t n_out, uint64_t taps, const sn_weight **out,
+	                          sn_fault *fault);
 } sn_host_weights;
 
 #endif
