@@ -22,6 +22,12 @@ static void render_value(const metrics *m, FILE *out, enum metric_id id, const c
 	        (unsigned long long)metric_get(m, id));
 }
 
+static void render_seconds(const metrics *m, FILE *out, enum metric_id id, const char *name, const char *help)
+{
+	fprintf(out, "# HELP sensorium_%s %s\n# TYPE sensorium_%s counter\nsensorium_%s %.6f\n", name, help, name, name,
+	        (double)metric_get(m, id) * 1e-6);
+}
+
 static void render_histogram(const metrics *m, FILE *out, enum histogram_id id, const char *name, const char *help)
 {
 	uint64_t total = 0;
@@ -41,6 +47,9 @@ void metrics_render(const metrics *m, FILE *out)
 {
 #define X(id, kind, name, label, help) render_value(m, out, M_##id, #kind, name, label, help);
 	METRIC_TABLE(X)
+#undef X
+#define X(id, name, help) render_seconds(m, out, S_##id, name, help);
+	METRIC_SECONDS(X)
 #undef X
 #define X(id, name, help) render_histogram(m, out, H_##id, name, help);
 	METRIC_HISTOGRAMS(X)

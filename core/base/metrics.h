@@ -32,18 +32,33 @@
 	X(OK_LENGTH, counter, "request_success_total", "finished_reason=\"length\"", "")                                     \
 	X(CANCELLED, counter, "request_cancelled_total", "", "requests dropped by their client")                             \
 	X(FAILED, counter, "request_failed_total", "", "requests that ended with an error event")                            \
-	X(REJECTED, counter, "request_rejected_total", "", "requests refused for a full queue")
+	X(REJECTED, counter, "request_rejected_total", "", "requests refused for a full queue")                              \
+	X(SYNTH_JOBS, counter, "synth_jobs_total", "", "vocoder runs, each over a chunk of one or more utterances")          \
+	X(SYNTH_STREAMS, counter, "synth_streams_total", "", "utterances in them")                                           \
+	X(SYNTH_MAX, gauge, "synth_streams_max", "", "most utterances seen in one vocoder run")                              \
+	X(SYNTH_UNITS, counter, "synth_units_total", "", "units of vocoder work done")
+
+/* Seconds that add up, kept in microseconds. */
+#define METRIC_SECONDS(X)                                                                                                \
+	X(AUDIO, "audio_seconds_total", "sound made")                                                                        \
+	X(UNDERRUN, "audio_underrun_seconds_total", "that listeners would have waited for sound, once theirs had begun")
 
 #define METRIC_HISTOGRAMS(X)                                                                                             \
 	X(TTFT, "time_to_first_token_seconds", "submit to first token")                                                      \
 	X(ITL, "inter_token_latency_seconds", "token to token")                                                              \
 	X(E2E, "e2e_request_latency_seconds", "submit to end")                                                               \
 	X(STEP, "step_seconds", "one step of the engine")                                                                    \
-	X(SLICE, "job_slice_seconds", "one slice of encoder work")
+	X(SLICE, "job_slice_seconds", "one slice of encoder or vocoder work")                                                \
+	X(TTFA, "time_to_first_audio_seconds", "first words to first sound of a speech")                                     \
+	X(RTF, "speech_real_time_factor", "seconds that a speech took, from its first row to its last sound, for each second of it") \
+	X(UNDERRUN, "speech_underrun_seconds", "that the listener to one speech would have waited, once it had begun")
 
 enum metric_id {
 #define X(id, kind, name, label, help) M_##id,
 	METRIC_TABLE(X)
+#undef X
+#define X(id, name, help) S_##id,
+	METRIC_SECONDS(X)
 #undef X
 	M_COUNT
 };

@@ -1,5 +1,5 @@
-/* A served model's encoders: those of its media towers, and those that claim its own file; also of plugins that were added
- * while serving. The list only grows: an entry is whole before n_encoders tells of it, so readers need no lock. */
+/* What stands beside a served model: encoders, those of its media towers, and those that claim its own file; also of plugins that
+ * were added while serving; and a vocoder, with which it speaks. The list of encoders only grows: an entry is whole before n_encoders tells of it, so readers need no lock. */
 #include <string.h>
 
 #include "base/error.h"
@@ -93,13 +93,10 @@ void encoders_serve_newcomer(sn_engine *e)
 	pthread_mutex_unlock(&e->lock);
 }
 
-sn_status encoders_attach_tower(sn_engine *e, served_model *s, const char *mmproj, sn_error *err)
+static sn_status attach_tower(sn_engine *e, served_model *s, encoder *enc, sn_error *err)
 {
-	encoder *enc = NULL;
 	transcriber *how = NULL;
-	sn_status st = encoder_open(&enc, e->plugins, mmproj, &e->ops, err);
-	if (!st)
-		st = is_alone(s, enc, err);
+	sn_status st = is_alone(s, enc, err);
 	if (!st)
 		st = fit(s, enc, &how, err);
 	if (!st)
@@ -107,6 +104,32 @@ sn_status encoders_attach_tower(sn_engine *e, served_model *s, const char *mmpro
 	else
 		encoder_close(&enc);
 	return st;
+}
+
+static sn_status attach_vocoder(sn_engine *e, served_model *s, vocoder *voc, sn_error *err)
+{
+	sn_status st = SN_OK;
+	if (s->vocoder)
+		st = error_set(err, SN_ERR_INVALID, "%s: a second speaker; the model has %s", voc->model->file->name, s->vocoder->model->file->name);
+	if (!st)
+		st = speaker_open(&s->speaker, voc, s->m, err);
+	if (st) {
+		vocoder_close(&voc);
+		return st;
+	}
+	s->vocoder = voc;
+	e->infos[s - e->models].speaks = true;
+	return SN_OK;
+}
+
+sn_status encoders_attach_beside(sn_engine *e, served_model *s, const char *file, sn_error *err)
+{
+	encoder *enc;
+	vocoder *voc;
+	sn_status st = beside_open(e->plugins, file, &e->ops, &enc, &voc, err);
+	if (st)
+		return st;
+	return enc ? attach_tower(e, s, enc, err) : attach_vocoder(e, s, voc, err);
 }
 
 /* A plugin that claims a model and cannot serve it costs that modality, not the model: nobody asked for it by name. */
@@ -142,6 +165,8 @@ void encoders_close(served_model *s)
 	transcriber *how = atomic_exchange(&s->transcriber, NULL);
 	transcriber_close(&how);
 	atomic_store(&s->n_encoders, 0);
+	speaker_close(&s->speaker);
+	vocoder_close(&s->vocoder);
 }
 
 sn_status sn_engine_add_plugin(sn_engine *e, const char *file, sn_error *err)

@@ -134,7 +134,7 @@ static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config
 	if (!st)
 		st = memory_check(e, s, NULL, err); /* its weights are mapped and not read, and there are no buffers for it yet */
 	for (size_t i = 0; i < config->n_mmproj && !st; i++) {
-		st = encoders_attach_tower(e, s, config->mmproj[i], err);
+		st = encoders_attach_beside(e, s, config->mmproj[i], err);
 		if (!st)
 			st = memory_check(e, s, NULL, err);
 	}
@@ -206,6 +206,16 @@ served_model *engine_find_model(sn_engine *e, const char *name)
 		return e->n_models ? &e->models[0] : NULL;
 	for (uint32_t i = 0; i < e->n_models; i++)
 		if (strcmp(e->models[i].name, name) == 0)
+			return &e->models[i];
+	return NULL;
+}
+
+served_model *engine_find_speaking(sn_engine *e, const char *name)
+{
+	if (name && *name)
+		return engine_find_model(e, name);
+	for (uint32_t i = 0; i < e->n_models; i++)
+		if (e->models[i].speaker)
 			return &e->models[i];
 	return NULL;
 }
@@ -334,6 +344,15 @@ size_t sn_engine_plugins(const sn_engine *e, sn_plugin_info *out, size_t cap)
 		out[i].models = atomic_load(&p->n_serving);
 	}
 	return n;
+}
+
+size_t sn_engine_voices(const sn_engine *e, const char *name, const sn_voice_info **out, uint32_t *rate)
+{
+	const served_model *m = engine_find_speaking((sn_engine *)(uintptr_t)e, name);
+	const speaker *s = m ? m->speaker : NULL;
+	*out = s ? s->voices : NULL;
+	*rate = s ? s->info->rate : 0;
+	return s ? s->n_voices : 0;
 }
 
 const char *sn_engine_kind_of(const sn_engine *e, const void *bytes, size_t size, const char *mime)

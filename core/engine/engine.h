@@ -1,6 +1,6 @@
 /* engine.h - the engine's inside: served models, requests, sequences, and who owns what.
  *
- * A request is made by sn_chat_submit, sn_completion_submit or window_submit on an API thread, handed over through the bounded inbox, run by
+ * A request is made by sn_chat_submit, sn_completion_submit, window_submit or utterance_submit on an API thread, handed over through the bounded inbox, run by
  * the engine thread and read through its event ring. It has two owners, consumer and engine, and is freed when both have
  * let go. A request owns its sequences, one for each choice: the scheduler knows sequences only, the ring carries all of them.
  */
@@ -14,6 +14,7 @@
 #include "engine/media.h"
 #include "engine/sampler.h"
 #include "engine/schedule.h"
+#include "engine/speaker.h"
 #include "engine/transcriber.h"
 #include "model/forward.h"
 #include "plugin/host.h"
@@ -27,6 +28,8 @@ typedef struct served_model {
 	encoder *encoders[MAX_ENCODERS]; /* [n_encoders], one a kind of media: see encoders.c */
 	atomic_uint n_encoders;
 	transcriber *_Atomic transcriber; /* how it writes recordings down; NULL: it does not */
+	vocoder *vocoder; /* beside it, and */
+	speaker *speaker; /* how it speaks with it; NULL: it does not. Set before the engine starts */
 	char *name;
 	uint32_t id;
 	uint32_t max_len;   /* rows of a sequence; of an encoder-decoder, those behind its medium's */
@@ -77,7 +80,8 @@ struct sn_request {
 	arena *mem;          /* strings and parameters below */
 	char id[72];
 	sn_sampling sampling;
-	const token_rules *rules;    /* the answer is under; NULL: none. In mem */
+	const token_rules *rules;    /* the answer is under; NULL: none. In mem, or a speaker's */
+	struct utterance *voice;     /* it speaks: see utterance.h; NULL: it says text */
 	uint64_t seed;
 	atomic_int owners;
 	hash256 salt;                /* who may share its caches */
@@ -162,9 +166,12 @@ struct sn_engine {
 	sequence **active;      /* [max_active] in order of arrival; NULL: has ended in this step */
 	uint32_t n_active, max_active;
 	sched_seq *sched_seqs;
-	sched_job sched_jobs[MEDIA_MAX_JOBS];
+	sched_job sched_jobs[MEDIA_MAX_JOBS + MAX_MODELS];
 	step_plan plan;
-	uint32_t next_job;
+	uint32_t next_job, jobs_passed;
+	sn_request *speaking;   /* requests whose sound is not all made; a list by utterance.next */
+	struct synth_job *synths[MAX_MODELS]; /* [n_synths] jobs of vocoders in this step */
+	uint32_t n_synths;
 	double unit_ms[MAX_MODELS];
 	struct step_batch *step;
 };
@@ -177,6 +184,9 @@ void *engine_main(void *engine);
 /* Takes over `r` (one owner). Refuses when draining; then the caller still owns it. */
 sn_status engine_submit(sn_engine *e, sn_request *r, sn_error *err);
 void engine_nudge(sn_engine *e);
+/* For vocoders' jobs, on the engine thread: all sound is there; or what went wrong. Both let go of the request. */
+void loop_end_speaking(sn_engine *e, sn_request *r);
+void loop_fail_request(sn_engine *e, sn_request *r, const sn_error *err);
 
 /* sequence.c */
 /* A request's sequences over these prompt rows, bounded by the context and the pool. */
@@ -189,9 +199,10 @@ sn_status memory_check_pool(const sn_engine *e, sn_error *err);
 /* With model s, which may be the next one, and an encoder that is not in its list yet, or NULL. */
 sn_status memory_check(const sn_engine *e, const served_model *s, const encoder *newcomer, sn_error *err);
 
-/* encoders.c */
+/* encoders.c: what stands beside a model */
 encoder *served_encoder(const served_model *s, const char *kind_name); /* NULL: the model does not take this kind */
-sn_status encoders_attach_tower(sn_engine *e, served_model *s, const char *mmproj, sn_error *err);
+/* A file beside the model: a tower, or a vocoder, of which it has at most one. */
+sn_status encoders_attach_beside(sn_engine *e, served_model *s, const char *file, sn_error *err);
 void encoders_attach_own(sn_engine *e, served_model *s, bool late);
 void encoders_close(served_model *s);
 void encoders_serve_newcomer(sn_engine *e); /* engine thread, between steps */
@@ -259,5 +270,6 @@ const float *window_taps(const sn_request *r, size_t *head_stride, uint32_t *n_t
 sn_status text_encode(const vocab *v, const char *text, size_t size, bool trusted, bool bos, int32_t **ids, size_t *n, sn_error *err);
 
 served_model *engine_find_model(sn_engine *e, const char *name);
+served_model *engine_find_speaking(sn_engine *e, const char *name); /* no name: the first model that speaks */
 
 #endif

@@ -6,8 +6,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "engine/engine.h"
 #include "engine/step.h"
+#include "engine/synth.h"
 
 static const double SLICE_MS = 15; /* 20 is the aim; what is left is for the machine's own moods */
 
@@ -22,15 +22,17 @@ sn_status engine_loop_open(sn_engine *e, sn_error *err)
 	e->plan.preempted = calloc(n, sizeof(uint32_t));
 	e->plan.want = calloc(n, sizeof(uint32_t));
 	e->plan.part_of = calloc(n, sizeof(uint32_t));
+	e->plan.order = calloc(n, sizeof(uint32_t));
 	e->plan.parts = calloc(n, sizeof *e->plan.parts);
-	if (e->step && e->active && e->sched_seqs && e->plan.seqs && e->plan.dropped && e->plan.preempted && e->plan.want && e->plan.part_of && e->plan.parts)
+	if (e->step && e->active && e->sched_seqs && e->plan.seqs && e->plan.dropped && e->plan.preempted && e->plan.want && e->plan.part_of && e->plan.order &&
+	    e->plan.parts)
 		return SN_OK;
 	return error_set(err, SN_ERR_NOMEM, "no memory for the scheduler's arrays");
 }
 
 size_t engine_loop_bytes(const sn_engine *e)
 {
-	return e->max_active * (sizeof *e->active + sizeof *e->sched_seqs + sizeof *e->plan.seqs + sizeof *e->plan.parts + 4 * sizeof(uint32_t)) +
+	return e->max_active * (sizeof *e->active + sizeof *e->sched_seqs + sizeof *e->plan.seqs + sizeof *e->plan.parts + 5 * sizeof(uint32_t)) +
 	       step_bytes(e->config.max_num_batched_tokens, e->config.max_num_seqs);
 }
 
@@ -43,6 +45,7 @@ void engine_loop_close(sn_engine *e)
 	free(e->plan.preempted);
 	free(e->plan.want);
 	free(e->plan.part_of);
+	free(e->plan.order);
 	free(e->plan.parts);
 	step_close(&e->step);
 }
@@ -83,6 +86,17 @@ static void drop_sequence(sn_engine *e, sequence *s)
 	s->req->n_live--;
 }
 
+/* It has no more to say, or nobody hears it: its vocoder's job finds it over. */
+static void stop_speaking(sn_engine *e, sn_request *r)
+{
+	sn_request **at = &e->speaking;
+	while (*at && *at != r)
+		at = &(*at)->voice->next;
+	if (*at)
+		*at = r->voice->next;
+	r->voice->over = true;
+}
+
 /* No sequence lives any more: media, counts, the request's place. Before its end is told, so that who has an answer finds the
  * place free again; the caller tells it and lets go. err NULL: ended well, "length" if any choice was cut. */
 static void close_books(sn_engine *e, sn_request *r, const sn_error *err)
@@ -108,6 +122,11 @@ static void end_sequence(sn_engine *e, sequence *s, sn_finish finish, int32_t to
 	drop_sequence(e, s);
 	r->any_length |= finish == SN_FINISH_LENGTH;
 	bool last = r->n_live == 0;
+	if (r->voice) { /* it ends with its sound */
+		r->voice->said_all = true;
+		r->voice->finish = finish;
+		return;
+	}
 	if (last)
 		close_books(e, r, NULL);
 	request_push_end(r, s->choice, finish, token, logprob);
@@ -121,8 +140,23 @@ static void fail_request(sn_engine *e, sn_request *r, const sn_error *err)
 	for (uint32_t i = 0; i < r->n_seqs; i++)
 		if (!r->seqs[i].ended)
 			drop_sequence(e, &r->seqs[i]);
+	if (r->voice)
+		stop_speaking(e, r);
 	close_books(e, r, err);
 	request_fail(r, err);
+	request_unref(&r);
+}
+
+void loop_fail_request(sn_engine *e, sn_request *r, const sn_error *err)
+{
+	fail_request(e, r, err);
+}
+
+void loop_end_speaking(sn_engine *e, sn_request *r)
+{
+	stop_speaking(e, r);
+	close_books(e, r, NULL);
+	request_push_end(r, 0, r->voice->finish, -1, 0);
 	request_unref(&r);
 }
 
@@ -151,6 +185,16 @@ static void close_ranks(sn_engine *e)
 
 /* ---- drain ---- */
 
+/* At the end of the list: in order of arrival. */
+static void begin_speaking(sn_engine *e, sn_request *r)
+{
+	sn_request **at = &e->speaking;
+	while (*at)
+		at = &(*at)->voice->next;
+	*at = r;
+	listener_expect(r->voice->to, r->voice->index);
+}
+
 static void drain_inbox(sn_engine *e)
 {
 	pthread_mutex_lock(&e->lock);
@@ -161,6 +205,8 @@ static void drain_inbox(sn_engine *e)
 			e->inbox_tail = &e->inbox;
 		for (uint32_t i = 0; i < r->n_seqs; i++)
 			add_active(e, &r->seqs[i]);
+		if (r->voice)
+			begin_speaking(e, r);
 	}
 	e->nudge = false;
 	pthread_mutex_unlock(&e->lock);
@@ -207,20 +253,28 @@ static void describe(sn_engine *e, double now)
 			fail_request(e, s->req, &err);
 			continue;
 		}
+		const utterance *u = s->req->voice;
 		e->sched_seqs[i] = (sched_seq){
 		    .kv = &s->kv, .key = s->req->key, .rows = s->rows, .n_known = s->n_known, .n_ready = ready, .n_computed = s->n_computed,
-		    .n_given = s->n_given, .max_chunk = e->config.max_num_batched_tokens, .drop = must_drop(e, s, now), .stalled = request_is_stalled(s->req),
+		    .n_given = s->n_given, .max_chunk = e->config.max_num_batched_tokens, .drop = must_drop(e, s, now),
+		    .stalled = u ? utterance_is_stalled(s->req) : request_is_stalled(s->req), .listened = u,
+		    .slack_ms = u ? listener_slack(u->to, u->index, now) : 0,
 		};
 	}
 }
 
 /* ---- run ---- */
 
-static void run_slices(sn_engine *e)
+static void run_slices(sn_engine *e, uint32_t n_media)
 {
 	for (uint32_t i = 0; i < e->plan.n_jobs; i++) {
 		double ms;
 		uint32_t units, j = e->plan.jobs[i].job;
+		if (j >= n_media) {
+			synth_step(e, e->synths[j - n_media], e->plan.jobs[i].units, e->plan.jobs[i].ms);
+			e->next_job = j + 1;
+			continue;
+		}
 		double *cost = &e->unit_ms[e->cache.jobs[j]->enc->id % MAX_MODELS];
 		bool ended = media_job_step(&e->cache, j, e->plan.jobs[i].units, e->plan.jobs[i].ms, &e->ops, &ms, &units);
 		if (units)
@@ -258,11 +312,18 @@ static void observe_token(sn_engine *e, sequence *s, double now)
 static void settle_token(sn_engine *e, sequence *s, const sample *t, double now)
 {
 	sn_request *r = s->req;
-	bool end = ends_choice(r, t->token);
+	utterance *u = r->voice;
+	bool end = u ? speaker_code(u->who, u->n_codes, t->token) < 0 : ends_choice(r, t->token);
 	observe_token(e, s, now);
+	if (u && !end)
+		u->codes[u->n_codes] = speaker_code(u->who, u->n_codes, t->token);
+	if (u) {
+		u->n_codes += !end;
+		atomic_fetch_add(&u->n_sampled, 1);
+	}
 	s->rows[s->n_known] = (seq_row){.id = t->token, .media = -1, .position = s->n_known - r->model->m->h.n_cross};
 	s->n_known++;
-	if (!end)
+	if (!end && !u)
 		request_push_token(r, s->choice, t);
 	if (end)
 		end_sequence(e, s, SN_FINISH_STOP, t->token, t->logprob);
@@ -322,6 +383,8 @@ static void run_model(sn_engine *e, served_model *sm)
 		sequence *s = e->active[a->taken[i].seq];
 		s->n_computed += a->taken[i].n_rows;
 		s->started = s->req->started = true;
+		if (s->req->voice && s->req->voice->to->t_begin <= 0)
+			s->req->voice->to->t_begin = t0;
 		if (!e->config.no_prefix_caching)
 			kv_seq_commit(&s->kv, s->rows, s->req->media_keys, s->n_computed);
 		kv_seq_slide(&s->kv, s->n_computed);
@@ -417,24 +480,26 @@ static bool turn(sn_engine *e)
 	close_ranks(e);
 	if (before != e->n_active)
 		describe(e, clock_ms()); /* indices moved */
-	uint32_t n_jobs = media_jobs_sweep(&e->cache);
-	for (uint32_t j = 0; j < n_jobs; j++) {
+	uint32_t n_media = media_jobs_sweep(&e->cache);
+	for (uint32_t j = 0; j < n_media; j++) {
 		const media_entry *m = e->cache.jobs[j];
-		e->sched_jobs[j] = (sched_job){m->plan.n_units - (m->units_done < m->plan.n_units ? m->units_done : m->plan.n_units),
-		                               e->unit_ms[m->enc->id % MAX_MODELS]};
+		e->sched_jobs[j] = (sched_job){.units_left = m->plan.n_units - (m->units_done < m->plan.n_units ? m->units_done : m->plan.n_units),
+		                               .unit_ms = e->unit_ms[m->enc->id % MAX_MODELS]};
 	}
+	uint32_t n_jobs = n_media + synth_gather(e, e->sched_jobs + n_media, clock_ms());
 	sched_state st = {
-	    .seqs = e->sched_seqs, .n_seqs = e->n_active, .jobs = e->sched_jobs, .n_jobs = n_jobs, .next_job = e->next_job,
+	    .seqs = e->sched_seqs, .n_seqs = e->n_active, .jobs = e->sched_jobs, .n_jobs = n_jobs, .next_job = e->next_job, .jobs_passed = e->jobs_passed,
 	    .pages_available = page_pool_available(e->pages), .max_rows = e->config.max_num_batched_tokens,
 	    .max_seqs = e->config.max_num_seqs, .row_ms = row_ms(e), .slice_ms = SLICE_MS,
 	};
 	schedule(&st, &e->plan);
+	e->jobs_passed = e->plan.n_passed;
 	bool work = e->plan.n_seqs || e->plan.n_jobs || e->plan.n_dropped || e->plan.n_preempted;
 	double t0 = clock_ms();
 	atomic_store(&e->step_started_us, (long long)(t0 * 1e3));
 	apply_drops(e);
 	take_pages(e);
-	run_slices(e);
+	run_slices(e, n_media);
 	for (uint32_t i = 0; i < e->n_models && e->plan.n_seqs; i++)
 		run_model(e, &e->models[i]);
 	atomic_store(&e->step_started_us, 0);
@@ -474,6 +539,7 @@ void *engine_main(void *arg)
 	atomic_store(&e->abort_all, true);
 	do
 		turn(e);
-	while (e->n_active || e->inbox);
+	while (e->n_active || e->inbox || e->speaking);
+	synth_gather(e, e->sched_jobs, 0); /* lets go of what still ran */
 	return NULL;
 }

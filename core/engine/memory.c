@@ -26,6 +26,12 @@ static void add_encoder(size_t *parts, const encoder *enc)
 	add(&parts[PLUGINS], encoder_bytes(enc));
 }
 
+static void add_vocoder(size_t *parts, const vocoder *v)
+{
+	add(&parts[WEIGHTS], v->model->file->map_bytes);
+	add(&parts[PLUGINS], vocoder_bytes(v));
+}
+
 static void add_model(size_t *parts, const served_model *s)
 {
 	add(&parts[WEIGHTS], s->m->weight_bytes);
@@ -33,6 +39,8 @@ static void add_model(size_t *parts, const served_model *s)
 	add(&parts[TABLES], vocab_bytes(s->m->vocab));
 	for (uint32_t i = 0, n = atomic_load(&s->n_encoders); i < n; i++)
 		add_encoder(parts, s->encoders[i]);
+	if (s->vocoder)
+		add_vocoder(parts, s->vocoder);
 }
 
 sn_status memory_check_pool(const sn_engine *e, sn_error *err)

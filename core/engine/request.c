@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "engine/engine.h"
+#include "engine/utterance.h"
 
 void sn_sampling_init(sn_sampling *s)
 {
@@ -68,6 +68,7 @@ void request_unref(sn_request **rp)
 	}
 	buf_fini(&r->raw);
 	buf_fini(&r->text);
+	utterance_close(&r->voice);
 	free(r->tap.weights);
 	free(r->ring);
 	free(r->lp);

@@ -1,5 +1,7 @@
-/* rules.h - what may be said next by a model that writes recordings down: rules over tokens, as data. The sampler asks for them
- * after the token mask, with the logits: one of them weighs probabilities.
+/* rules.h - what may be said next by a model that writes recordings down, or that speaks: rules over tokens, as data. The sampler
+ * asks for them after the token mask, with the logits: one of them weighs probabilities.
+ *
+ * Frames, of a model that speaks: the i-th token of the answer is a code of slot i mod n_slots, or, where a frame begins, an end.
  *
  * Stamps are tokens for times. They come in pairs around what is said, <0.00> text <1.20> <1.20> text <3.40>, never go back, and
  * the answer begins with one:
@@ -17,7 +19,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+typedef struct token_range {
+	int32_t first; /* token */
+	uint32_t n;
+} token_range;
+
 typedef struct token_rules {
+	const token_range *slots;      /* [n_slots] of a frame; none: no rules about frames, else no others than they and n_ends */
+	const int32_t *ends;           /* [n_ends] ascending */
+	uint32_t n_slots, n_ends;
 	const int32_t *only;           /* [n_only] ascending: nothing else may be said; none: no such rule */
 	const int32_t *suppress;       /* [n_suppress] never */
 	const int32_t *begin_suppress; /* [n_begin_suppress] not first */
@@ -30,5 +40,7 @@ typedef struct token_rules {
 
 /* Sets w[i] of tokens that must not come next to -infinity. w: [n] logits; said: [n_said] the answer so far. */
 void rules_apply(const token_rules *r, float *w, uint32_t n, const int32_t *said, size_t n_said);
+/* The same for rules about frames, which look at nothing but how much was said. */
+void rules_apply_frames(const token_rules *r, float *w, uint32_t n, uint32_t n_said);
 
 #endif

@@ -258,7 +258,10 @@ bool sampler_run(sampler *s, const sn_sampling *p, const token_rules *rules, uin
 		forbid_end(p, w, n, v);
 	if (p->mask)
 		apply_mask(s, p, choice, w, n, rows, n_rows, n_prompt);
-	if (rules) {
+	bool speaks = rules && rules->n_slots;
+	if (speaks) {
+		rules_apply_frames(rules, w, n, index);
+	} else if (rules) {
 		uint32_t n_said;
 		const int32_t *said = said_so_far(s, rows, n_rows, n_prompt, &n_said);
 		rules_apply(rules, w, n, said, n_said);
@@ -268,7 +271,7 @@ bool sampler_run(sampler *s, const sn_sampling *p, const token_rules *rules, uin
 		return false; /* everything is forbidden, or parameters drove a logit out of range */
 	if (p->temperature > 0)
 		out->token = draw(s, p, w, n, sampler_uniform(seed, choice, index, 0));
-	if (rules) {
+	if (rules && !speaks) { /* of codes nobody asks */
 		float max;
 		double log_sum;
 		log_softmax_of(w, n, &max, &log_sum);

@@ -2,7 +2,9 @@
 
 #include <string.h>
 
-enum { MIN_CHUNK = 16, IDLE_SLICES = 4 }; /* with no tokens flowing a slice may be this many times longer */
+enum { MIN_CHUNK = 16, IDLE_SLICES = 4 /* with no tokens flowing a slice may be this many times longer */, MAX_PASSED = 16 };
+
+static const double NO_LISTENER_MS = 1000, URGENT_MS = 500;
 
 static uint32_t min_u32(uint32_t a, uint32_t b)
 {
@@ -121,14 +123,62 @@ static void share_chunk_rows(const sched_state *st, key_part *parts, uint32_t n,
 	}
 }
 
+/* ---- who is listened to ---- */
+
+static double slack_of(const sched_seq *s)
+{
+	return s->listened ? s->slack_ms : NO_LISTENER_MS;
+}
+
+static bool is_urgent(const sched_seq *s)
+{
+	return s->listened && s->slack_ms < URGENT_MS;
+}
+
+/* Moves the token at order[at] before those of its key that can wait longer. What others have the places between is left there. */
+static void move_forward(const sched_state *st, step_plan *out, uint32_t at)
+{
+	uint32_t i = out->order[at];
+	for (uint32_t k = at; k-- > 0;) {
+		uint32_t j = out->order[k];
+		if (todo(&st->seqs[j]) != 1 || out->part_of[j] != out->part_of[i])
+			continue;
+		if (slack_of(&st->seqs[j]) <= slack_of(&st->seqs[i]))
+			return;
+		out->order[k] = i;
+		out->order[at] = j;
+		at = k;
+	}
+}
+
+static void order_tokens(const sched_state *st, step_plan *out)
+{
+	bool any = false;
+	for (uint32_t i = 0; i < st->n_seqs; i++) {
+		out->order[i] = i;
+		any |= st->seqs[i].listened;
+	}
+	for (uint32_t i = 0; any && i < st->n_seqs; i++)
+		if (todo(&st->seqs[i]) == 1)
+			move_forward(st, out, i);
+}
+
 /* ---- rows of sequences ---- */
 
+/* What flows in the step beside chunks. */
+struct flow {
+	bool decoding; /* tokens */
+	bool urgent;   /* of a sequence that is about to run dry */
+};
+
 /* Tokens have a row each; returns the rows that are left for chunks. *kept: of these, the oldest one's. */
-static uint32_t serve_tokens(const sched_state *st, step_plan *out, bool *decoding, uint32_t *kept)
+static uint32_t serve_tokens(const sched_state *st, step_plan *out, struct flow *flow, uint32_t *kept)
 {
 	uint32_t left = st->max_rows;
 	bool any_chunk = false;
-	for (uint32_t i = 0; i < st->n_seqs; i++) {
+	order_tokens(st, out);
+	for (uint32_t k = 0; k < st->n_seqs; k++) {
+		uint32_t i = out->order[k];
 		uint32_t n = todo(&st->seqs[i]);
 		key_part *part = n ? &out->parts[out->part_of[i]] : NULL;
 		if (!n || !part->places)
@@ -137,7 +187,8 @@ static uint32_t serve_tokens(const sched_state *st, step_plan *out, bool *decodi
 			out->want[i] = 1;
 			left--;
 			part->places--;
-			*decoding = true;
+			flow->decoding = true;
+			flow->urgent |= is_urgent(&st->seqs[i]);
 		} else if (n > 1 && i == part->first) {
 			/* However many tokens flow after it, each key's first chunk has its place; the oldest of all its next row or span too. */
 			uint32_t least = least_chunk(&st->seqs[i]);
@@ -152,16 +203,16 @@ static uint32_t serve_tokens(const sched_state *st, step_plan *out, bool *decodi
 }
 
 /* Rows that each sequence gets if pages do not matter. */
-static bool share_rows(const sched_state *st, step_plan *out)
+static struct flow share_rows(const sched_state *st, step_plan *out)
 {
 	uint32_t n_parts = count_parts(st, out), kept = 0;
-	bool decoding = false;
+	struct flow flow = {0};
 	for (uint32_t i = 0; i < st->n_seqs; i++)
 		out->want[i] = 0;
 	share_places(st, out->parts, n_parts);
-	uint32_t left = serve_tokens(st, out, &decoding, &kept);
-	if (decoding && st->row_ms > 0) { /* other people's chunks must not hold up tokens for long */
-		double fit = st->slice_ms / st->row_ms;
+	uint32_t left = serve_tokens(st, out, &flow, &kept);
+	if (flow.decoding && st->row_ms > 0) { /* other people's chunks must not hold up tokens for long */
+		double fit = flow.urgent ? 0 : st->slice_ms / st->row_ms;
 		uint32_t cap = fit < MIN_CHUNK ? MIN_CHUNK : fit > 1e6 ? 1000000 : (uint32_t)fit;
 		left = min_u32(left, cap > kept ? cap : kept);
 	}
@@ -181,7 +232,7 @@ static bool share_rows(const sched_state *st, step_plan *out)
 		part->rows -= n;
 		part->places -= n > 0;
 	}
-	return decoding;
+	return flow;
 }
 
 /* Pages that would become available if the sequence gave its blocks back. */
@@ -212,27 +263,66 @@ static bool make_room(const sched_state *st, step_plan *out, uint32_t i, uint32_
 	return need <= *available;
 }
 
-static void plan_slices(const sched_state *st, step_plan *out, bool decoding)
+/* ---- jobs ---- */
+
+/* The next in turn of those that are listened to, or that are not; n_jobs: there is none. */
+static uint32_t next_job(const sched_state *st, bool listened)
+{
+	for (uint32_t k = 0; k < st->n_jobs; k++) {
+		uint32_t j = (st->next_job + k) % st->n_jobs;
+		if (st->jobs[j].listened == listened)
+			return j;
+	}
+	return st->n_jobs;
+}
+
+static uint32_t least_slack(const sched_state *st)
+{
+	uint32_t least = st->n_jobs;
+	for (uint32_t j = 0; j < st->n_jobs; j++)
+		if (st->jobs[j].listened && (least == st->n_jobs || st->jobs[j].slack_ms < st->jobs[least].slack_ms))
+			least = j;
+	return least;
+}
+
+/* n_jobs: none in this step. */
+static uint32_t pick_job(const sched_state *st, step_plan *out, bool urgent)
+{
+	uint32_t other = next_job(st, false), least = least_slack(st);
+	bool job_urgent = least < st->n_jobs && st->jobs[least].slack_ms < URGENT_MS;
+	if (!job_urgent && !urgent)
+		return st->next_job % st->n_jobs;
+	if (other == st->n_jobs)
+		return least;
+	if (st->jobs_passed >= MAX_PASSED)
+		return other;
+	out->n_passed = st->jobs_passed + 1;
+	return least;
+}
+
+static void plan_slices(const sched_state *st, step_plan *out, const struct flow *flow)
 {
 	if (!st->n_jobs)
 		return;
-	uint32_t j = st->next_job % st->n_jobs;
+	uint32_t j = pick_job(st, out, flow->urgent);
+	if (j == st->n_jobs)
+		return;
 	const sched_job *job = &st->jobs[j];
-	double ms = st->slice_ms * (decoding ? 1 : IDLE_SLICES), fit = job->unit_ms > 0 ? ms / job->unit_ms : 1;
+	double ms = st->slice_ms * (flow->decoding ? 1 : IDLE_SLICES), fit = job->unit_ms > 0 ? ms / job->unit_ms : 1;
 	uint32_t units = fit < 1 ? 1 : fit > 1e6 ? 1000000 : (uint32_t)fit;
 	out->jobs[out->n_jobs++] = (plan_job){j, min_u32(units, job->units_left ? job->units_left : 1), ms};
 }
 
 void schedule(const sched_state *st, step_plan *out)
 {
-	out->n_seqs = out->n_dropped = out->n_preempted = out->n_jobs = out->n_rows = 0;
+	out->n_seqs = out->n_dropped = out->n_preempted = out->n_jobs = out->n_rows = out->n_passed = 0;
 	uint32_t available = st->pages_available;
 	for (uint32_t i = 0; i < st->n_seqs; i++)
 		if (st->seqs[i].drop) {
 			out->dropped[out->n_dropped++] = i;
 			available += pages_given(st->seqs[i].kv);
 		}
-	bool decoding = share_rows(st, out);
+	struct flow flow = share_rows(st, out);
 	for (uint32_t i = 0; i < st->n_seqs; i++) {
 		const sched_seq *s = &st->seqs[i];
 		uint32_t n = out->want[i];
@@ -252,5 +342,5 @@ void schedule(const sched_state *st, step_plan *out)
 		out->seqs[out->n_seqs++] = (plan_seq){i, n};
 		out->n_rows += n;
 	}
-	plan_slices(st, out, decoding);
+	plan_slices(st, out, &flow);
 }

@@ -11,6 +11,12 @@
  * another key's only one as fast as one would. Spans come first, since they cannot be cut: the oldest chunk of all, and as far
  * as there is room each key's oldest, gets its next span whole; one that finds no room waits for those that are older.
  *
+ * Somebody may be listening: what a sequence says, or what a job decodes, becomes sound that is played while it is made. Its slack
+ * is how long what the listener has will last. Where a key's places are short, its tokens with the least slack come first (who has
+ * no listener counts as one with a second in hand), and of jobs the one that is about to run dry. While a token of a sequence that is
+ * about to run dry is in the step, chunks have MIN_CHUNK rows, and jobs that nobody listens to wait, but not for more than MAX_PASSED
+ * slices in a row.
+ *
  * Pages are given in order of arrival, whoever's they are: when they are short the youngest holder is preempted (its rows
  * will be recomputed), never one that is older than who needs the page. */
 #ifndef SN_ENGINE_SCHEDULE_H
@@ -30,12 +36,16 @@ typedef struct sched_seq {
 	uint32_t max_chunk;   /* rows that its model's buffers hold */
 	bool drop;            /* cancelled or past its deadline: give its pages back now */
 	bool stalled;         /* its reader is behind: no new token */
+	bool listened;        /* it speaks: slack_ms is known */
+	double slack_ms;      /* until its listener has nothing to play; below 0: for so long has had nothing */
 } sched_seq;
 
-/* One encoder job, in order of arrival. */
+/* One job, of an encoder or of a vocoder, in order of arrival. */
 typedef struct sched_job {
 	uint32_t units_left;
 	double unit_ms; /* measured */
+	bool listened;  /* a vocoder's */
+	double slack_ms; /* the least of its streams */
 } sched_job;
 
 typedef struct sched_state {
@@ -44,10 +54,11 @@ typedef struct sched_state {
 	const sched_job *jobs;
 	uint32_t n_jobs;
 	uint32_t next_job;        /* whose turn it is */
+	uint32_t jobs_passed;     /* n_passed of the last plan */
 	uint32_t pages_available;
 	uint32_t max_rows, max_seqs; /* of one step */
 	double row_ms;            /* measured cost of one row of a large chunk */
-	double slice_ms;          /* longest slice of encoder work, and of other people's chunks, while tokens flow */
+	double slice_ms;          /* longest slice of a job, and of other people's chunks, while tokens flow */
 } sched_state;
 
 typedef struct plan_seq { uint32_t seq, n_rows; } plan_seq;
@@ -69,7 +80,9 @@ typedef struct step_plan {
 	uint32_t *preempted; /* [max_active] */
 	plan_job jobs[1];
 	uint32_t n_seqs, n_dropped, n_preempted, n_jobs, n_rows;
-	uint32_t *want;      /* [max_active] scratch, as are the next two */
+	uint32_t n_passed;   /* slices in a row that jobs without a listener did not get because somebody was about to run dry */
+	uint32_t *want;      /* [max_active] scratch, as are the next three */
+	uint32_t *order;     /* [max_active] sequences as tokens are served: in order of arrival, within a key by slack */
 	uint32_t *part_of;   /* [max_active] index in parts[], of a sequence with work */
 	key_part *parts;     /* [max_active] */
 } step_plan;

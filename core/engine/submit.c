@@ -1,4 +1,4 @@
-/* sn_chat_submit, sn_completion_submit and window_submit: from a parsed body to a request in the engine's inbox. API threads. */
+/* sn_chat_submit, sn_completion_submit, window_submit and utterance_submit: from a parsed body to a request in the engine's inbox. API threads. */
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "engine/engine.h"
+#include "engine/utterance.h"
 
 #define RANGE(ok, name, ...)                                                                                             \
 	if (!(ok))                                                                                                           \
@@ -19,9 +19,12 @@ struct ask {
 	const char *request_id, *cache_key, *cache_salt;
 	const sn_sampling *sampling;
 	uint32_t timeout_ms;
-	const sn_chat *chat;             /* one of these three */
+	bool part;                       /* of work that was accepted, */
+	bool has_place;                  /* and under its place */
+	const sn_chat *chat;             /* one of these four */
 	const sn_completion *completion;
 	const window_ask *window;
+	const utterance_ask *utterance;
 };
 
 static sn_status check_sampling(const sn_sampling *s, sn_error *err)
@@ -109,6 +112,8 @@ static sn_status make_prompt(sn_request *r, const struct ask *a, sn_error *err)
 {
 	if (a->window)
 		return prompt_of_window(r, a->window, err);
+	if (a->utterance)
+		return prompt_of_utterance(r, a->utterance, err);
 	return a->chat ? prompt_of_chat(r, a->chat, err) : prompt_of_completion(r, a->completion, err);
 }
 
@@ -132,7 +137,7 @@ static sn_status build(sn_engine *e, const struct ask *a, served_model *m, sn_re
 	r->t_submit = clock_ms();
 	r->t_deadline = a->timeout_ms ? r->t_submit + a->timeout_ms : 0;
 	r->salt = salt_of(e, a);
-	r->goes_on = a->window;
+	r->goes_on = a->part;
 	r->key = part_key(e, a);
 	sn_status st = copy_sampling(r, a->sampling, err);
 	if (!st)
@@ -174,7 +179,7 @@ static sn_status submit(sn_engine *e, const char *name, const struct ask *a, sn_
 	served_model *m = engine_find_model(e, name);
 	*out = NULL;
 	submit_stand_back();
-	if (atomic_load(&e->draining) && !a->window)
+	if (atomic_load(&e->draining) && !a->part)
 		return error_set(err, SN_ERR_DRAINING, "the server is shutting down");
 	if (!atomic_load(&e->ready))
 		return error_set(err, SN_ERR_DRAINING, "the server is still loading");
@@ -188,12 +193,12 @@ static sn_status submit(sn_engine *e, const char *name, const struct ask *a, sn_
 	if (st)
 		return st;
 	/* Admission comes before any work: a place in the queue is taken first. */
-	if (a->window && a->window->has_place)
+	if (a->has_place)
 		atomic_fetch_add(&e->n_requests, 1);
 	else
 		st = submit_take_place(e, err);
 	if (st) {
-		if (!a->window) /* a window waits; its recording was not refused */
+		if (!a->part) /* a part waits; the whole was not refused */
 			metric_add(&e->metrics, M_REJECTED, 1);
 		return st;
 	}
@@ -220,6 +225,22 @@ sn_status sn_completion_submit(sn_engine *e, const sn_completion *c, sn_request 
 sn_status window_submit(sn_engine *e, const window_ask *w, sn_request **out, sn_error *err)
 {
 	const struct ask a = {.request_id = w->request_id, .cache_key = w->cache_key, .cache_salt = w->cache_salt, .sampling = &w->sampling,
-	                      .timeout_ms = w->timeout_ms, .window = w};
+	                      .timeout_ms = w->timeout_ms, .part = true, .has_place = w->has_place, .window = w};
 	return submit(e, w->model, &a, out, err);
+}
+
+sn_status utterance_submit(sn_engine *e, const utterance_ask *u, sn_request **out, sn_error *err)
+{
+	const sn_speaker *about = u->model->speaker->about;
+	sn_sampling s;
+	sn_sampling_init(&s);
+	s.temperature = u->temperature < 0 ? about->temperature : u->temperature;
+	s.top_p = about->top_p;
+	s.top_k = (int32_t)about->top_k;
+	s.repetition_penalty = about->repetition_penalty;
+	s.seed = u->seed;
+	s.has_seed = s.ignore_eos = true; /* its ends are the speaker's */
+	const struct ask a = {.request_id = u->request_id, .cache_key = u->cache_key, .cache_salt = u->cache_salt, .sampling = &s,
+	                      .timeout_ms = u->timeout_ms, .part = true, .has_place = u->has_place, .utterance = u};
+	return submit(e, u->model->name, &a, out, err);
 }

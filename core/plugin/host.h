@@ -13,6 +13,8 @@
 #include <sensorium/ext/decode.h>
 #include <sensorium/ext/encode.h>
 #include <sensorium/ext/plan.h>
+#include <sensorium/ext/speak.h>
+#include <sensorium/ext/synth.h>
 #include <sensorium/ext/transcribe.h>
 #include <sensorium/ext/write.h>
 
@@ -26,13 +28,15 @@ typedef struct plugin {
 	const sn_ext_encode *encode;
 	const sn_ext_write *write;
 	const sn_ext_transcribe *transcribe;
+	const sn_ext_speak *speak;
+	const sn_ext_synth *synth;
 	void *instance; /* codecs: one for the process; NULL for plugins that serve a model */
 	char file[128]; /* base name */
 	char reason[256]; /* why refused, "" if not */
 	atomic_uint_fast64_t calls, failures, media_bytes;
 	atomic_uint failed_in_a_row; /* since its last success; from DEGRADED_AFTER on it is listed as degraded, and still tried:
 	                              * a failure costs one request, a refusal would cost them all */
-	atomic_uint n_serving;       /* models that have an encoder of it */
+	atomic_uint n_serving;       /* models that have an encoder or a vocoder of it */
 } plugin;
 
 typedef struct plugin_host {
@@ -41,7 +45,7 @@ typedef struct plugin_host {
 	arena *mem;
 	plugin **plugins; /* [MAX_PLUGINS]; entries below n_plugins never change: readers need no lock */
 	atomic_size_t n_plugins;  /* published after the entry is whole */
-	pthread_mutex_t adding;   /* one at a time: who adds plugins, and who opens encoders */
+	pthread_mutex_t adding;   /* one at a time: who adds plugins, and who opens encoders and vocoders */
 	char *dir;                /* absolute, or NULL */
 	uint64_t n_encoders; /* opened so far: their ids */
 	pool *threads;    /* lent to [step] functions */
@@ -99,8 +103,34 @@ struct encoder {
 	bool in_template;    /* the model's chat template knows its kind; set by who serves it */
 };
 
-/* Probes all plugins that have sn.plan/1 and sn.encode/1, loads the surest one. SN_ERR_UNSUPPORTED if none claims it. */
-sn_status encoder_open(encoder **out, plugin_host *h, const char *path, ops *o, sn_error *err);
+/* A plugin that speaks (sn.speak/1 and sn.synth/1) bound to one model file. */
+typedef struct vocoder {
+	plugin *p;
+	void *instance;
+	struct sn_model *model;
+	const sn_speaker *about; /* checked, as is info */
+	const sn_synth_info *info;
+	uint32_t max_streams;    /* of a job: no more than the host has room for */
+	uint32_t max_frames;     /* of an utterance: by both descriptions */
+} vocoder;
+
+/* A file beside a language model: the surest plugin that claims it is loaded. It is a media tower or a speaker; the other of the
+ * two is NULL. SN_ERR_UNSUPPORTED if none claims it. */
+sn_status beside_open(plugin_host *h, const char *path, ops *o, encoder **tower, vocoder **speaks, sn_error *err);
+size_t vocoder_bytes(const vocoder *v); /* as encoder_bytes */
+void vocoder_close(vocoder **v);
+/* Asks the instance and checks what it says: sets about, info and what follows from them. */
+sn_status vocoder_describe(vocoder *v, sn_error *err);
+
+/* instance.c: what encoders and vocoders are made of. A new one takes over m, also when it fails. */
+plugin *plugin_surest(plugin_host *h, const struct sn_model *m, bool (*may)(void *ctx, const plugin *p), void *ctx);
+sn_status plugin_start(plugin *p, plugin_host *h, const struct sn_model *m, void **instance, sn_error *err);
+void plugin_end(plugin *p, void **instance);
+sn_status bound_model_new(struct sn_model **m, ops *o, sn_error *err);
+void bound_model_close(struct sn_model **m);
+sn_status encoder_new(encoder **out, plugin_host *h, struct sn_model *m, plugin *p, sn_error *err);
+sn_status vocoder_new(vocoder **out, plugin_host *h, struct sn_model *m, plugin *p, sn_error *err);
+
 /* The surest plugin that claims a language model's own file and whose kind `taken` does not know; NULL if there is none. The
  * file outlives the encoder. late: the engine runs already, so that ops_reserve is left to it: see encoder_wants. */
 sn_status encoder_open_beside(encoder **out, plugin_host *h, model_file *file, ops *o, bool late,

@@ -16,7 +16,7 @@ struct world {
 	sched_state st;
 	step_plan plan;
 	plan_seq plan_seqs[MAX_SEQS];
-	uint32_t dropped[MAX_SEQS], preempted[MAX_SEQS], want[MAX_SEQS], part_of[MAX_SEQS];
+	uint32_t dropped[MAX_SEQS], preempted[MAX_SEQS], want[MAX_SEQS], part_of[MAX_SEQS], order[MAX_SEQS];
 	key_part parts[MAX_SEQS];
 };
 
@@ -34,6 +34,7 @@ static struct world *world_open(uint32_t n_pages)
 	w->plan.preempted = w->preempted;
 	w->plan.want = w->want;
 	w->plan.part_of = w->part_of;
+	w->plan.order = w->order;
 	w->plan.parts = w->parts;
 	return w;
 }

@@ -1,0 +1,34 @@
+/* speaker.h - what a vocoder says of the language model that it stands beside (sn.speak/1), with its texts as tokens of that
+ * model's vocabulary: which codes may come when, what ends an utterance, what its prompt is. */
+#ifndef SN_ENGINE_SPEAKER_H
+#define SN_ENGINE_SPEAKER_H
+
+#include "engine/rules.h"
+#include "model/model.h"
+#include "plugin/host.h"
+
+typedef struct speaker {
+	vocoder *voc;               /* not owned */
+	const sn_speaker *about;
+	const sn_synth_info *info;
+	token_range *slots;         /* [about->n_slots] */
+	int32_t *ends;              /* [about->n_end_tokens] ascending */
+	sn_voice_info *voices;      /* [n_voices] "default" first, then the vocoder's own */
+	uint32_t n_voices;
+	token_rules rules;          /* that its answers are under */
+	uint32_t max_text;          /* bytes of an utterance */
+	struct synth_job *job;      /* that is running or being gathered; engine thread */
+	double unit_ms;             /* measured; engine thread */
+} speaker;
+
+/* Refuses a description that does not fit the model. */
+sn_status speaker_open(speaker **out, vocoder *voc, const model *m, sn_error *err);
+void speaker_close(speaker **s);
+
+/* The vocoder's index of the voice with this name; NULL or "default" is the first one. UINT32_MAX: there is none. */
+uint32_t speaker_voice(const speaker *s, const char *name);
+
+/* The code that token t is as the i-th of an utterance; -1: it ends the utterance. One of both, by the rules. */
+int32_t speaker_code(const speaker *s, uint32_t i, int32_t t);
+
+#endif
