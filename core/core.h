@@ -484,15 +484,17 @@ typedef struct sn_writer_config {
 	const char *media_type; /* "audio/wav", "audio/mpeg", "audio/ogg", "audio/flac", "audio/pcm" (s16le without a header) */
 	uint32_t rate;          /* Hz, of what is pushed */
 	float tempo;            /* 0.25..4: so much faster, at the same pitch; 0: 1 */
+	bool whole;             /* nothing before finish: then the file's header tells its length, which a stream cannot know */
 } sn_writer_config;
 
 typedef struct sn_writer sn_writer;
 
 /* SN_ERR_UNSUPPORTED: no plugin writes this type. [any] */
 sn_status sn_writer_open(sn_engine *engine, const sn_writer_config *config, sn_writer **out, sn_error *err);
-/* *bytes: what of the file is ready now, maybe nothing; valid until the next call. One thread. */
+/* *bytes: what of the file is ready now, maybe nothing; valid until the next call. One thread. How the sound is cut into pushes changes
+ * no byte. SN_ERR_TOO_LARGE: more than two hours. After an error only close is legal. */
 sn_status sn_writer_push(sn_writer *w, const float *pcm, size_t n_samples, const uint8_t **bytes, size_t *size, sn_error *err);
-/* The file's end. */
+/* The file's end. SN_ERR_INVALID: there was no sound. */
 sn_status sn_writer_finish(sn_writer *w, const uint8_t **bytes, size_t *size, sn_error *err);
 void sn_writer_close(sn_writer **w);
 

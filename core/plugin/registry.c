@@ -121,8 +121,11 @@ static const char *extension_problem(const sn_plugin *d)
 	const sn_ext_transcribe *transcribe = d->extension(SN_EXT_TRANSCRIBE);
 	const sn_ext_speak *speak = d->extension(SN_EXT_SPEAK);
 	const sn_ext_synth *synth = d->extension(SN_EXT_SYNTH);
-	if (writer && (writer->size < sizeof *writer || !writer->media_types || !writer->bound || !writer->write))
+	if (writer && (writer->size < SN_EXT_WRITE_MIN_SIZE || !writer->media_types || !writer->bound || !writer->write))
 		return "its " SN_EXT_WRITE " lacks required members";
+	if (writer && sn_write_has_streams(writer) &&
+	    (!writer->stream_push || !writer->stream_finish || !writer->stream_take || !writer->stream_close))
+		return "its " SN_EXT_WRITE " has only some of the members for streams";
 	if (codec && (codec->size < SN_EXT_DECODE_MIN_SIZE || !codec->media_types || !codec->sniff || !codec->measure || !codec->decode))
 		return "its " SN_EXT_DECODE " lacks required members";
 	if (plan && (plan->size < SN_EXT_PLAN_MIN_SIZE || !plan->marker || !plan->row_token || !plan->row_dim || !plan->plan || !plan->layout))

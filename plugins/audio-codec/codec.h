@@ -4,7 +4,8 @@
  *   wav.c flac.c ogg.c mp3.c  one container each: a header parser of our own (measure); MP3's decoder, too
  *   vorbis.c                what a Vorbis stream's codebooks will take
  *   source.c                libsndfile over bytes in memory
- *   write.c ogg_write.c     sn.write/1
+ *   writer.c ogg_write.c    the types that are written
+ *   write.c write_stream.c  sn.write/1: whole files, and streams
  *
  * A file is read by our parser before a library sees a byte: it decides the format, finds where the sound is and how long it is,
  * and leaves everything else (tags, pictures, cue points, chunks of every kind) out of what libsndfile is given. libsndfile must
@@ -102,10 +103,14 @@ void source_close(source *s);
 bool mp3_open(source *s);
 bool mp3_read(source *s, float *out, size_t n, size_t *got);
 void mp3_close(source *s);
+/* The size of the frame whose header stands at p, of which maybe not all is there; 0: it is none. */
+size_t mp3_frame_bytes(const uint8_t *p, size_t n);
 
-/* ogg_write.c: makes the Opus stream of [n] bytes say nothing of who wrote it and when: constant serial number, no vendor, no tags.
- * The new size, never larger; 0: it is not such a stream. */
-size_t ogg_make_constant(uint8_t *bytes, size_t n);
+/* ogg_write.c: makes the first page of an Opus stream's [n] bytes say nothing of who wrote it and when: constant serial number, no
+ * vendor, no tags. *taken: its size, 0 if it is not all there; *made: its new size, never larger, maybe 0. step: 0 at first. False:
+ * it is not a page of such a stream. */
+bool ogg_make_constant(uint8_t *p, size_t n, uint32_t *step, size_t *taken, size_t *made);
+bool ogg_is_constant(uint32_t step); /* behind the last page: there was a whole stream */
 
 /* Ogg pages, for reading and writing. */
 typedef struct ogg_page {
@@ -122,6 +127,8 @@ typedef struct ogg_crc {
 
 void ogg_crc_init(ogg_crc *crc);
 uint32_t ogg_crc_of(const ogg_crc *crc, const uint8_t *page, size_t n); /* its own field counts as 0 */
+/* As many bytes as the page's header at p tells are there; also true if it is none. */
+bool ogg_page_whole(const uint8_t *p, size_t n);
 /* A whole page whose CRC fits stands at p. */
 bool ogg_page_read(const ogg_crc *crc, const uint8_t *p, size_t n, ogg_page *page);
 
@@ -137,7 +144,13 @@ static inline uint32_t u32_be(const uint8_t *p) { return (uint32_t)p[0] << 24 | 
 #define MP3_TYPE "audio/mpeg"
 #define PCM_TYPE "audio/pcm"
 
-/* write.c: the vtable of sn.write/1. */
+/* write.c: the vtable of sn.write/1; its streams are in write_stream.c. */
 extern const sn_ext_write CODEC_WRITE;
+sn_rc write_stream_open(void *instance, const sn_call *call, const sn_write_stream_options *options, sn_write_stream **out, sn_fault *fault);
+sn_rc write_stream_push(void *instance, const sn_call *call, sn_write_stream *s, const float *samples, uint64_t n, uint64_t *ready,
+                        sn_fault *fault);
+sn_rc write_stream_finish(void *instance, const sn_call *call, sn_write_stream *s, uint64_t *ready, sn_fault *fault);
+uint64_t write_stream_take(void *instance, sn_write_stream *s, uint8_t *out, uint64_t capacity);
+void write_stream_close(void *instance, sn_write_stream *s);
 
 #endif

@@ -38,6 +38,12 @@ static bool frame_read(const uint8_t *p, size_t n, frame *f)
 	return true;
 }
 
+size_t mp3_frame_bytes(const uint8_t *p, size_t n)
+{
+	frame f;
+	return frame_read(p, n, &f) ? f.bytes : 0;
+}
+
 static bool same_stream(const frame *a, const frame *b)
 {
 	return a->version == b->version && a->rate == b->rate && a->channels == b->channels;

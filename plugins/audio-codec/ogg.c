@@ -37,6 +37,16 @@ uint32_t ogg_crc_of(const ogg_crc *crc, const uint8_t *page, size_t n)
 
 static bool page_begins(const uint8_t *p, size_t n) { return n >= PAGE_HEADER && memcmp(p, "OggS", 4) == 0 && p[4] == 0; }
 
+bool ogg_page_whole(const uint8_t *p, size_t n)
+{
+	size_t size = PAGE_HEADER;
+	if (n < PAGE_HEADER || n - PAGE_HEADER < p[26])
+		return false;
+	for (uint32_t i = 0; i < p[26]; i++)
+		size += 1u + p[PAGE_HEADER + i];
+	return n >= size;
+}
+
 bool ogg_page_read(const ogg_crc *crc, const uint8_t *p, size_t n, ogg_page *page)
 {
 	if (!page_begins(p, n) || n - PAGE_HEADER < p[26])
