@@ -1,6 +1,7 @@
 /* check_write.c - "sn.write/1" under `plugins --check`: every type over every medium, into room that ends at a forbidden page. A file
  * is written twice, the second time by another instance that was not asked for a bound, with exactly the room that it needs;
- * then with a byte less. What was written goes back through the plugin's own "sn.decode/1", where it reads that type. */
+ * then with a byte less. What was written goes back through the plugin's own "sn.decode/1", where it reads that type. Where sound can be
+ * written as a stream, pushes of any size give the same bytes, and a stream that is held to its end gives the whole file. */
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -120,6 +121,95 @@ static bool read_again(life *l, const sn_media *m, const char *type, const guard
 	return ok;
 }
 
+/* ---- streams ---- */
+
+typedef struct streamed {
+	uint8_t *p; /* [n] */
+	size_t n;
+	sn_rc rc;
+} streamed;
+
+/* What is ready is taken into exactly so much room. */
+static bool take_ready(life *l, sn_write_stream *s, uint64_t ready, streamed *out)
+{
+	guarded room;
+	uint8_t *more = ready > SIZE_MAX / 4 ? NULL : realloc(out->p, out->n + ready + 1);
+	if (!more || !guarded_open(&room, ready))
+		return check_fails(l->c, "%s: no memory for %llu bytes that are ready", l->d->id, (unsigned long long)ready);
+	out->p = more;
+	check_enter(l->c->host, IN_ANY);
+	uint64_t n = l->write->stream_take(l->instance, s, room.p, ready);
+	check_leave(l->c->host);
+	bool ok = guarded_intact(&room) || check_fails(l->c, "%s: stream_take wrote before its room", l->d->id);
+	if (ok && n != ready)
+		ok = check_fails(l->c, "%s: %llu bytes are ready, stream_take gives %llu", l->d->id, (unsigned long long)ready, (unsigned long long)n);
+	if (ok)
+		memcpy(out->p + out->n, room.p, n);
+	out->n += ok ? n : 0;
+	guarded_close(&room);
+	return ok;
+}
+
+/* All of m, pushed in parts of so many samples. False: the check has failed. */
+static bool stream_medium(life *l, const sn_media *m, const char *type, bool whole, uint64_t push, streamed *out)
+{
+	const sn_write_stream_options o = {.size = sizeof o, .media_type = type, .rate = m->rate, .tempo = 1, .whole = whole};
+	sn_fault fault = {.size = sizeof fault};
+	sn_write_stream *s = NULL;
+	uint64_t ready = 0;
+	bool ok = true;
+	*out = (streamed){.p = NULL};
+	check_enter(l->c->host, IN_ANY);
+	out->rc = l->write->stream_open(l->instance, NULL, &o, &s, &fault);
+	check_leave(l->c->host);
+	for (uint64_t at = 0; ok && out->rc == SN_RC_OK && at < m->n_samples; at += push) {
+		uint64_t n = m->n_samples - at < push ? m->n_samples - at : push;
+		check_enter(l->c->host, IN_ANY);
+		out->rc = l->write->stream_push(l->instance, NULL, s, (const float *)m->samples + at, n, &ready, &fault);
+		check_leave(l->c->host);
+		ok = out->rc != SN_RC_OK || take_ready(l, s, ready, out);
+	}
+	if (ok && out->rc == SN_RC_OK) {
+		check_enter(l->c->host, IN_ANY);
+		out->rc = l->write->stream_finish(l->instance, NULL, s, &ready, &fault);
+		check_leave(l->c->host);
+		ok = out->rc != SN_RC_OK || take_ready(l, s, ready, out);
+	}
+	if (ok && out->rc != SN_RC_OK)
+		ok = check_fault(l->c, "a stream", out->rc, &fault);
+	check_enter(l->c->host, IN_ANY);
+	if (s)
+		l->write->stream_close(l->instance, s);
+	check_leave(l->c->host);
+	return ok;
+}
+
+static bool streams(life *l, const sn_media *m, const char *type, const guarded *whole, uint64_t n_whole)
+{
+	static const uint64_t pushes[] = {77, 4096};
+	streamed first = {.p = NULL}, other;
+	bool ok = true;
+	if (!sn_write_has_streams(l->write) || m->kind != SN_MEDIA_AUDIO)
+		return true;
+	for (size_t i = 0; ok && i < 2 * sizeof pushes / sizeof *pushes; i++) {
+		bool held = i >= sizeof pushes / sizeof *pushes;
+		streamed *out = i == 0 ? &first : &other;
+		ok = stream_medium(l, m, type, held, pushes[i % 2], out);
+		if (ok && out->rc != SN_RC_OK)
+			ok = check_fails(l->c, "%s: what is written whole gives %d as a stream (%s)", l->d->id, out->rc, type);
+		if (ok && i == 1 && (other.n != first.n || memcmp(other.p, first.p, first.n) != 0))
+			ok = check_fails(l->c, "%s: other pushes of the same sound gave another stream (%s)", l->d->id, type);
+		if (ok && held && (other.n != n_whole || memcmp(other.p, whole->p, n_whole) != 0))
+			ok = check_fails(l->c, "%s: a stream that is held to its end is not the whole file (%s)", l->d->id, type);
+		if (i > 0)
+			free(other.p);
+	}
+	const guarded file = {.p = first.p, .n = first.n};
+	ok = ok && read_again(l, m, type, &file, first.n);
+	free(first.p);
+	return ok;
+}
+
 /* ---- one type over one medium ---- */
 
 /* Types that lose nothing ignore the quality, the others hold its range. */
@@ -163,7 +253,7 @@ static bool write_medium(life *l, const sn_media *m, const char *type, size_t *u
 		ok = check_fails(l->c, "%s: write gave %d in the room that bound had asked for (%s)", l->d->id, rc, type);
 	ok = ok && life_start(&other, l->c, l->d) && same_file(&other, m, &o, n, &file, n) && same_file(l, m, &o, n - 1, &file, n) &&
 	     same_file(l, m, &o, 0, &file, n) && same_file(l, m, &o, room - 1, &file, n) && qualities(l, m, type, &file, n) &&
-	     read_again(l, m, type, &file, n);
+	     read_again(l, m, type, &file, n) && streams(l, m, type, &file, n);
 	if (other.instance)
 		life_close(&other);
 	guarded_close(&file);
@@ -305,6 +395,11 @@ static bool pass_medium(life *l, const sn_media *m, const char *type, size_t *us
 		return check_fault(l->c, "bound", rc, &fault);
 	bool ok = try_write(l, m, &o, room, 0, &file, &n, &rc);
 	guarded_close(&file);
+	if (ok && sn_write_has_streams(l->write) && m->kind == SN_MEDIA_AUDIO) {
+		streamed out;
+		ok = stream_medium(l, m, type, false, 4096, &out);
+		free(out.p);
+	}
 	return ok;
 }
 
