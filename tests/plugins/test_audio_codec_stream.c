@@ -92,11 +92,11 @@ static byte_buf whole_file(const char *type, float *x, uint64_t n, uint32_t rate
 static void how_it_was_pushed_does_not_matter(void **state)
 {
 	(void)state;
-	static const uint32_t rates[] = {8000, 16000, 22050, 24000, 44100, 48000};
-	static const float tempos[] = {1, 0.6f, 1.25f, 3};
-	static const size_t pushes[] = {1, 97, 480, 4096, 0};
+	static const uint32_t rates[] = {8000, 22050, 24000, 48000};
+	static const float tempos[] = {1, 0.6f, 3};
+	static const size_t pushes[] = {1, 97, 4096, 0};
 	for (size_t r = 0; r < sizeof rates / sizeof *rates; r++) {
-		size_t n = rates[r] * 3 / 4 + 123;
+		size_t n = rates[r] / 2 + 123;
 		float *x = tones(n, rates[r]);
 		for (int t = 0; t < N_TYPES; t++)
 			for (size_t k = 0; k < sizeof tempos / sizeof *tempos; k++)
