@@ -26,7 +26,7 @@ static void usage_add(sn_usage *sum, const sn_usage *u)
 /* Looks at each open request, beginning behind the one that spoke last; if none has anything to say, waits for one of them. */
 static sn_event_kind ask_all(answer *a, size_t *which, sn_event *ev)
 {
-	bool alone = a->n_open == 1;
+	bool alone = a->n_open == 1 && !a->voice.narrator;
 	for (size_t k = alone ? a->n_prompts : 0; k < 2 * a->n_prompts; k++) {
 		size_t i = (a->turn + k) % a->n_prompts;
 		if (!a->requests[i])
@@ -43,23 +43,72 @@ static sn_event_kind ask_all(answer *a, size_t *which, sn_event *ev)
 	return SN_EVENT_NONE;
 }
 
-/* The next event of any choice, ERROR, or DONE when all requests are over; NONE: the client is gone. */
-static sn_event_kind next_event(answer *a, uint32_t *choice, sn_event *ev)
+typedef enum answer_kind {
+	ANSWER_NONE,        /* nothing yet; as a result: the client is gone */
+	ANSWER_TEXT,        /* of any choice; a voice's words are in voice.words */
+	ANSWER_CHOICE_DONE, /* likewise */
+	ANSWER_SOUND,       /* voice.sound has grown */
+	ANSWER_DONE,        /* all requests are over, and what there is to be spoken is */
+	ANSWER_ERROR
+} answer_kind;
+
+static answer_kind fail(sn_event *ev)
+{
+	ev->kind = SN_EVENT_ERROR;
+	return ANSWER_ERROR;
+}
+
+static answer_kind next_of_requests(answer *a, uint32_t *choice, sn_event *ev)
 {
 	size_t i = 0;
-	while (!http_client_gone(a->r->x)) {
-		sn_event_kind kind = ask_all(a, &i, ev);
-		if (kind == SN_EVENT_TEXT || kind == SN_EVENT_CHOICE_DONE)
-			*choice = (uint32_t)i * a->n + ev->choice;
-		if (kind == SN_EVENT_DONE) {
-			usage_add(&a->usage, &ev->usage);
-			sn_request_close(&a->requests[i]);
-			a->n_open--;
-		}
-		if (kind != SN_EVENT_NONE && (kind != SN_EVENT_DONE || a->n_open == 0))
-			return http_client_gone(a->r->x) ? SN_EVENT_NONE : kind;
+	switch (ask_all(a, &i, ev)) {
+	case SN_EVENT_NONE:
+		break;
+	case SN_EVENT_TEXT:
+	case SN_EVENT_CHOICE_DONE:
+		*choice = (uint32_t)i * a->n + ev->choice;
+		bool end = ev->kind == SN_EVENT_CHOICE_DONE;
+		if (a->voice.narrator && answer_voice_hear(&a->voice, end ? "" : ev->text, end ? 0 : ev->size, end, &ev->error) != SN_OK)
+			return fail(ev);
+		return end ? ANSWER_CHOICE_DONE : ANSWER_TEXT;
+	case SN_EVENT_DONE:
+		usage_add(&a->usage, &ev->usage);
+		sn_request_close(&a->requests[i]);
+		a->n_open--;
+		break;
+	case SN_EVENT_ERROR:
+		return ANSWER_ERROR;
 	}
-	return SN_EVENT_NONE;
+	return ANSWER_NONE;
+}
+
+static answer_kind next_of_voice(answer *a, sn_event *ev)
+{
+	switch (answer_voice_next(&a->voice, a->n_open ? 0 : POLL_MS, &ev->error)) {
+	case NARRATOR_NONE:
+		break;
+	case NARRATOR_BYTES:
+	case NARRATOR_DONE:
+		return ANSWER_SOUND;
+	case NARRATOR_ERROR:
+		return fail(ev);
+	}
+	return ANSWER_NONE;
+}
+
+static answer_kind next_event(answer *a, uint32_t *choice, sn_event *ev)
+{
+	while (!http_client_gone(a->r->x)) {
+		bool speaks = a->voice.narrator && !a->voice.over;
+		answer_kind kind = a->n_open ? next_of_requests(a, choice, ev) : ANSWER_NONE;
+		if (kind == ANSWER_NONE && speaks)
+			kind = next_of_voice(a, ev);
+		if (kind == ANSWER_NONE && !a->n_open && (!a->voice.narrator || a->voice.over))
+			kind = ANSWER_DONE;
+		if (kind != ANSWER_NONE)
+			return http_client_gone(a->r->x) ? ANSWER_NONE : kind;
+	}
+	return ANSWER_NONE;
 }
 
 static void give_up(answer *a)
@@ -93,33 +142,42 @@ static void head(out_buf *o, const answer *a, const char *object)
 	out_text(o, ",\"system_fingerprint\":\"" FINGERPRINT "\",\"choices\":[");
 }
 
-static void usage_render(out_buf *o, const sn_usage *u)
+/* Tokens of sound are of the completion; the words that the speaker was told are counted once, as text. */
+static void usage_render(out_buf *o, const answer *a)
 {
-	out_fmt(o, ",\"usage\":{\"prompt_tokens\":%u,\"completion_tokens\":%u,\"total_tokens\":%llu,"
-	           "\"prompt_tokens_details\":{\"cached_tokens\":%u}}}",
-	        u->prompt_tokens, u->completion_tokens, (unsigned long long)u->prompt_tokens + u->completion_tokens, u->cached_tokens);
+	const sn_usage *u = &a->usage;
+	uint32_t sound = a->voice.usage.completion_tokens;
+	out_fmt(o, ",\"usage\":{\"prompt_tokens\":%u,\"completion_tokens\":%llu,\"total_tokens\":%llu,\"prompt_tokens_details\":{\"cached_tokens\":%u}",
+	        u->prompt_tokens, (unsigned long long)u->completion_tokens + sound, (unsigned long long)u->prompt_tokens + u->completion_tokens + sound,
+	        u->cached_tokens);
+	if (a->voice.narrator)
+		out_fmt(o, ",\"completion_tokens_details\":{\"text_tokens\":%u,\"audio_tokens\":%u}", u->completion_tokens, sound);
+	out_text(o, "}}");
 }
 
 static void answer_whole(answer *a)
 {
 	uint32_t choice, n = (uint32_t)a->n_prompts * a->n;
 	sn_event ev;
-	sn_event_kind kind;
-	while ((kind = next_event(a, &choice, &ev)) == SN_EVENT_TEXT || kind == SN_EVENT_CHOICE_DONE) {
-		answer_choice *c = &a->choices[choice];
-		if (kind == SN_EVENT_CHOICE_DONE) {
-			c->finish = ev.finish;
+	answer_kind kind;
+	while ((kind = next_event(a, &choice, &ev)) == ANSWER_TEXT || kind == ANSWER_CHOICE_DONE || kind == ANSWER_SOUND) {
+		if (kind == ANSWER_SOUND) /* is kept where it is */
 			continue;
-		}
-		out_bytes(&c->text, ev.text, ev.size);
-		if (a->logprobs)
+		answer_choice *c = &a->choices[choice];
+		if (a->voice.narrator)
+			out_bytes(&c->text, a->voice.words.data, a->voice.words.size);
+		else if (kind == ANSWER_TEXT)
+			out_bytes(&c->text, ev.text, ev.size);
+		if (kind == ANSWER_CHOICE_DONE)
+			c->finish = ev.finish;
+		else if (a->logprobs)
 			a->form->logprobs(c, ev.logprobs, ev.n_logprobs);
 	}
-	if (kind == SN_EVENT_NONE) {
+	if (kind == ANSWER_NONE) {
 		give_up(a);
 		return;
 	}
-	if (kind == SN_EVENT_ERROR) {
+	if (kind == ANSWER_ERROR) {
 		http_send_error(a->r->x, &ev.error);
 		return;
 	}
@@ -131,7 +189,7 @@ static void answer_whole(answer *a)
 		body.failed |= a->choices[i].text.failed;
 	}
 	out_text(&body, "]");
-	usage_render(&body, &a->usage);
+	usage_render(&body, a);
 	http_send_out(a->r->x, "application/json", &body);
 	out_fini(&body);
 }
@@ -167,7 +225,7 @@ static bool send_first(answer *a, out_buf *chunk)
 	return true;
 }
 
-static bool send_event(answer *a, out_buf *chunk, uint32_t choice, const sn_event *ev)
+static bool send_text(answer *a, out_buf *chunk, uint32_t choice, const sn_event *ev)
 {
 	answer_choice *c = &a->choices[choice];
 	for (size_t i = 0; i < ANSWER_LISTS; i++)
@@ -175,19 +233,57 @@ static bool send_event(answer *a, out_buf *chunk, uint32_t choice, const sn_even
 	if (a->logprobs && ev->kind == SN_EVENT_TEXT)
 		a->form->logprobs(c, ev->logprobs, ev->n_logprobs);
 	head(chunk, a, a->form->chunk);
-	(ev->kind == SN_EVENT_TEXT ? a->form->text : a->form->close)(chunk, a, choice, ev);
+	a->form->text(chunk, a, choice, ev);
 	chunk_end(chunk, a);
 	return send_chunk(a, chunk);
 }
 
-static bool send_last(answer *a, out_buf *chunk, const sn_event *ev)
+static bool send_close(answer *a, out_buf *chunk, uint32_t choice, const sn_event *ev)
 {
-	if (ev->kind == SN_EVENT_ERROR) {
+	head(chunk, a, a->form->chunk);
+	a->form->close(chunk, a, choice, ev);
+	chunk_end(chunk, a);
+	return send_chunk(a, chunk);
+}
+
+/* What is ready of the sound, in whole samples whose base64 can be joined before it is decoded; when it is over, all of it and its end. */
+static bool send_sound(answer *a, out_buf *chunk)
+{
+	enum { GROUP = 6 }; /* bytes */
+	out_buf *sound = &a->voice.sound;
+	size_t take = a->voice.over ? sound->size : sound->size / GROUP * GROUP;
+	for (int round = take ? 0 : 1; round < (a->voice.over ? 2 : 1); round++) {
+		head(chunk, a, a->form->chunk);
+		a->form->sound(chunk, a, sound->data, round == 0 ? take : 0);
+		chunk_end(chunk, a);
+		if (!send_chunk(a, chunk))
+			return false;
+	}
+	out_drop(sound, take);
+	return true;
+}
+
+/* With a voice the choice ends behind its sound: done keeps its CHOICE_DONE until then. */
+static bool send_event(answer *a, out_buf *chunk, answer_kind kind, uint32_t choice, const sn_event *ev, sn_event *done)
+{
+	bool speaks = a->voice.narrator, here = true;
+	if (kind == ANSWER_SOUND)
+		return send_sound(a, chunk) && (!a->voice.over || send_close(a, chunk, 0, done));
+	if (kind == ANSWER_TEXT ? !speaks || a->voice.words.size || a->logprobs : speaks && a->voice.words.size)
+		here = send_text(a, chunk, choice, ev);
+	if (kind == ANSWER_CHOICE_DONE && speaks)
+		*done = *ev;
+	return here && (kind != ANSWER_CHOICE_DONE || speaks || send_close(a, chunk, choice, ev));
+}
+
+static bool send_last(answer *a, out_buf *chunk, answer_kind kind, const sn_event *ev)
+{
+	if (kind == ANSWER_ERROR) {
 		fault_render(chunk, &ev->error);
 	} else if (a->include_usage) {
 		head(chunk, a, a->form->chunk);
 		out_text(chunk, "]");
-		usage_render(chunk, &a->usage);
+		usage_render(chunk, a);
 	}
 	if (chunk->size && !send_chunk(a, chunk))
 		return false;
@@ -197,25 +293,25 @@ static bool send_last(answer *a, out_buf *chunk, const sn_event *ev)
 
 static void answer_stream(answer *a)
 {
-	sn_event ev;
+	sn_event ev, done = {.kind = SN_EVENT_NONE};
 	uint32_t choice = 0;
-	sn_event_kind kind = next_event(a, &choice, &ev);
-	if (kind == SN_EVENT_NONE) {
+	answer_kind kind = next_event(a, &choice, &ev);
+	if (kind == ANSWER_NONE) {
 		give_up(a);
 		return;
 	}
-	if (kind == SN_EVENT_ERROR) {
+	if (kind == ANSWER_ERROR) {
 		http_send_error(a->r->x, &ev.error);
 		return;
 	}
 	out_buf chunk = {0};
 	bool here = sse_begin(a->r->x) && send_first(a, &chunk);
-	while (here && (kind == SN_EVENT_TEXT || kind == SN_EVENT_CHOICE_DONE)) {
-		here = send_event(a, &chunk, choice, &ev);
+	while (here && kind != ANSWER_DONE && kind != ANSWER_ERROR) {
+		here = send_event(a, &chunk, kind, choice, &ev, &done);
 		if (here)
-			here = (kind = next_event(a, &choice, &ev)) != SN_EVENT_NONE;
+			here = (kind = next_event(a, &choice, &ev)) != ANSWER_NONE;
 	}
-	if (!here || !send_last(a, &chunk, &ev))
+	if (!here || !send_last(a, &chunk, kind, &ev))
 		give_up(a);
 	out_fini(&chunk);
 }
@@ -266,6 +362,7 @@ static void answer_fini(answer *a)
 		for (size_t k = 0; k < ANSWER_LISTS; k++)
 			out_fini(&a->choices[i].lists[k]);
 	}
+	answer_voice_fini(&a->voice);
 	free(a->requests);
 	free(a->echo);
 	free(a->choices);

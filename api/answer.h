@@ -4,11 +4,12 @@
  * choices of all of them are numbered through: prompt i, choice j is i * n + j.
  *
  * The headers of a stream wait for its first event, so that what fails before the first token is an HTTP status. After that an
- * error is an event of the stream. The client's socket is looked at between events, streaming or not.
+ * error is an event of the stream. An answer with a voice is over when all of it is spoken. The client's socket is looked at between events, streaming or not.
  */
 #ifndef API_ANSWER_H
 #define API_ANSWER_H
 
+#include "answer_voice.h"
 #include "api.h"
 #include "generation.h"
 
@@ -38,6 +39,7 @@ typedef struct answer {
 	const char *model;     /* as served */
 	bool logprobs, stream, include_usage;
 	sn_usage usage;        /* of the requests that are over */
+	answer_voice voice;    /* its narrator: NULL, or of the only choice of the only prompt */
 } answer;
 
 /* How the answer looks. o: to append to; choice: 0..n_prompts * n - 1. */
@@ -48,6 +50,7 @@ struct answer_form {
 	/* Choices of chunks. open: a choice's first one, may append nothing; close: its last. */
 	void (*open)(out_buf *o, const answer *a, uint32_t choice);
 	void (*text)(out_buf *o, const answer *a, uint32_t choice, const sn_event *ev);
+	void (*sound)(out_buf *o, const answer *a, const char *bytes, size_t size); /* of the voice; size 0: there is no more. NULL: it has none */
 	void (*close)(out_buf *o, const answer *a, uint32_t choice, const sn_event *ev);
 };
 

@@ -8,11 +8,13 @@
 #include "core.h"
 #include "http.h"
 #include "media_url.h"
+#include "models_json.h"
 #include "options.h"
 #include "stats.h"
 
 typedef struct api {
 	const options *options;
+	model_files files; /* what is loaded */
 	sn_log *log;
 	sn_engine *engine;
 	auth *auth, *admin;
@@ -37,6 +39,8 @@ void chat_endpoint(request *r);
 void completions_endpoint(request *r);
 void transcriptions_endpoint(request *r);
 void translations_endpoint(request *r);
+void speech_endpoint(request *r);
+void voices_endpoint(request *r);
 void tokenize_endpoint(request *r);
 void detokenize_endpoint(request *r);
 void openapi_endpoint(request *r);

@@ -44,25 +44,58 @@ static void whole(out_buf *o, const answer *a, uint32_t choice)
 {
 	const answer_choice *c = &a->choices[choice];
 	out_fmt(o, "{\"index\":%u,\"message\":{\"role\":\"assistant\",\"content\":", choice);
-	out_json(o, c->text.data, c->text.size);
-	out_text(o, ",\"refusal\":null}");
+	if (a->voice.narrator) {
+		/* OpenAI keeps the sound for a while; here nothing is kept. */
+		out_fmt(o, "null,\"refusal\":null,\"audio\":{\"id\":\"%s\",\"expires_at\":%lld,\"data\":\"", a->voice.id, (long long)a->created);
+		out_base64(o, a->voice.sound.data, a->voice.sound.size);
+		out_text(o, "\",\"transcript\":");
+		out_json(o, c->text.data, c->text.size);
+		out_text(o, "}}");
+	} else {
+		out_json(o, c->text.data, c->text.size);
+		out_text(o, ",\"refusal\":null}");
+	}
 	logprobs(o, a, choice);
 	out_fmt(o, ",\"finish_reason\":\"%s\"}", answer_finish_name(c->finish));
 }
 
 static void open_choice(out_buf *o, const answer *a, uint32_t choice)
 {
-	(void)a;
-	out_fmt(o, "{\"index\":%u,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"logprobs\":null,\"finish_reason\":null}", choice);
+	out_fmt(o, "{\"index\":%u,\"delta\":{\"role\":\"assistant\",\"content\":", choice);
+	if (a->voice.narrator)
+		out_fmt(o, "null,\"audio\":{\"id\":\"%s\",\"transcript\":\"\"}", a->voice.id);
+	else
+		out_text(o, "\"\"");
+	out_text(o, "},\"logprobs\":null,\"finish_reason\":null}");
 }
 
 static void text(out_buf *o, const answer *a, uint32_t choice, const sn_event *ev)
 {
-	out_fmt(o, "{\"index\":%u,\"delta\":{\"content\":", choice);
-	out_json(o, ev->text, ev->size);
-	out_text(o, "}");
+	out_fmt(o, "{\"index\":%u,\"delta\":{", choice);
+	if (a->voice.narrator) {
+		out_fmt(o, "\"audio\":{\"id\":\"%s\",\"transcript\":", a->voice.id);
+		out_json(o, a->voice.words.data, a->voice.words.size);
+		out_text(o, "}}");
+	} else {
+		out_text(o, "\"content\":");
+		out_json(o, ev->text, ev->size);
+		out_text(o, "}");
+	}
 	logprobs(o, a, choice);
 	out_text(o, ",\"finish_reason\":null}");
+}
+
+static void sound(out_buf *o, const answer *a, const char *bytes, size_t size)
+{
+	out_text(o, "{\"index\":0,\"delta\":{\"audio\":{");
+	if (size) {
+		out_fmt(o, "\"id\":\"%s\",\"data\":\"", a->voice.id);
+		out_base64(o, bytes, size);
+		out_text(o, "\"");
+	} else {
+		out_fmt(o, "\"expires_at\":%lld", (long long)a->created);
+	}
+	out_text(o, "}},\"logprobs\":null,\"finish_reason\":null}");
 }
 
 static void close_choice(out_buf *o, const answer *a, uint32_t choice, const sn_event *ev)
@@ -73,5 +106,5 @@ static void close_choice(out_buf *o, const answer *a, uint32_t choice, const sn_
 
 const answer_form chat_form = {
 	.id_prefix = "chatcmpl-", .object = "chat.completion", .chunk = "chat.completion.chunk",
-	.choice = whole, .logprobs = gather, .open = open_choice, .text = text, .close = close_choice,
+	.choice = whole, .logprobs = gather, .open = open_choice, .text = text, .sound = sound, .close = close_choice,
 };

@@ -4,6 +4,7 @@
 
 #include "fault.h"
 #include "json.h"
+#include "speech_parse.h"
 
 #define MAX_VAR_NAME 63
 
@@ -54,6 +55,42 @@ static int parse_vars(const field *f, void *into, const json_t *v, sn_error *err
 	return chat_vars_parse(&((chat_body *)into)->vars, f->name, v, err);
 }
 
+/* Text is always answered, be it as the transcript: ["audio"] asks for nothing else than ["text", "audio"]. */
+static int parse_modalities(const field *f, void *into, const json_t *v, sn_error *err)
+{
+	bool seen[2] = {false, false};
+	for (size_t i = 0; i < json_array_size(v); i++) {
+		const char *s = body_plain_string(json_array_get(v, i));
+		bool audio = s && strcmp(s, "audio") == 0;
+		if ((!audio && (!s || strcmp(s, "text") != 0)) || seen[audio])
+			return body_wants(err, f->name, "made of text and audio");
+		seen[audio] = true;
+	}
+	((chat_body *)into)->speaks = seen[1];
+	return seen[0] || seen[1] ? SN_OK : body_wants(err, f->name, "a list made of text and audio");
+}
+
+static int parse_audio(const field *f, void *into, const json_t *v, sn_error *err)
+{
+	chat_body *b = into;
+	const char *key;
+	json_t *value;
+	int rc = SN_OK;
+	if (!json_is_object(v))
+		return body_wants(err, f->name, "an object with format and voice");
+	json_object_foreach((json_t *)v, key, value) {
+		if (strcmp(key, "voice") == 0)
+			rc = json_is_null(value) ? SN_OK : voice_parse(&b->voice, "audio.voice", value, err);
+		else if (strcmp(key, "format") == 0)
+			rc = sound_format_parse(&b->format, "audio.format", body_plain_string(value), "pcm16", err);
+		else
+			rc = fault_set(err, SN_ERR_INVALID, f->name, "audio has an unknown field");
+		if (rc != SN_OK)
+			return rc;
+	}
+	return b->format ? SN_OK : fault_set(err, SN_ERR_INVALID, "audio.format", "audio needs a format: mp3, opus, flac, wav or pcm16");
+}
+
 #define AT(member) offsetof(chat_body, member)
 
 static const field fields[] = {
@@ -70,6 +107,13 @@ static const field fields[] = {
 	 .doc = "End the prompt with the opening of the assistant's turn."},
 	{.name = "chat_template_kwargs", .kind = FIELD_CUSTOM, .parse = parse_vars, .schema = CHAT_VARS_SCHEMA,
 	 .doc = "Variables for the chat template, such as enable_thinking. Names that the template has already are refused."},
+	{.name = "modalities", .kind = FIELD_CUSTOM, .parse = parse_modalities, .standard = "[\"text\"]",
+	 .schema = "{\"type\":\"array\",\"minItems\":1,\"uniqueItems\":true,\"items\":{\"type\":\"string\",\"enum\":[\"text\",\"audio\"]}}",
+	 .doc = "With audio the answer is spoken, by the model or by the speaker that it is paired with; its text is the transcript."},
+	{.name = "audio", .kind = FIELD_CUSTOM, .parse = parse_audio,
+	 .schema = "{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"format\"],\"properties\":{"
+	           "\"format\":{\"type\":\"string\",\"enum\":[\"mp3\",\"opus\",\"flac\",\"wav\",\"pcm16\"]},\"voice\":{\"type\":[\"string\",\"null\"]}}}",
+	 .doc = "With audio in modalities: the format (with stream only pcm16), and one of the voices that GET /v1/audio/voices lists."},
 	/* OpenAI's fields about the account, not about the answer */
 	{.name = "safety_identifier", .kind = FIELD_TEXT, .doc = "Without effect."},
 	{.name = "prompt_cache_key", .kind = FIELD_TEXT, .doc = "Without effect."},
@@ -80,7 +124,6 @@ static const field fields[] = {
 	{.name = "metadata", .kind = FIELD_TEXT_MAP, .doc = "Without effect."},
 	/* not done here, said by name */
 	{.name = "response_format", .kind = FIELD_ONLY, .schema = "{\"type\":\"text\"}"},
-	{.name = "modalities", .kind = FIELD_ONLY, .schema = "[\"text\"]"},
 	{.name = "tools", .kind = FIELD_ONLY, .schema = "[]"},
 	{.name = "tool_choice", .kind = FIELD_ONLY, .schema = "\"none\""},
 	{.name = "functions", .kind = FIELD_ONLY, .schema = "[]"},
@@ -91,7 +134,6 @@ static const field fields[] = {
 	{.name = "documents", .kind = FIELD_ONLY, .schema = "[]"},
 	{.name = "chat_template", .kind = FIELD_ONLY},
 	{.name = "mm_processor_kwargs", .kind = FIELD_ONLY},
-	{.name = "audio", .kind = FIELD_ONLY},
 	{.name = "prediction", .kind = FIELD_ONLY},
 	{.name = "reasoning_effort", .kind = FIELD_ONLY},
 	{.name = "verbosity", .kind = FIELD_ONLY},
@@ -99,6 +141,21 @@ static const field fields[] = {
 };
 
 const field_table chat_fields = FIELD_TABLE(fields);
+
+static int check_audio(const chat_body *b, sn_error *err)
+{
+	if (!b->speaks && b->format)
+		return fault_set(err, SN_ERR_INVALID, "audio", "audio needs modalities with audio");
+	if (!b->speaks)
+		return SN_OK;
+	if (!b->format)
+		return fault_set(err, SN_ERR_INVALID, "audio", "modalities with audio needs audio, an object with format and voice");
+	if (b->generation.stream && b->format != sound_format_find("pcm"))
+		return fault_set(err, SN_ERR_UNSUPPORTED, "audio.format", "audio.format must be pcm16 with stream");
+	if (b->generation.sampling.n > 1)
+		return fault_set(err, SN_ERR_UNSUPPORTED, "n", "n is 1 with audio in modalities");
+	return SN_OK;
+}
 
 static int check_together(chat_body *b, sn_error *err)
 {
@@ -110,7 +167,8 @@ static int check_together(chat_body *b, sn_error *err)
 	s->max_tokens = b->max_tokens ? b->max_tokens : b->max_completion_tokens;
 	s->logprobs = b->logprobs;
 	s->top_logprobs = b->top_logprobs > 0 ? (uint32_t)b->top_logprobs : 0;
-	return generation_check(&b->generation, err);
+	int rc = check_audio(b, err);
+	return rc == SN_OK ? generation_check(&b->generation, err) : rc;
 }
 
 int chat_body_parse(chat_body *b, const char *data, size_t size, const chat_limits *limits, sn_error *err)

@@ -4,6 +4,7 @@
 
 #include "chat_messages.h"
 #include "generation.h"
+#include "sound_format.h"
 
 /* chat_template_kwargs: variables for the chat template. */
 typedef struct chat_vars {
@@ -19,6 +20,9 @@ typedef struct chat_body {
 	uint32_t max_tokens, max_completion_tokens; /* 0: not given */
 	int32_t top_logprobs; /* -1: not given */
 	bool logprobs, add_generation_prompt;
+	bool speaks;                /* modalities has audio */
+	const sound_format *format; /* of audio; NULL: audio was not given */
+	const char *voice;          /* NULL: default */
 	json_t *root;
 } chat_body;
 

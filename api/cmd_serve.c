@@ -15,6 +15,7 @@
 #include "api.h"
 #include "commands.h"
 #include "fault.h"
+#include "pairing.h"
 #include "routes.h"
 #include "tls_files.h"
 
@@ -122,16 +123,19 @@ static int serve_until_signal(api *a, http_server *http, const sigset_t *set)
 	return EXIT_FINE;
 }
 
-static int bring_up(api *a, http_server *http, const model_files *files, const char *address)
+static int bring_up(api *a, http_server *http, const char *address)
 {
+	sn_error err;
 	bool v6 = strchr(address, ':') != NULL;
 	char url[96];
 	snprintf(url, sizeof url, "%s://%s%s%s:%u", a->options->ssl_certfile ? "https" : "http", v6 ? "[" : "", address, v6 ? "]" : "",
 	         http_port(http));
 	sn_log_write(a->log, SN_LOG_INFO, "serve", NULL, "listening on %s, loading", url);
-	int rc = engine_load_from(a->engine, files, a->options, a->log);
+	int rc = engine_load_from(a->engine, &a->files, a->options, a->log);
 	if (rc != EXIT_FINE)
 		return rc;
+	if (pairing_check(a, &err) != SN_OK)
+		return fail(a->log, EXIT_USAGE, &err);
 	atomic_store(&a->loaded, true);
 	sn_log_write(a->log, SN_LOG_INFO, "serve", NULL, "ready on %s%s", url, auth_needed(a->auth) ? "" : ", no API key");
 	return EXIT_FINE;
@@ -149,7 +153,6 @@ int cmd_serve(const options *o, sn_log *log)
 	a->log = log;
 	a->max_in_flight = (unsigned)(o->max_num_seqs + o->max_queued_requests) + SPARE_IN_FLIGHT;
 	http_server *http = NULL;
-	model_files files = {0};
 	tls_files cert = {0};
 	char address[64];
 	sn_error err;
@@ -170,7 +173,7 @@ int cmd_serve(const options *o, sn_log *log)
 		rc = fail(log, EXIT_USAGE, &err);
 		goto done;
 	}
-	if ((rc = model_files_from(&files, o, log)) != EXIT_FINE)
+	if ((rc = model_files_from(&a->files, o, log)) != EXIT_FINE)
 		goto done;
 	if ((rc = engine_open_from(&a->engine, o, log)) != EXIT_FINE)
 		goto done;
@@ -178,7 +181,7 @@ int cmd_serve(const options *o, sn_log *log)
 		rc = fail(log, why == SN_ERR_QUEUE_FULL ? EXIT_PORT : EXIT_FAILED, &err);
 		goto done;
 	}
-	if ((rc = bring_up(a, http, &files, address)) == EXIT_FINE)
+	if ((rc = bring_up(a, http, address)) == EXIT_FINE)
 		rc = serve_until_signal(a, http, &signals);
 	if (rc == EXIT_STUCK) /* handlers wait for an engine that will not answer: nothing can be joined */
 		return rc;
@@ -187,7 +190,7 @@ done:
 	tls_files_close(&cert);
 	if (a->engine)
 		sn_engine_close(&a->engine);
-	model_files_fini(&files);
+	model_files_fini(&a->files);
 	media_sources_close(&a->media);
 	auth_close(&a->auth);
 	auth_close(&a->admin);

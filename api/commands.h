@@ -17,6 +17,7 @@ enum exit_code {
 
 int cmd_serve(const options *o, sn_log *log);
 int cmd_run(const options *o, sn_log *log);
+int cmd_speak(const options *o, sn_log *log);
 int cmd_inspect(const options *o, sn_log *log);
 int cmd_plugins(const options *o, sn_log *log);
 int cmd_bench(const options *o, sn_log *log);

@@ -19,6 +19,14 @@ int field_integer(const json_t *v, const char *param, double min, double max, in
 	return SN_OK;
 }
 
+int field_seed(const json_t *v, const char *param, uint64_t *seed, sn_error *err)
+{
+	if (!json_is_integer(v))
+		return body_wants(err, param, "an integer of 64 bits");
+	*seed = (uint64_t)json_integer_value(v);
+	return SN_OK;
+}
+
 static int parse_real(const json_t *v, const field *f, float *out, sn_error *err)
 {
 	if (!json_is_number(v))

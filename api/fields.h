@@ -53,6 +53,11 @@ int fields_parse(const json_t *root, const field_table *const *tables, void *con
 /* For custom parsers: an integer within the field's limits, named as param. */
 int field_integer(const json_t *v, const char *param, double min, double max, int64_t *out, sn_error *err);
 
+/* For custom parsers: a seed, any integer of 64 bits. */
+int field_seed(const json_t *v, const char *param, uint64_t *seed, sn_error *err);
+#define FIELD_SEED_SCHEMA "{\"type\":\"integer\",\"minimum\":-9223372036854775808,\"maximum\":9223372036854775807}"
+#define FIELD_SEED_DOC "The same request with the same seed gives the same bytes. Drawn if not given."
+
 /* The JSON Schema of a body, additionalProperties false; NULL if memory ran out. */
 json_t *fields_schema(const field_table *const *tables, size_t n);
 

@@ -13,11 +13,8 @@
 static int parse_seed(const field *f, void *into, const json_t *v, sn_error *err)
 {
 	generation *g = into;
-	if (!json_is_integer(v))
-		return body_wants(err, f->name, "an integer of 64 bits");
-	g->sampling.seed = (uint64_t)json_integer_value(v);
 	g->sampling.has_seed = true;
-	return SN_OK;
+	return field_seed(v, f->name, &g->sampling.seed, err);
 }
 
 static bool token_id_parse(const char *key, int32_t *out)
@@ -136,8 +133,7 @@ static const field fields[] = {
 	{.name = "repetition_penalty", .kind = FIELD_REAL, .offset = SAMPLING(repetition_penalty), .max = 10, .open_min = true, .standard = "1",
 	 .doc = "Divides the logits of tokens of the prompt and the answer; 1 is none."},
 	{.name = "seed", .kind = FIELD_CUSTOM, .parse = parse_seed,
-	 .schema = "{\"type\":\"integer\",\"minimum\":-9223372036854775808,\"maximum\":9223372036854775807}",
-	 .doc = "The same request with the same seed gives the same bytes. Drawn if not given."},
+	 .schema = FIELD_SEED_SCHEMA, .doc = FIELD_SEED_DOC},
 	{.name = "min_tokens", .kind = FIELD_UINT, .offset = SAMPLING(min_tokens), .max = UINT32_MAX, .standard = "0",
 	 .doc = "End tokens and stop_token_ids cannot come before; at most max_tokens."},
 	{.name = "ignore_eos", .kind = FIELD_BOOL, .offset = SAMPLING(ignore_eos), .standard = "false", .doc = "End tokens do not end the answer."},

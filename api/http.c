@@ -350,6 +350,13 @@ void http_stream_end(http_exchange *x)
 		wire_write(x, "0\r\n\r\n", 5);
 }
 
+void http_stream_cut(http_exchange *x, const sn_error *why)
+{
+	sn_log_write(x->server->config.log, SN_LOG_WARN, "http", x->request_id, "an answer was cut off: %s", why->text);
+	x->keep_alive = x->chunked_out = false;
+	mg_disable_connection_keep_alive(x->conn);
+}
+
 bool http_client_gone(const http_exchange *x)
 {
 	return x->broken || watch_peer_gone(x->watched);

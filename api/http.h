@@ -57,6 +57,8 @@ void http_send_error(http_exchange *x, const sn_error *err);
 bool http_stream_begin(http_exchange *x, const char *type);
 bool http_stream_write(http_exchange *x, const char *data, size_t size);
 void http_stream_end(http_exchange *x);
+/* The stream cannot be told to its end: the connection is closed without one, so that the client sees that something lacks. */
+void http_stream_cut(http_exchange *x, const sn_error *why);
 
 bool http_client_gone(const http_exchange *x);
 /* Counts an exchange that ends without an answer because nobody is there. */

@@ -12,6 +12,7 @@ static int run_command(command cmd, const options *o, sn_log *log)
 	switch (cmd) {
 	case CMD_SERVE: return cmd_serve(o, log);
 	case CMD_RUN: return cmd_run(o, log);
+	case CMD_SPEAK: return cmd_speak(o, log);
 	case CMD_BENCH: return cmd_bench(o, log);
 	case CMD_INSPECT: return cmd_inspect(o, log);
 	case CMD_PLUGINS: return cmd_plugins(o, log);

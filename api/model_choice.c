@@ -54,8 +54,8 @@ static model_file *owner(model_files *m, size_t n_model, const char *value, cons
 
 static int add_mmproj(model_file *f, const char *file, sn_error *err)
 {
-	if (!f->is_file)
-		return fault_set(err, SN_ERR_INVALID, NULL, "--mmproj goes with a .gguf file, not with a folder");
+	if (!f->takes_mmproj)
+		return fault_set(err, SN_ERR_INVALID, NULL, "--mmproj goes with a .gguf file or a Hugging Face directory, not with a folder that names its towers itself");
 	char *path = realpath(file, NULL);
 	if (!path)
 		return fault_set(err, SN_ERR_NOT_FOUND, NULL, "--mmproj: %s", strerror(errno));

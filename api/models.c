@@ -3,8 +3,9 @@
 
 #include "api.h"
 #include "fault.h"
+#include "pairing.h"
 
-static void model_render(out_buf *o, const sn_model_info *m)
+static void model_render(out_buf *o, const api *a, const sn_model_info *m)
 {
 	out_text(o, "{\"id\":");
 	out_json_text(o, m->name);
@@ -17,7 +18,9 @@ static void model_render(out_buf *o, const sn_model_info *m)
 		out_text(o, i || !m->transcribes ? "," : "");
 		out_json_text(o, m->modalities[i]);
 	}
-	out_fmt(o, "],\"transcribes\":%s}", m->transcribes ? "true" : "false");
+	const char *sound = m->speaks ? "\"audio\"" : m->transcribes || !pairing_speaker(a, m->name) ? "\"text\"" : "\"text\",\"audio\"";
+	out_fmt(o, "],\"output_modalities\":[%s],\"transcribes\":%s,\"speaks\":%s}", sound, m->transcribes ? "true" : "false",
+	        m->speaks ? "true" : "false");
 }
 
 static bool refuse_while_loading(request *r)
@@ -40,7 +43,7 @@ void models_list_endpoint(request *r)
 	out_text(&o, "{\"object\":\"list\",\"data\":[");
 	for (size_t i = 0; i < n; i++) {
 		out_text(&o, i ? "," : "");
-		model_render(&o, &models[i]);
+		model_render(&o, r->api, &models[i]);
 	}
 	out_text(&o, "]}");
 	http_send_out(r->x, "application/json", &o);
@@ -62,7 +65,7 @@ void models_get_endpoint(request *r)
 		return;
 	}
 	out_buf o = {0};
-	model_render(&o, &models[i]);
+	model_render(&o, r->api, &models[i]);
 	http_send_out(r->x, "application/json", &o);
 	out_fini(&o);
 }

@@ -119,6 +119,7 @@ static int add_entry(model_files *m, const char *folder, const json_t *entry, sn
 	const json_t *files = json_object_get(entry, "files");
 	const char *name = body_plain_string(json_object_get(entry, "name"));
 	const char *file = body_plain_string(json_object_get(files, "model"));
+	const json_t *speaker = json_object_get(entry, "speaker");
 	char *path = NULL;
 	if (!name || !name_is_plain(name))
 		return fault_set(err, SN_ERR_INVALID, NULL, "models.json: a name is made of 1 to 128 letters, digits and . _ - :");
@@ -130,6 +131,10 @@ static int add_entry(model_files *m, const char *folder, const json_t *entry, sn
 	int rc = path_inside(&path, folder, file, "models.json: files.model", err);
 	if (rc == SN_OK)
 		rc = add(m, name, path, err);
+	if (rc == SN_OK && speaker && !body_plain_string(speaker))
+		rc = fault_set(err, SN_ERR_INVALID, NULL, "models.json: speaker must be the name of a model");
+	if (rc == SN_OK && speaker && !(m->list[m->n - 1].speaker = strdup(json_string_value(speaker))))
+		rc = fault_set(err, SN_ERR_NOMEM, NULL, "no memory for the model's name");
 	return rc == SN_OK ? add_towers(m, folder, json_object_get(files, "mmproj"), err) : rc;
 }
 
@@ -182,7 +187,9 @@ static int from_folder(model_files *m, const char *folder, sn_error *err)
 		snprintf(pattern, sizeof pattern, "%s/config.json", real);
 		if (access(pattern, R_OK) != 0)
 			return fault_set(err, SN_ERR_NOT_FOUND, NULL, "the model folder holds neither models.json nor model.gguf nor config.json");
-		return add(m, name, strdup(real), err);
+		int added = add(m, name, strdup(real), err);
+		m->list[m->n - 1].takes_mmproj = true;
+		return added;
 	}
 	snprintf(pattern, sizeof pattern, "%s/mmproj*.gguf", real);
 	int globbed = glob(pattern, 0, NULL, &found);
@@ -206,7 +213,7 @@ static int from_file(model_files *m, const char *file, sn_error *err)
 	if (!(path = realpath(file, NULL)))
 		return missing(err, "the model file");
 	int rc = add(m, name_is_plain(name) ? name : "model", path, err);
-	m->list[m->n - 1].is_file = true;
+	m->list[m->n - 1].takes_mmproj = true;
 	return rc;
 }
 
@@ -240,6 +247,7 @@ void model_files_fini(model_files *m)
 		for (size_t k = 0; k < m->list[i].n_mmproj; k++)
 			free(m->list[i].mmproj[k]);
 		free(m->list[i].chat_template);
+		free(m->list[i].speaker);
 	}
 	*m = (model_files){0};
 }

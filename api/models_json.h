@@ -1,7 +1,7 @@
 /* models_json.h - what MODEL on the command line means: a .gguf file, a folder with models.json, one with model.gguf (and,
  * for each kind of media, a tower in mmproj*.gguf), or a Hugging Face directory (config.json). The list may come from a download, so its names are trusted with nothing:
  *   {"models":[{"name":"x","files":{"model":"model.gguf","mmproj":"mmproj.gguf"},"roles":["chat","vision"]}]}
- * `mmproj` may be a list of names.
+ * `mmproj` may be a list of names. `"speaker":"y"` beside `files` names the model of the list that speaks what x answers.
  */
 #ifndef API_MODELS_JSON_H
 #define API_MODELS_JSON_H
@@ -15,7 +15,8 @@ typedef struct model_file {
 	char *mmproj[SN_MAX_MODALITIES];  /* malloc'ed, [n_mmproj]: which of them fit together is the engine's to say */
 	size_t n_mmproj;
 	char *chat_template;              /* a file, malloc'ed; NULL: the model's own */
-	bool is_file;                     /* a .gguf file by itself, which --mmproj goes with */
+	char *speaker;                    /* the model that speaks what this one says, malloc'ed; NULL: none is named */
+	bool takes_mmproj;                /* --mmproj goes with it: a .gguf file by itself, or a Hugging Face directory */
 } model_file;
 
 typedef struct model_files {

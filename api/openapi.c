@@ -49,7 +49,7 @@ static json_t *error_response(const route *r, int status)
 static json_t *events_schema(const char *name)
 {
 	return json_pack("{s:s,s:s,s:{s:o}}", "type", "string", "description",
-	                 "With stream: each event is the line `data: ` with one JSON object, of the schema x-event, and an empty line; the last is "
+	                 "Where a stream is asked for: each event is the line `data: ` with one JSON object, of the schema x-event, and an empty line; the last is "
 	                 "`data: [DONE]`. A failure after the first event is an event with the error object.",
 	                 "x-event", "$ref", schema_ref(name));
 }
@@ -59,10 +59,17 @@ static json_t *good_response(const route *r)
 	json_t *content = json_object();
 	if (r->answer)
 		json_object_set_new(content, "application/json", json_pack("{s:{s:o}}", "schema", "$ref", schema_ref(r->answer)));
-	else
+	else if (!r->bytes)
 		json_object_set_new(content, "text/plain", json_pack("{s:{s:s}}", "schema", "type", "string"));
 	if (r->text)
 		json_object_set_new(content, r->text, json_pack("{s:{s:s}}", "schema", "type", "string"));
+	for (const char *at = r->bytes; at && *at; at += strspn(at, " ")) {
+		char type[64];
+		size_t n = strcspn(at, " ");
+		snprintf(type, sizeof type, "%.*s", (int)n, at);
+		json_object_set_new(content, type, json_object()); /* OpenAPI 3.1: bytes have no schema */
+		at += n;
+	}
 	if (r->events)
 		json_object_set_new(content, "text/event-stream", json_pack("{s:o}", "schema", events_schema(r->events)));
 	return json_pack("{s:s,s:o}", "description", r->summary, "content", content);

@@ -12,7 +12,10 @@
 
 typedef struct options {
 	const char *model;       /* positional; NULL: the sample model */
-	const char *question;    /* run */
+	const char *question;    /* run: what is asked; speak: what is said */
+	const char *output, *voice; /* speak */
+	double speed, speech_temperature;
+	const char *speaker;     /* serve */
 	const char *models[OPTIONS_MAX_LIST]; /* NAME=PATH */
 	uint64_t n_models;
 	const char *mmproj[OPTIONS_MAX_LIST]; /* FILE or NAME=FILE, as model_choice.h tells them apart */
@@ -43,7 +46,7 @@ typedef struct options {
 	sn_log_level level;  /* from log_level */
 } options;
 
-typedef enum command { CMD_SERVE = 1, CMD_RUN = 2, CMD_INSPECT = 4, CMD_PLUGINS = 8, CMD_VERSION = 16, CMD_BENCH = 32 } command;
+typedef enum command { CMD_SERVE = 1, CMD_RUN = 2, CMD_INSPECT = 4, CMD_PLUGINS = 8, CMD_VERSION = 16, CMD_BENCH = 32, CMD_SPEAK = 64 } command;
 
 /* argv[0] is the first word after the command. Strings are borrowed from argv. */
 int options_parse(options *o, command cmd, int argc, char **argv, sn_error *err);

@@ -41,6 +41,14 @@ void out_bytes(out_buf *o, const char *data, size_t size)
 	o->size += size;
 }
 
+void out_drop(out_buf *o, size_t size)
+{
+	if (!size)
+		return;
+	memmove(o->data, o->data + size, o->size - size);
+	o->size -= size;
+}
+
 void out_text(out_buf *o, const char *text)
 {
 	out_bytes(o, text, strlen(text));
@@ -96,6 +104,23 @@ void out_json(out_buf *o, const char *data, size_t size)
 		}
 	}
 	out_bytes(o, "\"", 1);
+}
+
+void out_base64(out_buf *o, const char *data, size_t size)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	if (size > SIZE_MAX / 4)
+		o->failed = true;
+	if (!size || !out_reserve(o, (size + 2) / 3 * 4))
+		return;
+	for (size_t i = 0; i < size; i += 3) {
+		size_t left = size - i;
+		unsigned long bits = 0;
+		for (size_t k = 0; k < 3; k++)
+			bits = bits << 8 | (k < left ? (unsigned char)data[i + k] : 0);
+		for (size_t k = 0; k < 4; k++)
+			o->data[o->size++] = k <= left ? digits[bits >> (18 - 6 * k) & 63] : '=';
+	}
 }
 
 void out_json_text(out_buf *o, const char *text)

@@ -1,6 +1,9 @@
 #include "reasoning.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#define PROMPT_END 16 /* tokens that are looked at for an open thinking */
 
 static const struct { const char *begin, *end; } marks[] = {{"<think>", "</think>"}, {"[THINK]", "[/THINK]"}};
 
@@ -18,6 +21,27 @@ bool reasoning_is_open(const char *prompt, size_t size, reasoning *r)
 		}
 	}
 	return false;
+}
+
+int reasoning_begin(reasoning *r, sn_engine *engine, const sn_chat *chat, sn_error *err)
+{
+	const sn_part text = {SN_PART_TEXT, NULL, "x", 1, NULL};
+	const sn_message message = {.role = "user", .parts = &text, .n_parts = 1, .is_string = true};
+	const sn_tokenize_input in = {.model = chat->model, .messages = &message, .n_messages = 1, .vars = chat->vars, .n_vars = chat->n_vars,
+	                              .no_generation_prompt = chat->no_generation_prompt};
+	sn_tokens tokens = {0};
+	char *end = NULL;
+	size_t size = 0;
+	int rc = sn_tokenize(engine, &in, &tokens, err);
+	if (rc == SN_OK) {
+		size_t n = tokens.n < PROMPT_END ? tokens.n : PROMPT_END;
+		rc = sn_detokenize(engine, chat->model, tokens.ids + (tokens.n - n), n, &end, &size, err);
+	}
+	if (rc == SN_OK)
+		reasoning_is_open(end, size, r);
+	free(end);
+	free(tokens.ids);
+	return rc;
 }
 
 /* Is what is held the beginning of a mark that is waited for (*whole: all of it)? */

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 
+#include "core.h"
 #include "out.h"
 
 #define REASONING_HELD 16 /* bytes that may be the beginning of a mark */
@@ -19,6 +20,8 @@ typedef struct reasoning {
 
 /* Does the text, the end of a prompt, open the thinking for the model? */
 bool reasoning_is_open(const char *prompt, size_t size, reasoning *r);
+/* The same, of the chat's template: what it writes before the answer is asked with one message of text. */
+int reasoning_begin(reasoning *r, sn_engine *engine, const sn_chat *chat, sn_error *err);
 /* Appends to out what is not thinking. */
 void reasoning_feed(reasoning *r, out_buf *out, const char *text, size_t size);
 /* The answer is over: what was held back was no mark. */

@@ -7,6 +7,7 @@
 #include "completion_parse.h"
 #include "fault.h"
 #include "plugins.h"
+#include "speech_parse.h"
 #include "tokenize.h"
 #include "transcription_parse.h"
 
@@ -15,25 +16,28 @@
 /* Every route there is. A path that is not here, byte for byte, is a 404. */
 static const route table[] = {
 	{"POST", "/v1/chat/completions", chat_endpoint, false, "The answer to a conversation", "ChatCompletion", "ChatCompletionChunk", NULL,
-	 ANSWERS " 422", {&generation_fields, &chat_fields}, false, NULL},
+	 ANSWERS " 422", {&generation_fields, &chat_fields}, false, NULL, NULL},
 	{"POST", "/v1/completions", completions_endpoint, false, "What follows a text", "Completion", "Completion", NULL,
-	 ANSWERS, {&generation_fields, &completion_fields}, false, NULL},
+	 ANSWERS, {&generation_fields, &completion_fields}, false, NULL, NULL},
 	{"POST", "/v1/audio/transcriptions", transcriptions_endpoint, false, "The words of a recording", "Transcription", "TranscriptionEvent", NULL,
-	 ANSWERS, {&transcription_fields}, true, "text/plain"},
+	 ANSWERS, {&transcription_fields}, true, "text/plain", NULL},
 	{"POST", "/v1/audio/translations", translations_endpoint, false, "The words of a recording, in English", "Transcription", "TranscriptionEvent", NULL,
-	 ANSWERS, {&transcription_fields}, true, "text/plain"},
-	{"POST", "/tokenize", tokenize_endpoint, false, "Token ids of a text or of a conversation", "Tokens", NULL, NULL, ANSWERS, {&tokenize_fields}, false, NULL},
-	{"POST", "/detokenize", detokenize_endpoint, false, "The text of token ids", "Text", NULL, NULL, ANSWERS, {&detokenize_fields}, false, NULL},
-	{"GET", "/v1/models", models_list_endpoint, false, "The models", "ModelList", NULL, NULL, "", {NULL}, false, NULL},
-	{"GET", "/v1/models/{id}", models_get_endpoint, false, "One model", "Model", NULL, NULL, "404", {NULL}, false, NULL},
-	{"GET", "/v1/plugins", plugins_endpoint, false, "The plugins, also those that were refused", "PluginList", NULL, NULL, "", {NULL}, false, NULL},
+	 ANSWERS, {&transcription_fields}, true, "text/plain", NULL},
+	{"POST", "/v1/audio/speech", speech_endpoint, false, "Words as sound", NULL, "SpeechEvent", NULL, ANSWERS, {&speech_fields}, false, NULL,
+	 "audio/mpeg audio/ogg audio/flac audio/wav audio/pcm"},
+	{"GET", "/v1/audio/voices", voices_endpoint, false, "The voices of models that speak", "VoiceList", NULL, NULL, "", {NULL}, false, NULL, NULL},
+	{"POST", "/tokenize", tokenize_endpoint, false, "Token ids of a text or of a conversation", "Tokens", NULL, NULL, ANSWERS, {&tokenize_fields}, false, NULL, NULL},
+	{"POST", "/detokenize", detokenize_endpoint, false, "The text of token ids", "Text", NULL, NULL, ANSWERS, {&detokenize_fields}, false, NULL, NULL},
+	{"GET", "/v1/models", models_list_endpoint, false, "The models", "ModelList", NULL, NULL, "", {NULL}, false, NULL, NULL},
+	{"GET", "/v1/models/{id}", models_get_endpoint, false, "One model", "Model", NULL, NULL, "404", {NULL}, false, NULL, NULL},
+	{"GET", "/v1/plugins", plugins_endpoint, false, "The plugins, also those that were refused", "PluginList", NULL, NULL, "", {NULL}, false, NULL, NULL},
 	/* asks for an admin's key itself */
 	{"POST", "/v1/plugins", plugins_add_endpoint, false, "Add a file of the plugin folder; needs an admin's key", "PluginList", NULL, NULL,
-	 ANSWERS " 403", {&plugin_fields}, false, NULL},
-	{"GET", "/openapi.json", openapi_endpoint, false, "This document", "Document", NULL, NULL, "", {NULL}, false, NULL},
-	{"GET", "/metrics", metrics_endpoint, false, "Metrics as Prometheus text", NULL, NULL, NULL, "", {NULL}, false, NULL},
-	{"GET", "/livez", livez_endpoint, true, "Does the process still move?", "Status", NULL, "Status", "", {NULL}, false, NULL},
-	{"GET", "/readyz", readyz_endpoint, true, "May work be sent here?", "Status", NULL, "Status", "", {NULL}, false, NULL},
+	 ANSWERS " 403", {&plugin_fields}, false, NULL, NULL},
+	{"GET", "/openapi.json", openapi_endpoint, false, "This document", "Document", NULL, NULL, "", {NULL}, false, NULL, NULL},
+	{"GET", "/metrics", metrics_endpoint, false, "Metrics as Prometheus text", NULL, NULL, NULL, "", {NULL}, false, NULL, NULL},
+	{"GET", "/livez", livez_endpoint, true, "Does the process still move?", "Status", NULL, "Status", "", {NULL}, false, NULL, NULL},
+	{"GET", "/readyz", readyz_endpoint, true, "May work be sent here?", "Status", NULL, "Status", "", {NULL}, false, NULL, NULL},
 };
 
 const route *routes_all(size_t *n)

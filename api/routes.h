@@ -21,6 +21,7 @@ typedef struct route {
 	const field_table *body[ROUTE_TABLES];
 	bool form;           /* the body is multipart/form-data, not JSON */
 	const char *text;    /* a media type of 200 beside application/json; or NULL */
+	const char *bytes;   /* media types of 200 that are files, with blanks between; then answer is NULL */
 } route;
 
 const route *routes_all(size_t *n);

@@ -8,7 +8,6 @@
 #include "reasoning.h"
 
 #define KIND "audio"
-#define PROMPT_END 16 /* tokens that are looked at for an open thinking */
 
 struct scribe {
 	sn_transcript *transcript; /* or */
@@ -63,27 +62,6 @@ static void instruction(out_buf *o, const transcription_body *b, bool translate)
 	}
 }
 
-/* Does the template begin the answer with an open thinking? Then its end comes without a beginning. */
-static int look_at_prompt_end(scribe *s, sn_engine *engine, const sn_chat *chat, sn_error *err)
-{
-	const sn_part text = {SN_PART_TEXT, NULL, "x", 1, NULL};
-	const sn_message message = {.role = "user", .parts = &text, .n_parts = 1, .is_string = true};
-	const sn_tokenize_input in = {.model = chat->model, .messages = &message, .n_messages = 1, .vars = chat->vars, .n_vars = chat->n_vars};
-	sn_tokens tokens = {0};
-	char *end = NULL;
-	size_t size = 0;
-	int rc = sn_tokenize(engine, &in, &tokens, err);
-	if (rc == SN_OK) {
-		size_t n = tokens.n < PROMPT_END ? tokens.n : PROMPT_END;
-		rc = sn_detokenize(engine, chat->model, tokens.ids + (tokens.n - n), n, &end, &size, err);
-	}
-	if (rc == SN_OK)
-		reasoning_is_open(end, size, &s->reasoning);
-	free(end);
-	free(tokens.ids);
-	return rc;
-}
-
 static int open_chat(scribe *s, request *r, const transcription_body *b, const sn_model_info *m, const sn_part *recording, bool translate, sn_error *err)
 {
 	static const sn_chat_var no_thinking = {.name = "enable_thinking", .kind = SN_VAR_BOOL, .b = false};
@@ -100,7 +78,7 @@ static int open_chat(scribe *s, request *r, const transcription_body *b, const s
 	chat.sampling.temperature = b->temperature;
 	chat.sampling.seed = b->seed;
 	chat.sampling.has_seed = b->has_seed;
-	int rc = words.failed ? fault_set(err, SN_ERR_NOMEM, NULL, "no memory for the request") : look_at_prompt_end(s, r->api->engine, &chat, err);
+	int rc = words.failed ? fault_set(err, SN_ERR_NOMEM, NULL, "no memory for the request") : reasoning_begin(&s->reasoning, r->api->engine, &chat, err);
 	if (rc == SN_OK)
 		rc = sn_chat_submit(r->api->engine, &chat, &s->request, err);
 	out_fini(&words);

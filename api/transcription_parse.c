@@ -53,11 +53,8 @@ static int parse_granularities(const field *f, void *into, const json_t *v, sn_e
 static int parse_seed(const field *f, void *into, const json_t *v, sn_error *err)
 {
 	transcription_body *b = into;
-	if (!json_is_integer(v))
-		return body_wants(err, f->name, "an integer of 64 bits");
-	b->seed = (uint64_t)json_integer_value(v);
 	b->has_seed = true;
-	return SN_OK;
+	return field_seed(v, f->name, &b->seed, err);
 }
 
 #define AT(member) offsetof(transcription_body, member)
@@ -79,8 +76,7 @@ static const field fields[] = {
 	 .schema = "{\"type\":\"array\",\"items\":{\"type\":\"string\",\"enum\":[\"word\",\"segment\"]}}", .doc = "Only with verbose_json."},
 	{.name = "stream", .kind = FIELD_BOOL, .offset = AT(stream), .standard = "false", .doc = "Answer with server-sent events; with response_format json or text."},
 	{.name = "seed", .kind = FIELD_CUSTOM, .parse = parse_seed,
-	 .schema = "{\"type\":\"integer\",\"minimum\":-9223372036854775808,\"maximum\":9223372036854775807}",
-	 .doc = "The same request with the same seed gives the same bytes. Drawn if not given."},
+	 .schema = FIELD_SEED_SCHEMA, .doc = FIELD_SEED_DOC},
 	{.name = "cache_salt", .kind = FIELD_NAME, .offset = AT(cache_salt), .doc = "As in /v1/chat/completions."},
 	{.name = "user", .kind = FIELD_TEXT, .doc = "Without effect."},
 	{.name = "stream_include_usage", .kind = FIELD_BOOL, .offset = FIELD_NOWHERE, .doc = "Without effect: a stream's last event always has the usage."},

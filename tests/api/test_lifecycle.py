@@ -297,7 +297,7 @@ def test_readiness_waits_for_the_model():
 def test_the_small_commands(tmp_path):
     assert run("version")[1].startswith("sensorium ")
     assert run("--help")[0] == 0 and "exit codes" in run("--help")[1]
-    for command in ("serve", "run", "inspect", "plugins", "version"):
+    for command in ("serve", "run", "speak", "inspect", "plugins", "version"):
         code, text, _ = run(command, "--help")
         assert code == 0 and "usage: sensorium " + command in text
     assert "--max-num-seqs" in run("serve", "--help")[1]

@@ -1,0 +1,143 @@
+/* speech.c - POST /v1/audio/speech: body -> narrator -> bytes as they are made, or events with them in base64. */
+#include "admission.h"
+#include "fault.h"
+#include "narrator.h"
+#include "speech_parse.h"
+#include "sse.h"
+
+#define POLL_MS 100 /* how late a disconnect may be seen */
+
+/* The next event that says something; NONE: the client is gone. */
+static narrator_kind next_event(request *r, narrator *n, narrator_event *ev)
+{
+	while (!http_client_gone(r->x))
+		if (narrator_next(n, POLL_MS, ev) != NARRATOR_NONE)
+			return http_client_gone(r->x) ? NARRATOR_NONE : ev->kind;
+	return NARRATOR_NONE;
+}
+
+/* ---- bytes ---------------------------------------------------------------------------------------------------------- */
+
+static bool send_bytes(request *r, narrator *n, const speech_body *b, narrator_event *ev)
+{
+	char type[64];
+	sound_format_content_type(b->format, narrator_rate(n), type);
+	http_add_header(r->x, "X-Accel-Buffering", "no"); /* a proxy must not hold sound back */
+	bool here = http_stream_begin(r->x, type);
+	for (narrator_kind kind = ev->kind; here; kind = next_event(r, n, ev)) {
+		if (kind == NARRATOR_NONE)
+			return false;
+		if (kind == NARRATOR_ERROR) {
+			http_stream_cut(r->x, &ev->error);
+			return true;
+		}
+		here = http_stream_write(r->x, ev->bytes, ev->size);
+		if (kind == NARRATOR_DONE)
+			break;
+	}
+	if (here)
+		http_stream_end(r->x);
+	return here;
+}
+
+/* ---- events --------------------------------------------------------------------------------------------------------- */
+
+static bool send_delta(request *r, const char *bytes, size_t size)
+{
+	out_buf o = {0};
+	out_text(&o, "{\"type\":\"speech.audio.delta\",\"audio\":\"");
+	out_base64(&o, bytes, size);
+	out_text(&o, "\"}");
+	bool here = sse_event(r->x, &o);
+	out_fini(&o);
+	return here;
+}
+
+static bool send_last(request *r, const narrator_event *ev)
+{
+	out_buf o = {0};
+	if (ev->kind == NARRATOR_ERROR)
+		fault_render(&o, &ev->error);
+	else
+		out_fmt(&o, "{\"type\":\"speech.audio.done\",\"usage\":{\"input_tokens\":%u,\"output_tokens\":%u,\"total_tokens\":%llu}}",
+		        ev->usage.prompt_tokens, ev->usage.completion_tokens, (unsigned long long)ev->usage.prompt_tokens + ev->usage.completion_tokens);
+	bool here = sse_event(r->x, &o);
+	out_fini(&o);
+	if (here)
+		sse_done(r->x);
+	return here;
+}
+
+/* Deltas hold whole groups of three bytes but for the last, so that their base64 can also be joined before it is decoded. */
+static bool send_events(request *r, narrator *n, narrator_event *ev)
+{
+	out_buf held = {0};
+	bool here = sse_begin(r->x);
+	while (here && ev->kind != NARRATOR_ERROR) {
+		out_bytes(&held, ev->bytes, ev->size);
+		size_t take = ev->kind == NARRATOR_DONE ? held.size : held.size / 3 * 3;
+		here = !held.failed && (take == 0 || send_delta(r, held.data, take));
+		out_drop(&held, take);
+		if (ev->kind == NARRATOR_DONE)
+			break;
+		if (here)
+			here = next_event(r, n, ev) != NARRATOR_NONE;
+	}
+	here = here && send_last(r, ev);
+	out_fini(&held);
+	return here;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------------------------------ */
+
+/* The headers wait for the first bytes, so that what fails before them is an HTTP status. */
+static void send_sound(request *r, narrator *n, const speech_body *b)
+{
+	narrator_event ev = {.kind = NARRATOR_NONE};
+	narrator_kind kind = next_event(r, n, &ev);
+	if (kind == NARRATOR_DONE && ev.seconds == 0) {
+		fault_set(&ev.error, SN_ERR_INVALID, "input", "nothing in the input can be spoken");
+		kind = NARRATOR_ERROR;
+	}
+	if (kind == NARRATOR_ERROR)
+		http_send_error(r->x, &ev.error);
+	else if (kind == NARRATOR_NONE || !(b->events ? send_events(r, n, &ev) : send_bytes(r, n, b, &ev)))
+		http_abandon(r->x);
+}
+
+static int begin(narrator **n, request *r, speech_body *b, sn_error *err)
+{
+	const char *data;
+	size_t size;
+	int rc = http_read_body(r->x, &data, &size, err);
+	if (rc == SN_OK)
+		rc = speech_body_parse(b, data, size, err);
+	http_release_body(r->x);
+	const narrator_ask ask = {.request_id = http_request_id(r->x), .cache_key = *r->caller ? r->caller : NULL, .cache_salt = b->cache_salt,
+	                          .model = b->model, .voice = b->voice, .format = b->format, .tempo = b->speed, .temperature = b->temperature,
+	                          .seed = b->seed, .has_seed = b->has_seed, .timeout_ms = (uint32_t)(r->api->options->request_timeout_s * 1000)};
+	if (rc == SN_OK)
+		rc = narrator_open(n, r->api->engine, &ask, err);
+	if (rc == SN_OK)
+		rc = narrator_say(*n, b->input, b->input_size, err);
+	if (rc == SN_OK)
+		narrator_finish(*n);
+	return rc;
+}
+
+void speech_endpoint(request *r)
+{
+	speech_body b = {.root = NULL};
+	narrator *n = NULL;
+	sn_error err;
+	int rc = admission_enter(r->api, &err);
+	if (rc == SN_OK)
+		rc = begin(&n, r, &b, &err);
+	if (rc != SN_OK)
+		http_send_error(r->x, &err);
+	else
+		send_sound(r, n, &b);
+	narrator_close(&n);
+	speech_body_fini(&b);
+	admission_leave(r->api);
+}

@@ -1,0 +1,366 @@
+"""Words become sound: /v1/audio/speech by the SDK and by hand, voices, spoken answers of a chat, and `sensorium speak`."""
+
+import base64
+import http.client
+import json
+import struct
+import time
+
+import openai
+import pytest
+
+import speakers
+from harness import JSON, MODEL, PATIENCE, Server, error_of, run
+
+SPEECH, VOICES = "/v1/audio/speech", "/v1/audio/voices"
+TEXT = "One. Two three. A longer sentence comes behind it, and then it ends."
+TYPES = {"mp3": "audio/mpeg", "opus": "audio/ogg", "flac": "audio/flac", "wav": "audio/wav", "pcm": "audio/pcm;rate=24000;channels=1"}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """-> folder of plugins, folder for models"""
+    folder = tmp_path_factory.mktemp("speech")
+    return speakers.plugins(folder / "plugins"), folder
+
+
+@pytest.fixture(scope="module")
+def server(home):
+    plugins, folder = home
+    with Server("--plugin-dir", plugins, model=speakers.pair(folder / "pair")) as s:
+        yield s
+
+
+@pytest.fixture(scope="module")
+def sdk(server):
+    return openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none", max_retries=0)
+
+
+def say(server, text=TEXT, **fields):
+    """-> (status, headers, bytes)"""
+    return server.request("POST", SPEECH, json.dumps({"model": "voice", "input": text, "seed": 5, **fields}).encode(), JSON)
+
+
+def refused(server, **fields):
+    status, _, body = say(server, **fields)
+    return status, error_of(json.loads(body))
+
+
+def events(data):
+    lines = [line[6:] for line in data.decode().split("\n\n") if line]
+    assert lines[-1] == "[DONE]"
+    return [json.loads(line) for line in lines[:-1]]
+
+
+@pytest.fixture(scope="module")
+def pcm(server):
+    status, _, body = say(server, response_format="pcm")
+    assert status == 200 and len(body) % (2 * speakers.FRAME) == 0 and len(body) > 20 * speakers.FRAME
+    return body
+
+
+# ---- /v1/audio/speech ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", TYPES)
+def test_every_format(server, pcm, form):
+    status, headers, body = say(server, response_format=form)
+    assert status == 200 and headers["content-type"] == TYPES[form]
+    assert headers["transfer-encoding"] == "chunked" and "content-length" not in headers and headers["x-accel-buffering"] == "no"
+    if form == "pcm":
+        assert body == pcm
+    if form == "wav":  # the length is not known when the header is sent
+        assert body[:4] + body[8:16] == b"RIFFWAVEfmt " and body[4:8] == body[40:44] == b"\xff" * 4
+        assert struct.unpack("<HHIIHH", body[20:36]) == (1, 1, speakers.RATE, 2 * speakers.RATE, 2, 16)
+        assert body[44:] == pcm
+    if form == "flac":
+        assert body[:4] == b"fLaC" and len(body) < len(pcm)
+    if form == "opus":
+        assert body[:4] == b"OggS" and b"OpusHead" in body[:64]
+    if form == "mp3":
+        assert body[0] == 0xFF and b"LAME" in body[:64]
+    if form in ("opus", "mp3"):
+        assert len(pcm) / 40 < len(body) < len(pcm) / 3
+
+
+def test_mp3_is_what_comes_if_nothing_is_said(server):
+    status, headers, body = say(server)
+    assert status == 200 and headers["content-type"] == "audio/mpeg"
+    assert body == say(server, response_format="mp3")[2]
+
+
+def test_the_sdk(sdk, pcm):
+    answer = sdk.audio.speech.create(model="voice", voice="default", input=TEXT, response_format="pcm", extra_body={"seed": 5})
+    assert answer.content == pcm
+    with sdk.audio.speech.with_streaming_response.create(model="voice", voice="high", input=TEXT, response_format="pcm",
+                                                         extra_body={"seed": 5}) as stream:
+        assert b"".join(stream.iter_bytes(1000)) == pcm
+
+
+def test_seeds_and_voices(server, pcm):
+    assert say(server, response_format="pcm")[2] == pcm
+    assert say(server, response_format="pcm", voice="high")[2] == pcm
+    assert say(server, response_format="pcm", seed=6)[2] != pcm
+    assert say(server, response_format="pcm", voice="low")[2] != pcm
+    cold = say(server, response_format="pcm", temperature=0)[2]
+    assert cold == say(server, response_format="pcm", temperature=0, seed=6)[2]
+
+
+@pytest.mark.parametrize("speed", [0.25, 0.5, 1.5, 4])
+def test_speed(server, pcm, speed):
+    body = say(server, response_format="pcm", speed=speed)[2]
+    assert abs(len(body) * speed / len(pcm) - 1) < 0.1
+
+
+def test_bytes_come_as_they_are_made(server):
+    c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    start = time.monotonic()
+    c.request("POST", SPEECH, json.dumps({"model": "voice", "input": "Many words are said here, again and again. " * 30, "response_format": "pcm"}), JSON)
+    r = c.getresponse()
+    assert r.status == 200
+    first = len(r.read1(1 << 16))
+    heard = time.monotonic() - start
+    rest = len(r.read())
+    whole = time.monotonic() - start
+    c.close()
+    assert 0 < first < rest and heard < whole / 2
+    assert first + rest > 5 * speakers.RATE * 2
+
+
+def test_events(server, pcm):
+    status, headers, body = say(server, response_format="pcm", stream_format="sse")
+    assert status == 200 and headers["content-type"].startswith("text/event-stream")
+    told = events(body)
+    assert [e["type"] for e in told] == ["speech.audio.delta"] * (len(told) - 1) + ["speech.audio.done"] and len(told) > 3
+    assert b"".join(base64.b64decode(e["audio"]) for e in told[:-1]) == pcm
+    assert base64.b64decode("".join(e["audio"] for e in told[:-1])) == pcm
+    usage = told[-1]["usage"]
+    assert usage["total_tokens"] == usage["input_tokens"] + usage["output_tokens"]
+    assert usage["input_tokens"] > 10 and usage["output_tokens"] >= len(pcm) / 2 / speakers.FRAME
+    told = events(say(server, stream_format="sse")[2])
+    assert base64.b64decode("".join(e["audio"] for e in told[:-1])) == say(server)[2]
+
+
+@pytest.mark.parametrize("fields, param", [
+    ({"text": ""}, "input"), ({"text": None}, "input"), ({"text": 7}, "input"), ({"text": "x" * 4097}, "input"), ({"text": "ä" * 4097}, "input"),
+    ({"response_format": "aac"}, "response_format"), ({"response_format": "ogg"}, "response_format"), ({"response_format": 1}, "response_format"),
+    ({"voice": {"id": "voice_1"}}, "voice"), ({"voice": "alloy"}, "voice"), ({"voice": ""}, "voice"), ({"voice": 3}, "voice"),
+    ({"speed": 0.24}, "speed"), ({"speed": 4.01}, "speed"), ({"speed": "1"}, "speed"), ({"instructions": "Cheerfully."}, "instructions"),
+    ({"stream_format": "ws"}, "stream_format"), ({"language": "English"}, "language"), ({"temperature": 2.1}, "temperature"),
+    ({"seed": 1.5}, "seed"), ({"ref_audio": "x"}, "ref_audio"), ({"stream": True}, "stream"), ({"nonsense": 1}, "nonsense"),
+    ({"model": "chat"}, "model"),
+])
+def test_what_is_wrong_is_refused_by_name(server, fields, param):
+    status, error = refused(server, **fields)
+    assert (status, error["param"]) == (400, param), error
+
+
+def test_input_is_counted_in_characters(server):
+    status, error = refused(server, text="ß" * 4097)
+    assert status == 400 and "4096" in error["message"]
+    c = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    c.request("POST", SPEECH, json.dumps({"model": "voice", "input": "ß" * 4096}), JSON)
+    assert c.getresponse().status == 200
+    c.close()  # it would be a long one
+    server.wait_idle()
+
+
+def test_a_model_that_cannot_speak(server, home):
+    status, error = refused(server, model="chat")
+    assert status == 400 and error["code"] == "unsupported" and "does not speak" in error["message"]
+    status, error = refused(server, model="nobody")
+    assert (status, error["code"], error["param"]) == (404, "model_not_found", "model")
+    with Server("--plugin-dir", home[0]) as mute:
+        status, error = refused(mute, model=None)
+        assert status == 400 and "no model here that speaks" in error["message"]
+        assert json.loads(mute.get(VOICES)[2]) == {"object": "list", "data": [], "voices": []}
+        status, _, answer = mute.chat(spoken())
+        assert status == 400 and error_of(answer)["param"] == "modalities" and "speak" in error_of(answer)["message"]
+
+
+def test_nobody_listens(server):
+    """A closed socket frees the pages, whatever is still to be said."""
+    s = server.connect()
+    body = json.dumps({"model": "voice", "input": "Nobody will ever hear this, and it is long. " * 90, "response_format": "pcm"}).encode()
+    s.sendall(b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (SPEECH.encode(), len(body)) + body)
+    assert b"200 OK" in s.recv(1000)
+    s.close()
+    assert server.wait_idle() < 2 * PATIENCE
+
+
+def test_who_reads_late_loses_nothing(server, pcm):
+    s = server.connect()
+    body = json.dumps({"model": "voice", "input": TEXT, "seed": 5, "response_format": "pcm"}).encode()
+    s.sendall(b"POST %s HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % (SPEECH.encode(), len(body)) + body)
+    time.sleep(1)
+    data = b""
+    while piece := s.recv(1 << 16):
+        data += piece
+    s.close()
+    assert data.split(b"\r\n\r\n", 1)[1] == pcm
+
+
+@pytest.mark.parametrize("fails_at", [0, 3])
+def test_sound_that_breaks_down(home, fails_at):
+    """Before the first byte it is an HTTP error; after it the stream has no end, or an error as its last event."""
+    plugins, folder = home
+    with Server("--plugin-dir", plugins, model=speakers.speaker(folder / ("breaks-%d" % fails_at), fails_at=fails_at)) as s:
+        for _ in range(2):  # and it is not the last answer
+            if fails_at == 0:
+                status, error = refused(s)
+                assert status == 500 and error["type"] == "server_error" and "whistle" in error["message"]
+                continue
+            c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=30)
+            c.request("POST", SPEECH, json.dumps({"input": TEXT, "temperature": 0, "response_format": "pcm"}), JSON)
+            r = c.getresponse()
+            assert r.status == 200
+            with pytest.raises(http.client.IncompleteRead) as cut:
+                r.read()
+            assert len(cut.value.partial) > 0
+            c.close()
+            told = events(say(s, temperature=0, stream_format="sse", response_format="pcm")[2])
+            assert error_of(told[-1])["type"] == "server_error" and told[0]["type"] == "speech.audio.delta"
+        s.wait_idle()
+
+
+# ---- what there is -----------------------------------------------------------------------------------------------------
+
+
+def test_voices_and_models(server, sdk):
+    listed = json.loads(server.get(VOICES)[2])
+    assert listed["voices"] == ["default", "high", "low"]
+    assert [(v["name"], v["language"], v["model"], v["sample_rate"]) for v in listed["data"]] == [
+        ("default", "en", "voice", 24000), ("high", "en", "voice", 24000), ("low", None, "voice", 24000)]
+    models = {m.id: m for m in sdk.models.list().data}
+    assert (models["voice"].speaks, models["voice"].output_modalities) == (True, ["audio"])
+    assert (models["chat"].speaks, models["chat"].output_modalities) == (False, ["text", "audio"])
+
+
+# ---- spoken answers ----------------------------------------------------------------------------------------------------
+
+
+def spoken(**fields):
+    return {"model": None, "messages": [{"role": "user", "content": "Hello"}], "temperature": 0, "seed": 7, "max_tokens": 24,
+            "modalities": ["text", "audio"], "audio": {"voice": "default", "format": "wav"}, **fields}
+
+
+@pytest.fixture(scope="module")
+def plain(server):
+    status, _, answer = server.chat(spoken(modalities=["text"], audio=None))
+    assert status == 200
+    return answer
+
+
+def test_a_spoken_answer(server, sdk, plain):
+    kw = {k: v for k, v in spoken().items() if k != "model"}
+    answer = sdk.chat.completions.create(model="chat", **kw)
+    message = answer.choices[0].message
+    assert message.content is None and message.audio.id.startswith("audio_") and message.audio.expires_at == answer.created
+    assert message.audio.transcript == plain["choices"][0]["message"]["content"]
+    assert answer.choices[0].finish_reason == plain["choices"][0]["finish_reason"]
+    wav = base64.b64decode(message.audio.data)
+    assert struct.unpack("<I", wav[4:8])[0] == len(wav) - 8 and struct.unpack("<I", wav[40:44])[0] == len(wav) - 44 > 0
+    details = answer.usage.completion_tokens_details
+    assert details.text_tokens == plain["usage"]["completion_tokens"] and details.audio_tokens >= (len(wav) - 44) / 2 / speakers.FRAME
+    assert answer.usage.completion_tokens == details.text_tokens + details.audio_tokens
+    assert server.chat(spoken(modalities=["audio"]))[2]["choices"][0]["message"]["audio"]["data"] == message.audio.data
+
+
+@pytest.mark.parametrize("form, magic", [("mp3", b"\xff"), ("flac", b"fLaC"), ("opus", b"OggS"), ("pcm16", b"")])
+def test_formats_of_spoken_answers(server, form, magic):
+    status, _, answer = server.chat(spoken(audio={"format": form}))
+    assert status == 200
+    assert base64.b64decode(answer["choices"][0]["message"]["audio"]["data"]).startswith(magic)
+
+
+def test_a_spoken_stream(server, sdk, plain):
+    whole = server.chat(spoken(audio={"voice": "high", "format": "pcm16"}))[2]["choices"][0]["message"]["audio"]
+    kw = {k: v for k, v in spoken(audio={"voice": "high", "format": "pcm16"}).items() if k != "model"}
+    chunks = list(sdk.chat.completions.create(model="chat", stream=True, stream_options={"include_usage": True}, **kw))
+    usage = chunks.pop().usage
+    deltas = [c.choices[0].delta for c in chunks]
+    assert all(not d.content for d in deltas) and deltas[0].role == "assistant"
+    audio = [d.audio for d in deltas if d.audio]
+    assert len({a.id for a in audio if a.id}) == 1
+    assert "".join(a.transcript or "" for a in audio) == plain["choices"][0]["message"]["content"]
+    data = [a.data for a in audio if a.data]
+    assert len(data) > 1 and base64.b64decode("".join(data)) == base64.b64decode(whole["data"])
+    assert all(len(base64.b64decode(d)) % 2 == 0 for d in data)
+    assert audio[-1].expires_at and not (audio[-1].data or audio[-1].transcript or audio[-1].id)
+    assert [c.choices[0].finish_reason for c in chunks][-1] == plain["choices"][0]["finish_reason"]
+    assert all(c.choices[0].finish_reason is None for c in chunks[:-1])
+    assert usage.completion_tokens_details.text_tokens == plain["usage"]["completion_tokens"]
+    body = server.stream(spoken(audio={"format": "pcm16"}))[2]  # the document judges it
+    assert b"expires_at" in body
+
+
+@pytest.mark.parametrize("fields, param", [
+    ({"audio": None}, "audio"), ({"modalities": ["text"]}, "audio"), ({"modalities": None}, "audio"), ({"modalities": []}, "modalities"),
+    ({"modalities": ["audio", "audio"]}, "modalities"), ({"modalities": ["image"]}, "modalities"), ({"modalities": "audio"}, "modalities"),
+    ({"audio": {"voice": "high"}}, "audio.format"), ({"audio": {"format": "aac"}}, "audio.format"), ({"audio": {"format": "pcm"}}, "audio.format"),
+    ({"audio": {"format": "wav", "rate": 1}}, "audio"), ({"audio": {"format": "wav", "voice": {"id": "x"}}}, "audio.voice"), ({"audio": 1}, "audio"),
+    ({"audio": {"format": "wav", "voice": "alloy"}}, "audio.voice"), ({"n": 2}, "n"), ({"stream": True}, "audio.format"),
+])
+def test_refusals_of_spoken_answers(server, fields, param):
+    status, _, answer = server.chat(spoken(**fields))
+    assert (status, error_of(answer)["param"]) == (400, param), answer
+
+
+def test_thinking_is_not_spoken(home):
+    """The template opens the thinking, and nothing ends it: there is nothing to be said."""
+    plugins, folder = home
+    template = folder / "thinks.jinja"
+    template.write_text("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n<think>\n")
+    with Server("--plugin-dir", plugins, "--chat-template", f"chat={template}", model=speakers.pair(folder / "thinks")) as s:
+        status, _, answer = s.chat(spoken(modalities=["text"], audio=None, min_tokens=8))
+        assert status == 200 and answer["choices"][0]["message"]["content"]
+        status, _, answer = s.chat(spoken(min_tokens=8))
+        assert status == 200, answer
+        message = answer["choices"][0]["message"]
+        assert (message["audio"]["transcript"], message["audio"]["data"]) == ("", "")
+        body = s.stream(spoken(audio={"format": "pcm16"}, min_tokens=8))[2]
+        assert b'"data"' not in body and b"expires_at" in body
+
+
+def test_who_speaks_is_named(home):
+    plugins, folder = home
+    voice = speakers.speaker(folder / "named")
+    with Server("--plugin-dir", plugins, "--model", f"voice={voice}", "--speaker", "voice") as s:
+        assert json.loads(s.get("/v1/models")[2])["data"][0]["output_modalities"] == ["text", "audio"]
+        status, _, answer = s.chat(spoken())
+        assert status == 200 and answer["choices"][0]["message"]["audio"]["data"]
+    for name, why in (("nobody", "no model called nobody"), ("voice", "does not speak")):
+        code, _, err = run("serve", MODEL, "--model", f"voice={MODEL}", "--speaker", name, "--plugin-dir", plugins, "--port", "0")
+        assert code == 2 and "--speaker" in err and why in err, err
+    code, _, err = run("serve", speakers.speaker(folder / "self", beside=[
+        {"name": "x", "speaker": 1, "files": {"model": "model.gguf"}}]), "--plugin-dir", plugins, "--port", "0")
+    assert code == 3 and "speaker" in err
+
+
+# ---- sensorium speak ---------------------------------------------------------------------------------------------------
+
+
+def test_speak(home, tmp_path):
+    plugins, folder = home
+    voice = speakers.speaker(folder / "speak")
+    out = tmp_path / "out.wav"
+    speak = ("speak", TEXT, "--plugin-dir", plugins, "--seed", "5")
+    code, _, err = run(*speak, "--model", voice, "-o", str(out))
+    assert code == 0, err
+    wav = out.read_bytes()
+    assert struct.unpack("<I", wav[40:44])[0] == len(wav) - 44 > 0
+    out.unlink()
+    # a language model and its vocoder by themselves
+    code, _, err = run(*speak, "--model", voice + "/model.gguf", "--model-vocoder", voice + "/whistle.gguf", "-o", str(out))
+    assert code == 0 and out.read_bytes() == wav, err
+    for suffix, magic in (("flac", b"fLaC"), ("opus", b"OggS"), ("ogg", b"OggS"), ("mp3", b"\xff"), ("PCM", wav[44:48])):
+        file = tmp_path / ("out." + suffix)
+        assert run(*speak, "--model", voice, "-o", str(file))[0] == 0 and file.read_bytes().startswith(magic)
+    fast = tmp_path / "fast.wav"
+    assert run(*speak, "--model", voice, "-o", str(fast), "--speed", "2", "--voice", "high")[0] == 0
+    assert abs(len(fast.read_bytes()) * 2 / len(wav) - 1) < 0.1
+    for bad, code in ((("-o", str(tmp_path / "x.aac")), 2), ((), 2), (("-o", str(tmp_path / "x")), 2), (("-o", str(tmp_path / "x.wav"), "--voice", "alloy"), 1),
+                      (("-o", str(tmp_path / "no" / "x.wav")), 1), (("-o", str(tmp_path / "x.wav"), "--speed", "9"), 2)):
+        assert run(*speak, "--model", voice, *bad)[0] == code, bad
+    code, _, err = run(*speak, "--model", MODEL, "-o", str(out))
+    assert code == 1 and "speaks" in err
