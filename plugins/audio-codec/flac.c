@@ -114,17 +114,17 @@ sn_rc flac_measure(const audio_input *in, audio_header *h)
 	const uint8_t *b = in->bytes, *info = b + MAGIC + BLOCK_HEADER;
 	size_t at = MAGIC, end = in->n;
 	if (in->n < MAGIC + BLOCK_HEADER + STREAMINFO)
-		return codec_fail(in->fault, SN_RC_INVALID, EARLY);
+		return kit_fail(in->fault, SN_RC_INVALID, EARLY);
 	if ((b[4] & ~BLOCK_LAST) != 0 || (u32_be(b + 4) & 0xFFFFFF) != STREAMINFO)
-		return codec_fail(in->fault, SN_RC_INVALID, "the FLAC file does not begin with its format");
+		return kit_fail(in->fault, SN_RC_INVALID, "the FLAC file does not begin with its format");
 	for (bool last = false; !last;) {
 		if (in->n - at < BLOCK_HEADER)
-			return codec_fail(in->fault, SN_RC_INVALID, EARLY);
+			return kit_fail(in->fault, SN_RC_INVALID, EARLY);
 		last = b[at] & BLOCK_LAST;
 		size_t size = u32_be(b + at) & 0xFFFFFF;
 		at += BLOCK_HEADER;
 		if (size > in->n - at)
-			return codec_fail(in->fault, SN_RC_INVALID, EARLY);
+			return kit_fail(in->fault, SN_RC_INVALID, EARLY);
 		at += size;
 	}
 	uint32_t fixed = u32_be(info) & 0xFFFF, largest = u32_be(info + 7) >> 8, packed = u32_be(info + 10);
@@ -133,16 +133,16 @@ sn_rc flac_measure(const audio_input *in, audio_header *h)
 	h->rate = packed >> 12;
 	h->channels = (packed >> 9 & 7) + 1;
 	if (bits != 8 && bits != 16 && bits != 24)
-		return codec_fail(in->fault, SN_RC_UNSUPPORTED, "of FLAC files only 8, 16 and 24 bits are read");
+		return kit_fail(in->fault, SN_RC_UNSUPPORTED, "of FLAC files only 8, 16 and 24 bits are read");
 	if (end - at >= ID3V1 && memcmp(b + end - ID3V1, "TAG", 3) == 0)
 		end -= ID3V1;
 	size_t most = largest ? largest : ((size_t)fixed + 16) * h->channels * 5 + MAX_FRAME_HEADER + 64;
 	if (!last_frame(b, at, end, most, fixed, &samples))
-		return codec_fail(in->fault, SN_RC_INVALID, EARLY);
+		return kit_fail(in->fault, SN_RC_INVALID, EARLY);
 	if (said && said != samples)
-		return codec_fail(in->fault, SN_RC_INVALID, said > samples ? EARLY : "the FLAC file is longer than it says");
+		return kit_fail(in->fault, SN_RC_INVALID, said > samples ? EARLY : "the FLAC file is longer than it says");
 	if (samples >> 36)
-		return codec_fail(in->fault, SN_RC_INVALID, "the FLAC file is damaged");
+		return kit_fail(in->fault, SN_RC_INVALID, "the FLAC file is damaged");
 	h->frames = samples;
 	h->format = SF_FORMAT_FLAC | (bits == 8 ? SF_FORMAT_PCM_S8 : bits == 16 ? SF_FORMAT_PCM_16 : SF_FORMAT_PCM_24);
 	h->start = at;

@@ -112,7 +112,7 @@ static sn_rc cut_gaps(const audio_input *in, audio_header *h, const info *i, uin
 			end = total - (i->padding - DECODER_DELAY < total ? i->padding - DECODER_DELAY : total);
 	}
 	if (begin >= end)
-		return codec_fail(in->fault, SN_RC_INVALID, "the MP3 file has no sound");
+		return kit_fail(in->fault, SN_RC_INVALID, "the MP3 file has no sound");
 	h->skip = begin;
 	h->frames = end - begin;
 	return SN_RC_OK;
@@ -127,16 +127,16 @@ sn_rc mp3_measure(const audio_input *in, audio_header *h)
 	info i = {0};
 	while ((size = id3_size(b + at, n - at))) {
 		if (size > n - at)
-			return codec_fail(in->fault, SN_RC_INVALID, EARLY);
+			return kit_fail(in->fault, SN_RC_INVALID, EARLY);
 		at += size;
 	}
 	while (at < n && !b[at]) /* padding behind a tag */
 		at++;
 	if (!frame_read(b + at, n - at, &first))
-		return n - at < FRAME_HEADER ? codec_fail(in->fault, SN_RC_INVALID, EARLY)
-		                             : codec_fail(in->fault, SN_RC_UNSUPPORTED, "the tag is not followed by an MPEG layer 3 frame");
+		return n - at < FRAME_HEADER ? kit_fail(in->fault, SN_RC_INVALID, EARLY)
+		                             : kit_fail(in->fault, SN_RC_UNSUPPORTED, "the tag is not followed by an MPEG layer 3 frame");
 	if (first.bytes > n - at)
-		return codec_fail(in->fault, SN_RC_INVALID, EARLY);
+		return kit_fail(in->fault, SN_RC_INVALID, EARLY);
 	i = info_read(b + at, &first);
 	size_t told = at;
 	at += i.found ? first.bytes : 0;
@@ -144,25 +144,25 @@ sn_rc mp3_measure(const audio_input *in, audio_header *h)
 	for (; at < n; at += size) {
 		if (frame_read(b + at, n - at, &f)) {
 			if (!same_stream(&f, &first))
-				return codec_fail(in->fault, SN_RC_UNSUPPORTED, "the MP3 file changes its rate or channels");
+				return kit_fail(in->fault, SN_RC_UNSUPPORTED, "the MP3 file changes its rate or channels");
 			size = f.bytes;
 			n_frames++;
 		} else if (!(size = id3_size(b + at, n - at))) {
 			if (trailer(b + at, n - at))
 				break;
-			return codec_fail(in->fault, SN_RC_INVALID, n - at < FRAME_HEADER ? EARLY : DAMAGED);
+			return kit_fail(in->fault, SN_RC_INVALID, n - at < FRAME_HEADER ? EARLY : DAMAGED);
 		}
 		if (size > n - at)
-			return codec_fail(in->fault, SN_RC_INVALID, EARLY);
+			return kit_fail(in->fault, SN_RC_INVALID, EARLY);
 	}
 	h->n = at - h->start;
 	/* Some count the frame that tells as well. */
 	if (n_frames + 1 < i.frames || (n_frames + 1 == i.frames && n - told < i.bytes))
-		return codec_fail(in->fault, SN_RC_INVALID, EARLY);
+		return kit_fail(in->fault, SN_RC_INVALID, EARLY);
 	h->rate = first.rate;
 	h->channels = first.channels;
 	h->format = SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III;
-	return n_frames ? cut_gaps(in, h, &i, n_frames, first.samples) : codec_fail(in->fault, SN_RC_INVALID, EARLY);
+	return n_frames ? cut_gaps(in, h, &i, n_frames, first.samples) : kit_fail(in->fault, SN_RC_INVALID, EARLY);
 }
 
 /* ---- decoding ---- */

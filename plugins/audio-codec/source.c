@@ -68,13 +68,13 @@ sn_rc source_open(source *s, const audio_input *in, const audio_header *h)
 	SF_INFO info = {0};
 	*s = (source){.header = h, .bytes = in->bytes, .frames = h->frames};
 	if (h->format == (SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III))
-		return mp3_open(s) ? SN_RC_OK : codec_fail(in->fault, SN_RC_NOMEM, "no memory to decode the sound");
+		return mp3_open(s) ? SN_RC_OK : kit_fail(in->fault, SN_RC_NOMEM, "no memory to decode the sound");
 	if (h->raw)
 		info = (SF_INFO){.samplerate = (int)h->rate, .channels = (int)h->channels, .format = h->format};
 	SNDFILE *file = sf_open_virtual(&calls, SFM_READ, &info, s);
 	if (!file) {
-		codec_log(in->codec, in->call, SN_HOST_WARN, sf_strerror(NULL));
-		return codec_fail(in->fault, SN_RC_INVALID, "the sound file is damaged");
+		kit_log(in->host, in->call, SN_HOST_WARN, sf_strerror(NULL));
+		return kit_fail(in->fault, SN_RC_INVALID, "the sound file is damaged");
 	}
 	s->file = file;
 	bool agrees = ((h->format & SF_FORMAT_SUBMASK) != SF_FORMAT_OPUS || at_full_rate(file, &info)) &&
@@ -86,7 +86,7 @@ sn_rc source_open(source *s, const audio_input *in, const audio_header *h)
 		return SN_RC_OK;
 	}
 	source_close(s);
-	return codec_fail(in->fault, SN_RC_INVALID, "the sound file is not what its header says");
+	return kit_fail(in->fault, SN_RC_INVALID, "the sound file is not what its header says");
 }
 
 bool source_read(source *s, float *out, size_t n, size_t *got)

@@ -15,7 +15,7 @@
 enum { BLOCK = 4096, WAV_HEADER = 44, MAX_QUALITY = 100, FLAC_MAX_RATE = 655350 };
 
 typedef struct write_job {
-	const codec *codec;
+	const kit_host *host;
 	const sn_call *call;
 	const float *samples; /* [n_samples] */
 	uint64_t n_samples;
@@ -218,41 +218,39 @@ static sn_rc write_file(write_job *job, const writer *w)
 {
 	SF_VIRTUAL_IO io = {length, seek, read_bytes, write_bytes, tell};
 	SF_INFO info = {.samplerate = (int)job->file_rate, .channels = 1, .format = w->format};
-	const codec *c = job->codec;
 	uint64_t cap;
 	/* A block may come out with what the resampler held back of the one before: 64 Ki samples are more than it ever does. */
 	if (!sn_resample_count(BLOCK, job->rate, job->file_rate, &cap) || (cap += 65536) > SIZE_MAX / 8)
-		return codec_fail(job->fault, SN_RC_TOO_LARGE, "the sound cannot be resampled");
-	float *room = c->memory->alloc(c->host, (size_t)cap * (sizeof(float) + sizeof(int16_t)));
+		return kit_fail(job->fault, SN_RC_TOO_LARGE, "the sound cannot be resampled");
+	float *room = kit_alloc(job->host, (size_t)cap * (sizeof(float) + sizeof(int16_t)));
 	SNDFILE *file = room ? sf_open_virtual(&io, SFM_WRITE, &info, job) : NULL;
 	bool done = file && set_quality(file, job, w) && feed_all(job, file, w, room, (size_t)cap) && sf_error(file) == SF_ERR_NO_ERROR;
 	done = file && sf_close(file) == 0 && done && !job->full; /* closing writes as well */
-	c->memory->free(c->host, room);
+	kit_free(job->host, room);
 	if (!room)
-		return codec_fail(job->fault, SN_RC_NOMEM, "no memory to write the sound");
+		return kit_fail(job->fault, SN_RC_NOMEM, "no memory to write the sound");
 	if (job->full)
-		return codec_fail(job->fault, SN_RC_TOO_LARGE, "the file is larger than allowed");
+		return kit_fail(job->fault, SN_RC_TOO_LARGE, "the file is larger than allowed");
 	if (!done || (w->finish && !w->finish(job)))
-		return codec_fail(job->fault, SN_RC_INTERNAL, "the sound file could not be written");
+		return kit_fail(job->fault, SN_RC_INTERNAL, "the sound file could not be written");
 	return SN_RC_OK;
 }
 
 /* What libsndfile writes is longer than what is left of it: it gets the room of the bound, and the caller's has to hold the rest. */
 static sn_rc write_aside(write_job *job, const writer *w, uint64_t most)
 {
-	const codec *c = job->codec;
 	uint8_t *out = job->out;
 	size_t capacity = job->capacity;
-	job->out = most > SIZE_MAX / 2 ? NULL : c->memory->alloc(c->host, (size_t)most);
+	job->out = most > SIZE_MAX / 2 ? NULL : kit_alloc(job->host, (size_t)most);
 	if (!job->out)
-		return codec_fail(job->fault, SN_RC_NOMEM, "no memory to write the sound");
+		return kit_fail(job->fault, SN_RC_NOMEM, "no memory to write the sound");
 	job->capacity = (size_t)most;
 	sn_rc rc = write_file(job, w);
 	if (rc == SN_RC_OK && job->n > capacity)
-		rc = codec_fail(job->fault, SN_RC_TOO_LARGE, "the file is larger than allowed");
+		rc = kit_fail(job->fault, SN_RC_TOO_LARGE, "the file is larger than allowed");
 	if (rc == SN_RC_OK)
 		memcpy(out, job->out, job->n);
-	c->memory->free(c->host, job->out);
+	kit_free(job->host, job->out);
 	return rc;
 }
 
@@ -262,7 +260,7 @@ static sn_rc write_plain(write_job *job, const writer *w)
 		wav_header(job);
 	for (uint64_t at = 0; at < job->n_samples && !job->full; at += BLOCK)
 		write_16(job, job->samples + at, job->n_samples - at < BLOCK ? (size_t)(job->n_samples - at) : BLOCK);
-	return job->full ? codec_fail(job->fault, SN_RC_TOO_LARGE, "the file is larger than allowed") : SN_RC_OK;
+	return job->full ? kit_fail(job->fault, SN_RC_TOO_LARGE, "the file is larger than allowed") : SN_RC_OK;
 }
 
 /* ---- the contract ---- */
@@ -291,15 +289,15 @@ static sn_rc check(const sn_media *media, const sn_write_options *options, const
 	const writer *w = *out = writer_find(options->media_type);
 	uint64_t n;
 	if (!w)
-		return codec_fail(fault, SN_RC_UNSUPPORTED, "files of this type are not written");
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "files of this type are not written");
 	if (options->quality > MAX_QUALITY)
-		return codec_fail(fault, SN_RC_INVALID, "the quality is above 100");
+		return kit_fail(fault, SN_RC_INVALID, "the quality is above 100");
 	if (media->kind != SN_MEDIA_AUDIO || !sn_media_sound(media) || !media->samples)
-		return codec_fail(fault, SN_RC_INVALID, "not one sound");
+		return kit_fail(fault, SN_RC_INVALID, "not one sound");
 	if (media->rate < MIN_RATE || media->rate > MAX_RATE)
-		return codec_fail(fault, SN_RC_UNSUPPORTED, "sound of this rate is not written");
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "sound of this rate is not written");
 	if (media->n_samples > UINT32_MAX / 4 || !sn_resample_count(media->n_samples, media->rate, rate_of(w, media->rate), &n))
-		return codec_fail(fault, SN_RC_TOO_LARGE, "the sound is longer than files of this type can be");
+		return kit_fail(fault, SN_RC_TOO_LARGE, "the sound is longer than files of this type can be");
 	*bytes = w->bound(n, rate_of(w, media->rate));
 	return SN_RC_OK;
 }
@@ -324,8 +322,8 @@ static sn_rc write(void *instance, const sn_call *call, const sn_media *media, c
 	if (rc != SN_RC_OK)
 		return rc;
 	if (!all_finite(media->samples, media->n_samples))
-		return codec_fail(fault, SN_RC_INVALID, "the sound has samples that are not finite numbers");
-	write_job job = {.codec = instance,
+		return kit_fail(fault, SN_RC_INVALID, "the sound has samples that are not finite numbers");
+	write_job job = {.host = instance,
 	                 .call = call,
 	                 .samples = media->samples,
 	                 .n_samples = media->n_samples,
