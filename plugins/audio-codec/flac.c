@@ -109,6 +109,34 @@ static bool last_frame(const uint8_t *b, size_t start, size_t end, size_t most, 
 	return false;
 }
 
+/* Past the blocks before the frames. False: one of them is not there. */
+static bool skip_blocks(const uint8_t *b, size_t n, size_t *at)
+{
+	for (bool last = false; !last;) {
+		if (n - *at < BLOCK_HEADER)
+			return false;
+		last = b[*at] & BLOCK_LAST;
+		size_t size = u32_be(b + *at) & 0xFFFFFF;
+		*at += BLOCK_HEADER;
+		if (size > n - *at)
+			return false;
+		*at += size;
+	}
+	return true;
+}
+
+/* The format's block as the only one, with the number of samples that there are. */
+static void write_prefix(audio_header *h, const uint8_t *b, uint64_t samples)
+{
+	h->n_prefix = MAGIC + BLOCK_HEADER + STREAMINFO;
+	memcpy(h->prefix, b, h->n_prefix);
+	h->prefix[MAGIC] = BLOCK_LAST;
+	uint8_t *total = h->prefix + MAGIC + BLOCK_HEADER + 13;
+	total[0] = (uint8_t)((total[0] & 0xF0) | (uint8_t)(samples >> 32));
+	for (int i = 1; i < 5; i++)
+		total[i] = (uint8_t)(samples >> (32 - 8 * i));
+}
+
 sn_rc flac_measure(const audio_input *in, audio_header *h)
 {
 	const uint8_t *b = in->bytes, *info = b + MAGIC + BLOCK_HEADER;
@@ -117,16 +145,8 @@ sn_rc flac_measure(const audio_input *in, audio_header *h)
 		return kit_fail(in->fault, SN_RC_INVALID, EARLY);
 	if ((b[4] & ~BLOCK_LAST) != 0 || (u32_be(b + 4) & 0xFFFFFF) != STREAMINFO)
 		return kit_fail(in->fault, SN_RC_INVALID, "the FLAC file does not begin with its format");
-	for (bool last = false; !last;) {
-		if (in->n - at < BLOCK_HEADER)
-			return kit_fail(in->fault, SN_RC_INVALID, EARLY);
-		last = b[at] & BLOCK_LAST;
-		size_t size = u32_be(b + at) & 0xFFFFFF;
-		at += BLOCK_HEADER;
-		if (size > in->n - at)
-			return kit_fail(in->fault, SN_RC_INVALID, EARLY);
-		at += size;
-	}
+	if (!skip_blocks(b, in->n, &at))
+		return kit_fail(in->fault, SN_RC_INVALID, EARLY);
 	uint32_t fixed = u32_be(info) & 0xFFFF, largest = u32_be(info + 7) >> 8, packed = u32_be(info + 10);
 	uint32_t bits = (packed >> 4 & 31) + 1;
 	uint64_t said = (uint64_t)(packed & 15) << 32 | u32_be(info + 14), samples;
@@ -147,12 +167,6 @@ sn_rc flac_measure(const audio_input *in, audio_header *h)
 	h->format = SF_FORMAT_FLAC | (bits == 8 ? SF_FORMAT_PCM_S8 : bits == 16 ? SF_FORMAT_PCM_16 : SF_FORMAT_PCM_24);
 	h->start = at;
 	h->n = end - at;
-	h->n_prefix = MAGIC + BLOCK_HEADER + STREAMINFO;
-	memcpy(h->prefix, b, h->n_prefix);
-	h->prefix[MAGIC] = BLOCK_LAST;
-	uint8_t *total = h->prefix + MAGIC + BLOCK_HEADER + 13;
-	total[0] = (uint8_t)((total[0] & 0xF0) | (uint8_t)(samples >> 32));
-	for (int i = 1; i < 5; i++)
-		total[i] = (uint8_t)(samples >> (32 - 8 * i));
+	write_prefix(h, b, samples);
 	return SN_RC_OK;
 }

@@ -118,12 +118,35 @@ static sn_rc cut_gaps(const audio_input *in, audio_header *h, const info *i, uin
 	return SN_RC_OK;
 }
 
+/* Frames from *at on, with tags between them, to what follows the last one. */
+static sn_rc count_frames(const audio_input *in, const frame *first, size_t *at, uint64_t *n_frames)
+{
+	frame f;
+	for (size_t size; *at < in->n; *at += size) {
+		const uint8_t *b = in->bytes + *at;
+		size_t left = in->n - *at;
+		if (frame_read(b, left, &f)) {
+			if (!same_stream(&f, first))
+				return kit_fail(in->fault, SN_RC_UNSUPPORTED, "the MP3 file changes its rate or channels");
+			size = f.bytes;
+			++*n_frames;
+		} else if (!(size = id3_size(b, left))) {
+			if (trailer(b, left))
+				break;
+			return kit_fail(in->fault, SN_RC_INVALID, left < FRAME_HEADER ? EARLY : DAMAGED);
+		}
+		if (size > left)
+			return kit_fail(in->fault, SN_RC_INVALID, EARLY);
+	}
+	return SN_RC_OK;
+}
+
 sn_rc mp3_measure(const audio_input *in, audio_header *h)
 {
 	const uint8_t *b = in->bytes;
 	size_t at = 0, n = in->n, size;
 	uint64_t n_frames = 0;
-	frame first, f;
+	frame first;
 	info i = {0};
 	while ((size = id3_size(b + at, n - at))) {
 		if (size > n - at)
@@ -141,20 +164,9 @@ sn_rc mp3_measure(const audio_input *in, audio_header *h)
 	size_t told = at;
 	at += i.found ? first.bytes : 0;
 	h->start = at;
-	for (; at < n; at += size) {
-		if (frame_read(b + at, n - at, &f)) {
-			if (!same_stream(&f, &first))
-				return kit_fail(in->fault, SN_RC_UNSUPPORTED, "the MP3 file changes its rate or channels");
-			size = f.bytes;
-			n_frames++;
-		} else if (!(size = id3_size(b + at, n - at))) {
-			if (trailer(b + at, n - at))
-				break;
-			return kit_fail(in->fault, SN_RC_INVALID, n - at < FRAME_HEADER ? EARLY : DAMAGED);
-		}
-		if (size > n - at)
-			return kit_fail(in->fault, SN_RC_INVALID, EARLY);
-	}
+	sn_rc rc = count_frames(in, &first, &at, &n_frames);
+	if (rc != SN_RC_OK)
+		return rc;
 	h->n = at - h->start;
 	/* Some count the frame that tells as well. */
 	if (n_frames + 1 < i.frames || (n_frames + 1 == i.frames && n - told < i.bytes))
