@@ -38,7 +38,7 @@ ARCHITECTURES = {"whisper": ("core/model/", "core/formats/")}
 
 # Mutable globals that are there on purpose: (file, name): why.
 GLOBALS = {
-    ("api/json.c", "starved"): "jansson's allocator takes no context; the flag is the parsing thread's own",
+    ("api/json.c", "memory"): "jansson's allocator takes no context; what it notes is the parsing thread's own",
     ("core/plugin/check_host.c", "running"): "malloc and signal handlers take no context; `plugins --check` gives each check a process",
     ("core/engine/submit.c", "lowered"): "niceness is the thread's own, and the thread is the caller's",
 }
