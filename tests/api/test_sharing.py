@@ -10,7 +10,7 @@ import time
 import pytest
 from PIL import Image
 
-from harness import CHAT, JSON, PATIENCE, Baseline, Server, ask, error_of
+from harness import CHAT, JSON, PATIENCE, SANITIZED, Baseline, Server, ask, error_of
 
 KEYS = ("sk-one-0123456789abcdef", "sk-two-0123456789abcdef")
 LONG = {**ask("Write a very long story."), "max_tokens": 1500, "ignore_eos": True}
@@ -193,7 +193,8 @@ def test_48_a_burst_costs_no_memory():
             assert set(statuses) <= {200, 400, 429} and 200 in statuses
             server.wait_idle()
             peaks.append(server.memory_peak())
-        assert peaks[-1] - peaks[1] < (8 << 20) * PATIENCE, peaks
+        if not SANITIZED:  # there freed memory stays in quarantine, and shadows grow
+            assert peaks[-1] - peaks[1] < 8 << 20, peaks
         m = server.metrics()
         assert m["sensorium_num_requests_waiting"] == 0
         counted = sum(v for k, v in m.items() if k.startswith('sensorium_http_requests_total{route="%s"' % CHAT))

@@ -31,14 +31,16 @@ MAY_END = {
 }
 
 # Goals of reliability whose tests tests/reliability.txt names.
-GOALS = {*range(1, 9), *range(11, 20), *range(22, 28), *range(30, 37), *range(38, 51), 52, 53, 55, *range(59, 63), *range(64, 70)}
+GOALS = {*range(1, 9), *range(11, 20), *range(22, 28), *range(29, 37), *range(38, 51), 52, 53, 55, *range(59, 63), *range(64, 70)}
+
+FUZZ_ENTRY = "LLVMFuzzerTestOneInput"
 
 # A plugin's name that is an architecture's as well, which core knows as data: where it may be written.
 ARCHITECTURES = {"whisper": ("core/model/", "core/formats/")}
 
 # Mutable globals that are there on purpose: (file, name): why.
 GLOBALS = {
-    ("api/json.c", "starved"): "jansson's allocator takes no context; the flag is the parsing thread's own",
+    ("api/json.c", "memory"): "jansson's allocator takes no context; what it notes is the parsing thread's own",
     ("core/plugin/check_host.c", "running"): "malloc and signal handlers take no context; `plugins --check` gives each check a process",
     ("core/engine/submit.c", "lowered"): "niceness is the thread's own, and the thread is the caller's",
 }
@@ -246,10 +248,14 @@ class Check:
     # ---- the goals of reliability and their tests
 
     def has_test(self, file, name):
-        """A function that pytest collects, a test that cmocka is given, or a rule of this file."""
+        """A function that pytest collects, a test that cmocka is given, a fuzz target with its kept corpus, or a rule of this file."""
         if not os.path.isfile(os.path.join(self.root, file)):
             return False
         text, word = self.text(file), re.escape(name)
+        if file.startswith("tests/fuzz/"):
+            target, corpus = os.path.basename(file)[:-2], os.path.join(self.root, "tests/fuzz/corpus", os.path.basename(file)[:-2])
+            built = re.search(rf"\b{target}\b", self.text("tests/fuzz/CMakeLists.txt"))
+            return name == FUZZ_ENTRY and re.search(rf"^int {name}\(", text, re.M) is not None and built and os.path.isdir(corpus) and bool(os.listdir(corpus))
         if file.endswith(".c"):
             return re.search(rf"\bcmocka_unit_test(_setup|_teardown|_setup_teardown)?\(\s*{word}\s*[,)]", text) is not None
         if os.path.basename(file) == "check.py":
@@ -380,7 +386,10 @@ CLEAN = {
     "core/plugin/registry.c": 'void *f(void) { return dlopen("x", 2); }\n',
     "tests/unit/t.c": "static void one(void **state) {}\n\t    cmocka_unit_test(one),\nstatic void unused(void **state) {}\n",
     "tests/api/test_t.py": "def test_two(server):\n    pass\n\n\ndef helper():\n    pass\n",
-    "tests/reliability.txt": "# goals\n\n" + "".join(f"{n} | words | tests/unit/t.c::one tests/api/test_t.py::test_two | more\n" for n in sorted(GOALS)),
+    "tests/reliability.txt": "# goals\n\n" + "".join(f"{n} | words | tests/unit/t.c::one tests/api/test_t.py::test_two tests/fuzz/f.c::{FUZZ_ENTRY} | more\n" for n in sorted(GOALS)),
+    "tests/fuzz/f.c": f"int {FUZZ_ENTRY}(const uint8_t *data, size_t size)\n{{\n\treturn 0;\n}}\n",
+    "tests/fuzz/CMakeLists.txt": "sn_fuzz_target(f)\n",
+    "tests/fuzz/corpus/f/one": "x",
 }
 
 VIOLATIONS = [
@@ -519,6 +528,10 @@ def self_test():
                            (table.replace("::test_two", "::helper"), "no test"), (table.replace("test_t.py::test_two", "test_t.py::test_tw"), "no test")):
         if not any(expected in b for b in result_of({**CLEAN, "tests/reliability.txt": text}).broken):
             failures.append(f"not noticed in the table of goals: {expected}")
+    for file, text in (("tests/fuzz/f.c", ""), ("tests/fuzz/CMakeLists.txt", "sn_fuzz_target(g)\n"), ("tests/fuzz/corpus/f/one", None)):
+        files = {k: v if k != file else text for k, v in CLEAN.items() if k != file or text is not None}
+        if not any("no test tests/fuzz/f.c" in b for b in result_of(files).broken):
+            failures.append(f"a fuzz target without {file} passes")
     if not any("is missing" in b for b in result_of({k: v for k, v in CLEAN.items() if k != "tests/reliability.txt"}).broken):
         failures.append("a missing table of goals passes")
     failures += objects_self_test()
