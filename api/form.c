@@ -46,6 +46,8 @@ static json_t *value_of(const field *f, const multipart_part *p)
 		v = truth(p);
 	if (!v && takes_json(f) && p->size <= 64)
 		v = json_read(p->data, p->size, JSON_DECODE_ANY, NULL);
+	if (json_memory_failed())
+		return NULL;
 	if (v && !json_is_number(v) && !json_is_boolean(v)) { /* the rest of JSON is text here */
 		json_decref(v);
 		v = NULL;

@@ -82,8 +82,8 @@ typedef struct source {
 
 /* Opens and asks whether libsndfile agrees with the header. Fills frames: the header's, or libsndfile's if it counts. */
 sn_rc source_open(source *s, const audio_input *in, const audio_header *h);
-/* Interleaved frames [got][channels], at most n; 0: the end. False: damaged. */
-bool source_read(source *s, float *out, size_t n, size_t *got);
+/* Interleaved frames [got][channels], at most n; 0: the end. */
+sn_rc source_read(source *s, const audio_input *in, float *out, size_t n, size_t *got);
 void source_close(source *s);
 
 /* mp3.c, for source.c. */

@@ -137,8 +137,9 @@ typedef struct decoder {
 static sn_rc decode_block(decoder *d, uint64_t *skip, uint64_t *left, bool *end)
 {
 	size_t got, made = 0;
-	if (!source_read(&d->source, d->block, BLOCK, &got))
-		return kit_fail(d->in->fault, SN_RC_INVALID, "the sound file is damaged");
+	sn_rc rc = source_read(&d->source, d->in, d->block, BLOCK, &got);
+	if (rc != SN_RC_OK)
+		return rc;
 	*end = got == 0;
 	if (!mix(d->block, got, d->source.header->channels))
 		return kit_fail(d->in->fault, SN_RC_INVALID, "the sound has samples that are not finite numbers");

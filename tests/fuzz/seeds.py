@@ -143,7 +143,7 @@ def words():
         for name, text in said.items():
             put("writer", "%s-%d" % (name, shape), struct.pack("<BB3f", shape, (0, 1, 4, 0)[shape], *numbers.get(name, (0.0, 1.0, 2.0))) + text.encode())
     put("writer", "broken", struct.pack("<BB3f", 3, 2, 0, 1, 2) + b"\xff\xc3(\xe2\x82\xed\xa0\x80\xf0\x9f\x98\xc0\x80\xc1\x80")
-    put("writer", "poor", struct.pack("<BB3f", 3, 50, 0, 1, 2) + b"some words that make buffers grow " * 60)
+    put("writer", "poor", struct.pack("<BB3f", 3, 50, 0, 1, 2) + b"some words that make buffers grow " * 15)
 
 
 def model_file():

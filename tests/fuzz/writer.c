@@ -20,7 +20,7 @@
 #include "sse.h"
 #include "transcript_format.h"
 
-enum { MAX_TEXT = 2048, MAX_SENT = 1 << 20 };
+enum { MAX_TEXT = 512, MAX_SENT = 1 << 20 };
 
 /* ---- the connection ---- */
 
