@@ -111,8 +111,12 @@ def ears(tmp_path_factory, request):
 
 
 def words(answer):
-    """An answer without what is another one each time."""
-    return re.sub(rb'"(id|created|cached_tokens)":("[^"]*"|\d+),?', b"", answer)
+    """An answer without what is another one each time; what the pieces of a stream say, however many there are."""
+    answer = re.sub(rb'"(id|created|cached_tokens)":("[^"]*"|\d+),?', b"", answer)
+    if not answer.startswith(b"data: "):
+        return answer
+    said = re.compile(rb'"(content|delta|text)":"((?:[^"\\]|\\.)*)"')
+    return said.sub(b"", answer).count(b"data: [DONE]"), b"".join(text for _, text in said.findall(answer))
 
 
 def torture(server, ask, every, few=25):
