@@ -80,6 +80,16 @@ static int listen_open(http_server **out, api *a, const char *address, const tls
 	return http_open(out, &config, err);
 }
 
+/* SIGTERM and SIGINT are waited for, by all threads that are made from here on as well; a client that left is an error of its write. */
+static void take_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	pthread_sigmask(SIG_BLOCK, set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
 /* Waits up to ms for a signal; 0 if none came. */
 static int wait_signal(const sigset_t *set, long ms)
 {
@@ -157,19 +167,11 @@ int cmd_serve(const options *o, sn_log *log)
 	char address[64];
 	sn_error err;
 	sigset_t signals;
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	pthread_sigmask(SIG_BLOCK, &signals, NULL);
-	signal(SIGPIPE, SIG_IGN);
-
 	int rc, why;
+	take_signals(&signals);
 	if (auth_open(&a->auth, o, &err) != SN_OK || auth_open_admin(&a->admin, o, &err) != SN_OK ||
-	    host_resolve(address, sizeof address, o, auth_needed(a->auth), &err) != SN_OK || tls_files_open(&cert, o, &err) != SN_OK) {
-		rc = fail(log, EXIT_USAGE, &err);
-		goto done;
-	}
-	if (media_sources_open(&a->media, o->allowed_local_media_path, o->allowed_media_domains, &err) != SN_OK) {
+	    host_resolve(address, sizeof address, o, auth_needed(a->auth), &err) != SN_OK || tls_files_open(&cert, o, &err) != SN_OK ||
+	    media_sources_open(&a->media, o->allowed_local_media_path, o->allowed_media_domains, &err) != SN_OK) {
 		rc = fail(log, EXIT_USAGE, &err);
 		goto done;
 	}

@@ -7,6 +7,11 @@
 
 #define MAX_NAME_BYTES 63 /* of an unknown field that is named back */
 
+static json_t *constant(const char *text)
+{
+	return json_read(text, strlen(text), JSON_DECODE_ANY, NULL);
+}
+
 /* ---- one value ----------------------------------------------------------------------------------------------- */
 
 int field_integer(const json_t *v, const char *param, double min, double max, int64_t *out, sn_error *err)
@@ -54,7 +59,7 @@ static int parse_text_map(const json_t *v, const char *param, sn_error *err)
 
 static int parse_only(const json_t *v, const field *f, sn_error *err)
 {
-	json_t *taken = f->schema ? json_loads(f->schema, JSON_DECODE_ANY, NULL) : NULL;
+	json_t *taken = f->schema ? constant(f->schema) : NULL;
 	if (f->schema && !taken)
 		return fault_set(err, SN_ERR_NOMEM, f->name, "no memory for the body");
 	bool same = taken && json_equal(taken, v);
@@ -204,11 +209,11 @@ static json_t *kind_schema(const field *f)
 	case FIELD_FILE:
 		return json_pack("{s:s,s:s}", "type", "string", "contentMediaType", "application/octet-stream");
 	case FIELD_CUSTOM:
-		return f->required ? json_loads(f->schema, 0, NULL) : or_null(json_loads(f->schema, 0, NULL));
+		return f->required ? constant(f->schema) : or_null(constant(f->schema));
 	case FIELD_ONLY:
 		break;
 	}
-	return f->schema ? json_pack("{s:[o,n]}", "enum", json_loads(f->schema, JSON_DECODE_ANY, NULL)) : json_pack("{s:s}", "type", "null");
+	return f->schema ? json_pack("{s:[o,n]}", "enum", constant(f->schema)) : json_pack("{s:s}", "type", "null");
 }
 
 json_t *fields_schema(const field_table *const *tables, size_t n)
@@ -219,7 +224,7 @@ json_t *fields_schema(const field_table *const *tables, size_t n)
 			const field *f = &tables[t]->fields[i];
 			json_t *s = kind_schema(f);
 			if (f->standard)
-				json_object_set_new(s, "default", json_loads(f->standard, JSON_DECODE_ANY, NULL));
+				json_object_set_new(s, "default", constant(f->standard));
 			if (f->doc)
 				json_object_set_new(s, "description", json_string(f->doc));
 			if (f->required)

@@ -45,7 +45,9 @@ static json_t *value_of(const field *f, const multipart_part *p)
 	if (f->kind == FIELD_BOOL)
 		v = truth(p);
 	if (!v && takes_json(f) && p->size <= 64)
-		v = json_loadb(p->data, p->size, JSON_DECODE_ANY, NULL);
+		v = json_read(p->data, p->size, JSON_DECODE_ANY, NULL);
+	if (json_memory_failed())
+		return NULL;
 	if (v && !json_is_number(v) && !json_is_boolean(v)) { /* the rest of JSON is text here */
 		json_decref(v);
 		v = NULL;

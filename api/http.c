@@ -1,21 +1,17 @@
 #include "http.h"
 
 #include <civetweb.h>
-#include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
-#include <arpa/inet.h>
 
 #include "fault.h"
 #include "framing.h"
+#include "port.h"
 #include "watch.h"
 
 #define MAX_HEADER_BYTES "16384"
@@ -569,31 +565,6 @@ static bool init_civetweb(http_server *s)
 
 /* ---- the server ---------------------------------------------------------------------------------------------- */
 
-/* Finds out whether the port is free, because civetweb tells it only in words. */
-static int port_probe(const http_config *config, sn_error *err)
-{
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)config->port)};
-	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)config->port)};
-	bool is6 = inet_pton(AF_INET6, config->address, &v6.sin6_addr) == 1;
-	if (!is6 && inet_pton(AF_INET, config->address, &v4.sin_addr) != 1)
-		return fault_set(err, SN_ERR_INVALID, "host", "not a numeric address");
-	int fd = socket(is6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-	if (fd < 0)
-		return fault_set(err, SN_ERR_IO, NULL, "no socket: %s", strerror(errno));
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-	int rc = is6 ? bind(fd, (struct sockaddr *)&v6, sizeof v6) : bind(fd, (struct sockaddr *)&v4, sizeof v4);
-	int why = errno;
-	if (rc == 0 && listen(fd, 1) != 0) {
-		rc = -1;
-		why = errno;
-	}
-	close(fd);
-	if (rc == 0)
-		return SN_OK;
-	return fault_set(err, why == EADDRINUSE ? SN_ERR_QUEUE_FULL : SN_ERR_IO, "port", "cannot listen on %s port %u: %s",
-	                 config->address, config->port, strerror(why));
-}
-
 static struct mg_context *start_civetweb(http_server *s)
 {
 	/* Without log_access and a file for it civetweb writes no access log; ours is in exchange_fini. */
@@ -637,7 +608,7 @@ static struct mg_context *start_civetweb(http_server *s)
 
 int http_open(http_server **out, const http_config *config, sn_error *err)
 {
-	int rc = port_probe(config, err);
+	int rc = port_probe(config->address, config->port, err);
 	if (rc != SN_OK)
 		return rc;
 	http_server *s = calloc(1, sizeof *s);

@@ -1,34 +1,87 @@
 #include "json.h"
 
+#include <setjmp.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fault.h"
 
-/* jansson tells a failed allocation as a syntax error, or drops bytes of a string and goes on. Its allocator is ours, so that
- * this thread knows better. */
-static _Thread_local bool starved;
+/* jansson tells a failed allocation as a syntax error, or drops bytes of a string and goes on; its reader then runs past the end of its
+ * buffer or into an assertion (jansson 2.14, issue 362). Its allocator is ours, so that this thread knows better: a reading that wants
+ * for memory is left on the spot, and what it had taken so far, a ring of blocks, is given back. */
+struct block {
+	struct block *next, *prev; /* as large as malloc's alignment */
+};
 
-static void *note_malloc(size_t n)
+static _Thread_local struct {
+	struct block ring;
+	jmp_buf out;
+	bool reads, starved;
+} memory;
+
+static void *block_take(size_t n)
 {
-	void *p = malloc(n);
-	starved |= !p;
-	return p;
+	struct block *b = n <= SIZE_MAX - sizeof *b ? malloc(sizeof *b + n) : NULL;
+	if (!b) {
+		memory.starved = true;
+		if (memory.reads)
+			longjmp(memory.out, 1);
+		return NULL;
+	}
+	struct block *at = memory.reads ? &memory.ring : b;
+	*b = (struct block){at == b ? b : at->next, at};
+	b->next->prev = at->next = b;
+	return b + 1;
+}
+
+static void block_give(void *p)
+{
+	struct block *b = p ? (struct block *)p - 1 : NULL;
+	if (!b)
+		return;
+	b->next->prev = b->prev;
+	b->prev->next = b->next;
+	free(b);
 }
 
 void body_json_init(void)
 {
-	json_set_alloc_funcs(note_malloc, free);
+	json_set_alloc_funcs(block_take, block_give);
+}
+
+void json_text_free(char *text)
+{
+	json_free_t give;
+	json_get_alloc_funcs(NULL, &give);
+	give(text);
+}
+
+json_t *json_read(const char *data, size_t size, size_t flags, json_error_t *why)
+{
+	memory.ring = (struct block){&memory.ring, &memory.ring};
+	memory.reads = true;
+	if (setjmp(memory.out)) {
+		memory.reads = false;
+		while (memory.ring.next != &memory.ring)
+			block_give(memory.ring.next + 1);
+		return NULL;
+	}
+	json_t *root = json_loadb(data, size, flags, why);
+	memory.reads = false;
+	memory.ring.next->prev = memory.ring.prev; /* a tree lives on without the ring's end */
+	memory.ring.prev->next = memory.ring.next;
+	return root;
 }
 
 void json_memory_watch(void)
 {
-	starved = false;
+	memory.starved = false;
 }
 
 bool json_memory_failed(void)
 {
-	return starved;
+	return memory.starved;
 }
 
 static int scan(const char *data, size_t size, sn_error *err)
@@ -66,9 +119,9 @@ int body_parse(json_t **out, const char *data, size_t size, sn_error *err)
 	int rc = scan(data, size, err);
 	if (rc != SN_OK)
 		return rc;
-	starved = false;
-	json_t *root = json_loadb(data, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
-	if (starved) {
+	json_memory_watch();
+	json_t *root = json_read(data, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &why);
+	if (json_memory_failed()) {
 		json_decref(root);
 		return fault_set(err, SN_ERR_NOMEM, NULL, "no memory for the body");
 	}

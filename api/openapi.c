@@ -1,7 +1,6 @@
 /* openapi.c - GET /openapi.json: OpenAPI 3.1, made from the table of routes, the tables of fields and the table of faults; what
  * answers look like is in openapi.json, which the build puts into the program. The tests hold every answer they get against it. */
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "fault.h"
@@ -139,7 +138,7 @@ static json_t *paths(void)
 void openapi_endpoint(request *r)
 {
 	json_memory_watch();
-	json_t *document = json_loadb(openapi_base, openapi_base_size, 0, NULL);
+	json_t *document = json_read(openapi_base, openapi_base_size, 0, NULL);
 	json_object_set_new(json_object_get(document, "info"), "version", json_string(SN_VERSION));
 	json_object_set_new(document, "paths", paths());
 	char *text = json_dumps(document, JSON_COMPACT);
@@ -148,6 +147,6 @@ void openapi_endpoint(request *r)
 		out_text(&body, text);
 	http_send_out(r->x, "application/json", &body);
 	out_fini(&body);
-	free(text);
+	json_text_free(text);
 	json_decref(document);
 }

@@ -36,13 +36,9 @@ static void fill_defaults(sn_engine_config *c)
 	c->step_timeout_ms = (uint32_t)or_default(c->step_timeout_ms, 30000);
 }
 
-sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_error *err)
+/* What cannot fail. */
+static void init_state(sn_engine *e, const sn_engine_config *config)
 {
-	sn_engine *e = calloc(1, sizeof *e);
-	if (!e || sodium_init() < 0) {
-		free(e);
-		return error_set(err, SN_ERR_NOMEM, "no memory for the engine");
-	}
 	e->config = *config;
 	fill_defaults(&e->config);
 	const sn_engine_config *c = &e->config;
@@ -61,7 +57,11 @@ sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_err
 	media_gate_init(&e->gate, NULL, &e->metrics, e->log, &e->key, c->max_media_memory, c->media_threads);
 	e->max_requests = c->max_num_seqs + c->max_queued_requests;
 	e->max_active = e->max_requests * SN_MAX_CHOICES;
+}
 
+static sn_status open_parts(sn_engine *e, sn_error *err)
+{
+	const sn_engine_config *c = &e->config;
 	sn_status st = SN_OK;
 	if (c->max_num_batched_tokens < c->max_num_seqs)
 		st = error_set(err, SN_ERR_INVALID, "max_num_batched_tokens %u is less than max_num_seqs %u", c->max_num_batched_tokens, c->max_num_seqs);
@@ -77,6 +77,18 @@ sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_err
 		st = plugin_host_open(&e->plugins, c->plugin_dir, c->max_media_memory, e->threads, e->log, err);
 	if (!st)
 		st = engine_loop_open(e, err);
+	return st;
+}
+
+sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_error *err)
+{
+	sn_engine *e = calloc(1, sizeof *e);
+	if (!e || sodium_init() < 0) {
+		free(e);
+		return error_set(err, SN_ERR_NOMEM, "no memory for the engine");
+	}
+	init_state(e, config);
+	sn_status st = open_parts(e, err);
 	if (st) {
 		sn_engine_close(&e);
 		return st;
@@ -84,7 +96,7 @@ sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_err
 	e->gate.host = e->plugins;
 	metric_set(&e->metrics, M_PAGES_TOTAL, page_pool_total(e->pages));
 	metric_set(&e->metrics, M_PAGES_FREE, page_pool_available(e->pages));
-	log_info(e->log, "engine", NULL, "%u threads, kernels %s, %u KV pages of %d KiB", c->threads, kn_isa_name(e->ops.isa),
+	log_info(e->log, "engine", NULL, "%u threads, kernels %s, %u KV pages of %d KiB", e->config.threads, kn_isa_name(e->ops.isa),
 	         page_pool_total(e->pages), PAGE_BYTES / 1024);
 	*out = e;
 	return SN_OK;

@@ -1,6 +1,6 @@
 /* codec.h - what the parts of audio-codec share.
  *
- *   plugin.c                the contract: life cycle, sniff, measure, decode; limits; faults; mixing to mono, resampling
+ *   plugin.c                the contract: life cycle, sniff, measure, decode; limits; mixing to mono, resampling
  *   wav.c flac.c ogg.c mp3.c  one container each: a header parser of our own (measure); MP3's decoder, too
  *   vorbis.c                what a Vorbis stream's codebooks will take
  *   source.c                libsndfile over bytes in memory
@@ -26,23 +26,14 @@
 #ifndef AUDIO_CODEC_H
 #define AUDIO_CODEC_H
 
+#include <kit.h>
+
 #include <sensorium/ext/decode.h>
 #include <sensorium/ext/write.h>
-#include <sensorium/host/log.h>
-#include <sensorium/host/memory.h>
 #include <sensorium/media.h>
-#include <sensorium/plugin.h>
-
-#define CODEC_ID "audio-codec"
 
 /* Rates that are decoded from, to, and written, in Hz. */
 enum { MIN_RATE = 8000, MAX_RATE = 192000, MAX_CHANNELS = 64 };
-
-typedef struct codec {
-	const sn_host *host;
-	const sn_host_log *log;
-	const sn_host_memory *memory;
-} codec;
 
 /* One file's header: what it is, and what libsndfile is given of it: `prefix`, then bytes [start, start + n). */
 typedef struct audio_header {
@@ -58,16 +49,13 @@ typedef struct audio_header {
 } audio_header;
 
 typedef struct audio_input {
-	const codec *codec;
+	const kit_host *host;
 	const sn_call *call;
 	const uint8_t *bytes; /* [n] */
 	size_t n;
 	sn_fault *fault;
 } audio_input;
 
-/* Fills the fault and returns code. text: fixed wording. */
-sn_rc codec_fail(sn_fault *fault, sn_rc code, const char *text);
-void codec_log(const codec *c, const sn_call *call, int32_t level, const char *text);
 
 /* Header parsers. Nothing outside bytes is read; but for a Vorbis stream's setup, nothing is allocated. */
 sn_rc wav_measure(const audio_input *in, audio_header *h);
@@ -95,8 +83,8 @@ typedef struct source {
 
 /* Opens and asks whether libsndfile agrees with the header. Fills frames: the header's, or libsndfile's if it counts. */
 sn_rc source_open(source *s, const audio_input *in, const audio_header *h);
-/* Interleaved frames [got][channels], at most n; 0: the end. False: damaged. */
-bool source_read(source *s, float *out, size_t n, size_t *got);
+/* Interleaved frames [got][channels], at most n; 0: the end. */
+sn_rc source_read(source *s, const audio_input *in, float *out, size_t n, size_t *got);
 void source_close(source *s);
 
 /* mp3.c, for source.c. */

@@ -109,44 +109,25 @@ static bool last_frame(const uint8_t *b, size_t start, size_t end, size_t most, 
 	return false;
 }
 
-sn_rc flac_measure(const audio_input *in, audio_header *h)
+/* Past the blocks before the frames. False: one of them is not there. */
+static bool skip_blocks(const uint8_t *b, size_t n, size_t *at)
 {
-	const uint8_t *b = in->bytes, *info = b + MAGIC + BLOCK_HEADER;
-	size_t at = MAGIC, end = in->n;
-	if (in->n < MAGIC + BLOCK_HEADER + STREAMINFO)
-		return codec_fail(in->fault, SN_RC_INVALID, EARLY);
-	if ((b[4] & ~BLOCK_LAST) != 0 || (u32_be(b + 4) & 0xFFFFFF) != STREAMINFO)
-		return codec_fail(in->fault, SN_RC_INVALID, "the FLAC file does not begin with its format");
 	for (bool last = false; !last;) {
-		if (in->n - at < BLOCK_HEADER)
-			return codec_fail(in->fault, SN_RC_INVALID, EARLY);
-		last = b[at] & BLOCK_LAST;
-		size_t size = u32_be(b + at) & 0xFFFFFF;
-		at += BLOCK_HEADER;
-		if (size > in->n - at)
-			return codec_fail(in->fault, SN_RC_INVALID, EARLY);
-		at += size;
+		if (n - *at < BLOCK_HEADER)
+			return false;
+		last = b[*at] & BLOCK_LAST;
+		size_t size = u32_be(b + *at) & 0xFFFFFF;
+		*at += BLOCK_HEADER;
+		if (size > n - *at)
+			return false;
+		*at += size;
 	}
-	uint32_t fixed = u32_be(info) & 0xFFFF, largest = u32_be(info + 7) >> 8, packed = u32_be(info + 10);
-	uint32_t bits = (packed >> 4 & 31) + 1;
-	uint64_t said = (uint64_t)(packed & 15) << 32 | u32_be(info + 14), samples;
-	h->rate = packed >> 12;
-	h->channels = (packed >> 9 & 7) + 1;
-	if (bits != 8 && bits != 16 && bits != 24)
-		return codec_fail(in->fault, SN_RC_UNSUPPORTED, "of FLAC files only 8, 16 and 24 bits are read");
-	if (end - at >= ID3V1 && memcmp(b + end - ID3V1, "TAG", 3) == 0)
-		end -= ID3V1;
-	size_t most = largest ? largest : ((size_t)fixed + 16) * h->channels * 5 + MAX_FRAME_HEADER + 64;
-	if (!last_frame(b, at, end, most, fixed, &samples))
-		return codec_fail(in->fault, SN_RC_INVALID, EARLY);
-	if (said && said != samples)
-		return codec_fail(in->fault, SN_RC_INVALID, said > samples ? EARLY : "the FLAC file is longer than it says");
-	if (samples >> 36)
-		return codec_fail(in->fault, SN_RC_INVALID, "the FLAC file is damaged");
-	h->frames = samples;
-	h->format = SF_FORMAT_FLAC | (bits == 8 ? SF_FORMAT_PCM_S8 : bits == 16 ? SF_FORMAT_PCM_16 : SF_FORMAT_PCM_24);
-	h->start = at;
-	h->n = end - at;
+	return true;
+}
+
+/* The format's block as the only one, with the number of samples that there are. */
+static void write_prefix(audio_header *h, const uint8_t *b, uint64_t samples)
+{
 	h->n_prefix = MAGIC + BLOCK_HEADER + STREAMINFO;
 	memcpy(h->prefix, b, h->n_prefix);
 	h->prefix[MAGIC] = BLOCK_LAST;
@@ -154,5 +135,38 @@ sn_rc flac_measure(const audio_input *in, audio_header *h)
 	total[0] = (uint8_t)((total[0] & 0xF0) | (uint8_t)(samples >> 32));
 	for (int i = 1; i < 5; i++)
 		total[i] = (uint8_t)(samples >> (32 - 8 * i));
+}
+
+sn_rc flac_measure(const audio_input *in, audio_header *h)
+{
+	const uint8_t *b = in->bytes, *info = b + MAGIC + BLOCK_HEADER;
+	size_t at = MAGIC, end = in->n;
+	if (in->n < MAGIC + BLOCK_HEADER + STREAMINFO)
+		return kit_fail(in->fault, SN_RC_INVALID, EARLY);
+	if ((b[4] & ~BLOCK_LAST) != 0 || (u32_be(b + 4) & 0xFFFFFF) != STREAMINFO)
+		return kit_fail(in->fault, SN_RC_INVALID, "the FLAC file does not begin with its format");
+	if (!skip_blocks(b, in->n, &at))
+		return kit_fail(in->fault, SN_RC_INVALID, EARLY);
+	uint32_t fixed = u32_be(info) & 0xFFFF, largest = u32_be(info + 7) >> 8, packed = u32_be(info + 10);
+	uint32_t bits = (packed >> 4 & 31) + 1;
+	uint64_t said = (uint64_t)(packed & 15) << 32 | u32_be(info + 14), samples;
+	h->rate = packed >> 12;
+	h->channels = (packed >> 9 & 7) + 1;
+	if (bits != 8 && bits != 16 && bits != 24)
+		return kit_fail(in->fault, SN_RC_UNSUPPORTED, "of FLAC files only 8, 16 and 24 bits are read");
+	if (end - at >= ID3V1 && memcmp(b + end - ID3V1, "TAG", 3) == 0)
+		end -= ID3V1;
+	size_t most = largest ? largest : ((size_t)fixed + 16) * h->channels * 5 + MAX_FRAME_HEADER + 64;
+	if (!last_frame(b, at, end, most, fixed, &samples))
+		return kit_fail(in->fault, SN_RC_INVALID, EARLY);
+	if (said && said != samples)
+		return kit_fail(in->fault, SN_RC_INVALID, said > samples ? EARLY : "the FLAC file is longer than it says");
+	if (samples >> 36)
+		return kit_fail(in->fault, SN_RC_INVALID, "the FLAC file is damaged");
+	h->frames = samples;
+	h->format = SF_FORMAT_FLAC | (bits == 8 ? SF_FORMAT_PCM_S8 : bits == 16 ? SF_FORMAT_PCM_16 : SF_FORMAT_PCM_24);
+	h->start = at;
+	h->n = end - at;
+	write_prefix(h, b, samples);
 	return SN_RC_OK;
 }

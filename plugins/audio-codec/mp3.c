@@ -118,9 +118,32 @@ static sn_rc cut_gaps(const audio_input *in, audio_header *h, const info *i, uin
 			end = total - (i->padding - DECODER_DELAY < total ? i->padding - DECODER_DELAY : total);
 	}
 	if (begin >= end)
-		return codec_fail(in->fault, SN_RC_INVALID, "the MP3 file has no sound");
+		return kit_fail(in->fault, SN_RC_INVALID, "the MP3 file has no sound");
 	h->skip = begin;
 	h->frames = end - begin;
+	return SN_RC_OK;
+}
+
+/* Frames from *at on, with tags between them, to what follows the last one. */
+static sn_rc count_frames(const audio_input *in, const frame *first, size_t *at, uint64_t *n_frames)
+{
+	frame f;
+	for (size_t size; *at < in->n; *at += size) {
+		const uint8_t *b = in->bytes + *at;
+		size_t left = in->n - *at;
+		if (frame_read(b, left, &f)) {
+			if (!same_stream(&f, first))
+				return kit_fail(in->fault, SN_RC_UNSUPPORTED, "the MP3 file changes its rate or channels");
+			size = f.bytes;
+			++*n_frames;
+		} else if (!(size = id3_size(b, left))) {
+			if (trailer(b, left))
+				break;
+			return kit_fail(in->fault, SN_RC_INVALID, left < FRAME_HEADER ? EARLY : DAMAGED);
+		}
+		if (size > left)
+			return kit_fail(in->fault, SN_RC_INVALID, EARLY);
+	}
 	return SN_RC_OK;
 }
 
@@ -129,46 +152,35 @@ sn_rc mp3_measure(const audio_input *in, audio_header *h)
 	const uint8_t *b = in->bytes;
 	size_t at = 0, n = in->n, size;
 	uint64_t n_frames = 0;
-	frame first, f;
+	frame first;
 	info i = {0};
 	while ((size = id3_size(b + at, n - at))) {
 		if (size > n - at)
-			return codec_fail(in->fault, SN_RC_INVALID, EARLY);
+			return kit_fail(in->fault, SN_RC_INVALID, EARLY);
 		at += size;
 	}
 	while (at < n && !b[at]) /* padding behind a tag */
 		at++;
 	if (!frame_read(b + at, n - at, &first))
-		return n - at < FRAME_HEADER ? codec_fail(in->fault, SN_RC_INVALID, EARLY)
-		                             : codec_fail(in->fault, SN_RC_UNSUPPORTED, "the tag is not followed by an MPEG layer 3 frame");
+		return n - at < FRAME_HEADER ? kit_fail(in->fault, SN_RC_INVALID, EARLY)
+		                             : kit_fail(in->fault, SN_RC_UNSUPPORTED, "the tag is not followed by an MPEG layer 3 frame");
 	if (first.bytes > n - at)
-		return codec_fail(in->fault, SN_RC_INVALID, EARLY);
+		return kit_fail(in->fault, SN_RC_INVALID, EARLY);
 	i = info_read(b + at, &first);
 	size_t told = at;
 	at += i.found ? first.bytes : 0;
 	h->start = at;
-	for (; at < n; at += size) {
-		if (frame_read(b + at, n - at, &f)) {
-			if (!same_stream(&f, &first))
-				return codec_fail(in->fault, SN_RC_UNSUPPORTED, "the MP3 file changes its rate or channels");
-			size = f.bytes;
-			n_frames++;
-		} else if (!(size = id3_size(b + at, n - at))) {
-			if (trailer(b + at, n - at))
-				break;
-			return codec_fail(in->fault, SN_RC_INVALID, n - at < FRAME_HEADER ? EARLY : DAMAGED);
-		}
-		if (size > n - at)
-			return codec_fail(in->fault, SN_RC_INVALID, EARLY);
-	}
+	sn_rc rc = count_frames(in, &first, &at, &n_frames);
+	if (rc != SN_RC_OK)
+		return rc;
 	h->n = at - h->start;
 	/* Some count the frame that tells as well. */
 	if (n_frames + 1 < i.frames || (n_frames + 1 == i.frames && n - told < i.bytes))
-		return codec_fail(in->fault, SN_RC_INVALID, EARLY);
+		return kit_fail(in->fault, SN_RC_INVALID, EARLY);
 	h->rate = first.rate;
 	h->channels = first.channels;
 	h->format = SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III;
-	return n_frames ? cut_gaps(in, h, &i, n_frames, first.samples) : codec_fail(in->fault, SN_RC_INVALID, EARLY);
+	return n_frames ? cut_gaps(in, h, &i, n_frames, first.samples) : kit_fail(in->fault, SN_RC_INVALID, EARLY);
 }
 
 /* ---- decoding ---- */

@@ -110,7 +110,7 @@ typedef struct walk {
 static sn_rc read_vorbis(walk *w, const uint8_t *p, size_t n)
 {
 	if (n != VORBIS_IDENT || u32_le(p + 7) != 0 || !(p[29] & 1))
-		return codec_fail(w->in->fault, SN_RC_INVALID, DAMAGED);
+		return kit_fail(w->in->fault, SN_RC_INVALID, DAMAGED);
 	w->h->channels = p[11];
 	w->h->rate = u32_le(p + 12);
 	w->h->format = SF_FORMAT_OGG | SF_FORMAT_VORBIS;
@@ -121,12 +121,12 @@ static sn_rc read_vorbis(walk *w, const uint8_t *p, size_t n)
 static sn_rc read_opus(walk *w, const uint8_t *p, size_t n)
 {
 	if (n < 19 || p[8] > 15)
-		return codec_fail(w->in->fault, n < 19 ? SN_RC_INVALID : SN_RC_UNSUPPORTED, n < 19 ? DAMAGED : "Opus of this version is not read");
+		return kit_fail(w->in->fault, n < 19 ? SN_RC_INVALID : SN_RC_UNSUPPORTED, n < 19 ? DAMAGED : "Opus of this version is not read");
 	uint32_t family = p[18];
 	if (family > 1)
-		return codec_fail(w->in->fault, SN_RC_UNSUPPORTED, "Opus with this arrangement of channels is not read");
+		return kit_fail(w->in->fault, SN_RC_UNSUPPORTED, "Opus with this arrangement of channels is not read");
 	if (n != (family ? 21u + p[9] : 19u) || p[9] == 0 || p[9] > (family ? 8 : 2))
-		return codec_fail(w->in->fault, SN_RC_INVALID, DAMAGED);
+		return kit_fail(w->in->fault, SN_RC_INVALID, DAMAGED);
 	w->h->channels = p[9];
 	w->h->rate = OPUS_RATE;
 	w->h->format = SF_FORMAT_OGG | SF_FORMAT_OPUS;
@@ -141,7 +141,7 @@ static sn_rc take(walk *w, const uint8_t *p, size_t n, bool ends)
 		w->head[w->packet + i] = p[i];
 	if (w->codec == VORBIS && w->n_packets == 2) {
 		if (n > MAX_SETUP - w->n_setup)
-			return codec_fail(w->in->fault, SN_RC_TOO_LARGE, "the Vorbis stream's setup is larger than allowed");
+			return kit_fail(w->in->fault, SN_RC_TOO_LARGE, "the Vorbis stream's setup is larger than allowed");
 		memcpy(w->setup + w->n_setup, p, n);
 		w->n_setup += n;
 	}
@@ -151,15 +151,15 @@ static sn_rc take(walk *w, const uint8_t *p, size_t n, bool ends)
 	if (w->codec == OPUS && w->n_packets >= 2) {
 		uint32_t samples = opus_samples(w->head, w->packet);
 		if (!samples)
-			return codec_fail(w->in->fault, SN_RC_INVALID, DAMAGED);
+			return kit_fail(w->in->fault, SN_RC_INVALID, DAMAGED);
 		w->samples += samples;
 	}
 	if (w->codec == VORBIS && w->n_packets == 2) {
 		uint64_t bytes;
 		if (!vorbis_setup_bytes(w->setup, w->n_setup, &bytes))
-			return codec_fail(w->in->fault, SN_RC_INVALID, DAMAGED);
+			return kit_fail(w->in->fault, SN_RC_INVALID, DAMAGED);
 		if (bytes > VORBIS_WORK_CAP)
-			return codec_fail(w->in->fault, SN_RC_TOO_LARGE, "the Vorbis stream needs more memory to decode than allowed");
+			return kit_fail(w->in->fault, SN_RC_TOO_LARGE, "the Vorbis stream needs more memory to decode than allowed");
 	}
 	w->n_packets++;
 	w->packet = 0;
@@ -185,9 +185,9 @@ static sn_rc take_page(walk *w, const ogg_page *page)
 	uint64_t before = w->samples, packets = w->n_packets;
 	const uint8_t *at = page->body;
 	if (page->first != (w->sequence == 0) || page->serial != w->serial)
-		return codec_fail(w->in->fault, SN_RC_UNSUPPORTED, "of Ogg files only those with one stream are read");
+		return kit_fail(w->in->fault, SN_RC_UNSUPPORTED, "of Ogg files only those with one stream are read");
 	if (page->sequence != w->sequence++ || page->continued != (w->packet > 0))
-		return codec_fail(w->in->fault, SN_RC_INVALID, DAMAGED);
+		return kit_fail(w->in->fault, SN_RC_INVALID, DAMAGED);
 	for (uint32_t i = 0; i < page->n_lacing;) {
 		size_t n = 0;
 		bool ends = false;
@@ -203,9 +203,9 @@ static sn_rc take_page(walk *w, const ogg_page *page)
 	/* The first packet has its page to itself; so have the other headers, together. */
 	uint64_t headers = w->codec == OPUS ? 2 : 3;
 	if ((packets == 0 && (w->n_packets != 1 || w->packet)) || (packets < headers && w->n_packets + (w->packet > 0) > headers))
-		return codec_fail(w->in->fault, SN_RC_INVALID, DAMAGED);
+		return kit_fail(w->in->fault, SN_RC_INVALID, DAMAGED);
 	if (!position_fits(w, page, w->n_packets > packets, before))
-		return codec_fail(w->in->fault, SN_RC_INVALID, "the Ogg file's positions are not those of its sound");
+		return kit_fail(w->in->fault, SN_RC_INVALID, "the Ogg file's positions are not those of its sound");
 	w->ended = page->last;
 	return SN_RC_OK;
 }
@@ -218,7 +218,7 @@ static sn_rc begin(walk *w, const ogg_page *page)
 		return read_vorbis(w, page->body, page->n_body);
 	if (w->codec == OPUS)
 		return read_opus(w, page->body, page->n_body);
-	return codec_fail(w->in->fault, SN_RC_UNSUPPORTED, "of Ogg files only Vorbis and Opus are read");
+	return kit_fail(w->in->fault, SN_RC_UNSUPPORTED, "of Ogg files only Vorbis and Opus are read");
 }
 
 static sn_rc walk_pages(walk *w)
@@ -231,10 +231,10 @@ static sn_rc walk_pages(walk *w)
 		if (!ogg_page_read(&crc, p, w->in->n - at, &page)) {
 			size_t left = w->in->n - at;
 			bool cut = left < PAGE_HEADER || (page_begins(p, left) && (left - PAGE_HEADER < p[26] || page.size > left));
-			return codec_fail(w->in->fault, SN_RC_INVALID, cut ? EARLY : DAMAGED);
+			return kit_fail(w->in->fault, SN_RC_INVALID, cut ? EARLY : DAMAGED);
 		}
 		if (w->ended)
-			return codec_fail(w->in->fault, SN_RC_UNSUPPORTED, "of Ogg files only those with one stream are read");
+			return kit_fail(w->in->fault, SN_RC_UNSUPPORTED, "of Ogg files only those with one stream are read");
 		sn_rc rc = at == 0 ? begin(w, &page) : SN_RC_OK;
 		if (rc == SN_RC_OK)
 			rc = take_page(w, &page);
@@ -242,24 +242,23 @@ static sn_rc walk_pages(walk *w)
 			return rc;
 	}
 	if (!w->ended || w->packet)
-		return codec_fail(w->in->fault, SN_RC_INVALID, EARLY);
+		return kit_fail(w->in->fault, SN_RC_INVALID, EARLY);
 	return SN_RC_OK;
 }
 
 sn_rc ogg_measure(const audio_input *in, audio_header *h)
 {
-	const codec *c = in->codec;
 	walk w = {.in = in, .h = h};
-	w.setup = c->memory->alloc(c->host, MAX_SETUP);
+	w.setup = kit_alloc(in->host, MAX_SETUP);
 	if (!w.setup)
-		return codec_fail(in->fault, SN_RC_NOMEM, "no memory to read the Ogg file's header");
+		return kit_fail(in->fault, SN_RC_NOMEM, "no memory to read the Ogg file's header");
 	sn_rc rc = walk_pages(&w);
-	c->memory->free(c->host, w.setup);
+	kit_free(in->host, w.setup);
 	if (rc != SN_RC_OK)
 		return rc;
 	uint64_t begins = w.codec == OPUS ? w.preskip : 0;
 	if (w.n_packets < (w.codec == OPUS ? 3 : 4) || w.granule <= begins)
-		return codec_fail(in->fault, SN_RC_INVALID, "the Ogg file has no sound");
+		return kit_fail(in->fault, SN_RC_INVALID, "the Ogg file has no sound");
 	h->n = in->n;
 	h->frames = w.granule - begins;
 	return SN_RC_OK;

@@ -3,7 +3,6 @@
  * One sound is decoded in blocks: a block's channels become their mean, that goes through the resampler, and what comes out is
  * clipped to [-1, 1] in the host's samples. So memory does not grow with the sound, and nothing of it is held twice. */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <resample.h>
@@ -11,23 +10,6 @@
 #include "codec.h"
 
 enum { BLOCK = 2048 }; /* frames */
-
-sn_rc codec_fail(sn_fault *fault, sn_rc code, const char *text)
-{
-	if (fault) {
-		fault->code = code;
-		fault->retryable = code == SN_RC_NOMEM;
-		fault->blame = code == SN_RC_NOMEM ? SN_BLAME_RESOURCE : code == SN_RC_INTERNAL ? SN_BLAME_PLUGIN : SN_BLAME_INPUT;
-		snprintf(fault->text, sizeof fault->text, "%s", text);
-	}
-	return code;
-}
-
-void codec_log(const codec *c, const sn_call *call, int32_t level, const char *text)
-{
-	if (c->log)
-		c->log->write(c->host, call, level, CODEC_ID, text);
-}
 
 /* ---- formats ---- */
 
@@ -63,11 +45,11 @@ static const char *sniff(const uint8_t *bytes, size_t n)
 static sn_rc check_header(const audio_header *h, const sn_media_limits *limits, sn_fault *fault)
 {
 	if (h->channels == 0 || h->rate == 0)
-		return codec_fail(fault, SN_RC_INVALID, "the sound has no channels or no rate");
+		return kit_fail(fault, SN_RC_INVALID, "the sound has no channels or no rate");
 	if (h->channels > MAX_CHANNELS || (limits && limits->max_channels && h->channels > limits->max_channels))
-		return codec_fail(fault, SN_RC_TOO_LARGE, "the sound has more channels than allowed");
+		return kit_fail(fault, SN_RC_TOO_LARGE, "the sound has more channels than allowed");
 	if (h->rate < MIN_RATE || h->rate > MAX_RATE)
-		return codec_fail(fault, SN_RC_UNSUPPORTED, "rates below 8 kHz and above 192 kHz are not read");
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "rates below 8 kHz and above 192 kHz are not read");
 	return SN_RC_OK;
 }
 
@@ -76,8 +58,8 @@ static sn_rc read_header(const audio_input *in, const sn_media_limits *limits, a
 	const format *f = format_find(in->bytes, in->n);
 	*h = (audio_header){0};
 	if (!f)
-		return codec_fail(in->fault, in->n ? SN_RC_UNSUPPORTED : SN_RC_INVALID,
-		                  in->n ? "not a WAV, FLAC, Ogg Vorbis, Ogg Opus or MP3 file" : "the file is empty");
+		return kit_fail(in->fault, in->n ? SN_RC_UNSUPPORTED : SN_RC_INVALID,
+		                in->n ? "not a WAV, FLAC, Ogg Vorbis, Ogg Opus or MP3 file" : "the file is empty");
 	sn_rc rc = f->measure(in, h);
 	return rc == SN_RC_OK ? check_header(h, limits, in->fault) : rc;
 }
@@ -88,12 +70,12 @@ static sn_rc admit(const audio_header *h, uint64_t frames, uint32_t wanted, cons
 	uint32_t rate = wanted ? wanted : h->rate;
 	uint64_t n, bytes;
 	if (rate < MIN_RATE || rate > MAX_RATE)
-		return codec_fail(fault, SN_RC_UNSUPPORTED, "sound is not decoded to this rate");
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "sound is not decoded to this rate");
 	if (frames == 0)
-		return codec_fail(fault, SN_RC_INVALID, "the file has no sound");
+		return kit_fail(fault, SN_RC_INVALID, "the file has no sound");
 	if (!sn_resample_count(frames, h->rate, rate, &n) || __builtin_mul_overflow(n, (uint64_t)sizeof(float), &bytes) || bytes > SIZE_MAX / 2 ||
 	    (limits && ((limits->max_samples && n > limits->max_samples) || (limits->max_bytes && bytes > limits->max_bytes))))
-		return codec_fail(fault, SN_RC_TOO_LARGE, "the sound is longer than allowed");
+		return kit_fail(fault, SN_RC_TOO_LARGE, "the sound is longer than allowed");
 	media->kind = SN_MEDIA_AUDIO;
 	media->width = media->height = media->n_frames = 0;
 	media->rate = rate;
@@ -155,14 +137,15 @@ typedef struct decoder {
 static sn_rc decode_block(decoder *d, uint64_t *skip, uint64_t *left, bool *end)
 {
 	size_t got, made = 0;
-	if (!source_read(&d->source, d->block, BLOCK, &got))
-		return codec_fail(d->in->fault, SN_RC_INVALID, "the sound file is damaged");
+	sn_rc rc = source_read(&d->source, d->in, d->block, BLOCK, &got);
+	if (rc != SN_RC_OK)
+		return rc;
 	*end = got == 0;
 	if (!mix(d->block, got, d->source.header->channels))
-		return codec_fail(d->in->fault, SN_RC_INVALID, "the sound has samples that are not finite numbers");
+		return kit_fail(d->in->fault, SN_RC_INVALID, "the sound has samples that are not finite numbers");
 	size_t skipped = got < *skip ? got : (size_t)*skip, kept = got - skipped < *left ? got - skipped : (size_t)*left;
 	if (!sn_resampler_push(&d->resampler, d->block + skipped, kept, d->out + d->done, d->n_out - d->done, &made))
-		return codec_fail(d->in->fault, SN_RC_INTERNAL, "the sound could not be resampled");
+		return kit_fail(d->in->fault, SN_RC_INTERNAL, "the sound could not be resampled");
 	clip(d->out + d->done, made);
 	d->done += made;
 	*skip -= skipped;
@@ -181,9 +164,9 @@ static sn_rc decode_all(decoder *d)
 			return rc;
 	}
 	if (left)
-		return codec_fail(d->in->fault, SN_RC_INVALID, "the sound file ends early");
+		return kit_fail(d->in->fault, SN_RC_INVALID, "the sound file ends early");
 	if (!sn_resampler_flush(&d->resampler, d->out + d->done, d->n_out - d->done, &made) || d->done + made != d->n_out)
-		return codec_fail(d->in->fault, SN_RC_INTERNAL, "the sound could not be resampled");
+		return kit_fail(d->in->fault, SN_RC_INTERNAL, "the sound could not be resampled");
 	clip(d->out + d->done, made);
 	return SN_RC_OK;
 }
@@ -191,8 +174,7 @@ static sn_rc decode_all(decoder *d)
 static sn_rc decode(void *instance, const sn_call *call, const uint8_t *bytes, size_t n, const sn_media_limits *limits,
                     sn_media *media, sn_fault *fault)
 {
-	const codec *c = instance;
-	const audio_input in = {c, call, bytes, n, fault};
+	const audio_input in = {instance, call, bytes, n, fault};
 	audio_header h;
 	sn_media shape = {.size = sizeof shape};
 	decoder d = {.in = &in};
@@ -202,21 +184,21 @@ static sn_rc decode(void *instance, const sn_call *call, const uint8_t *bytes, s
 	if (rc == SN_RC_OK)
 		rc = admit(&h, d.source.frames, media->rate, limits, &shape, fault);
 	if (rc == SN_RC_OK && (!media->samples || media->n_samples != shape.n_samples || media->bytes != shape.bytes))
-		rc = codec_fail(fault, SN_RC_INTERNAL, "the media is not as measured");
+		rc = kit_fail(fault, SN_RC_INTERNAL, "the media is not as measured");
 	if (rc == SN_RC_OK) {
 		d.out = media->samples;
 		d.n_out = (size_t)shape.n_samples;
-		d.block = c->memory->alloc(c->host, (size_t)BLOCK * h.channels * sizeof(float));
+		d.block = kit_alloc(in.host, (size_t)BLOCK * h.channels * sizeof(float));
 		if (!d.block || !sn_resampler_init(&d.resampler, h.rate, media->rate))
-			rc = codec_fail(fault, SN_RC_NOMEM, "no memory to decode the sound");
+			rc = kit_fail(fault, SN_RC_NOMEM, "no memory to decode the sound");
 		else
 			rc = decode_all(&d);
 	}
 	sn_resampler_fini(&d.resampler);
-	c->memory->free(c->host, d.block);
+	kit_free(in.host, d.block);
 	source_close(&d.source);
 	if (rc == SN_RC_OK)
-		codec_log(c, call, SN_HOST_INFO, "decoded");
+		kit_log(in.host, call, SN_HOST_INFO, "decoded");
 	return rc;
 }
 
@@ -236,22 +218,8 @@ static const sn_ext_decode DECODE = {
 
 static sn_rc init(void *instance, const sn_host *host, sn_fault *fault)
 {
-	codec *c = instance;
-	c->host = host;
-	c->log = host->service(host, SN_HOST_LOG);
-	c->memory = host->service(host, SN_HOST_MEMORY);
-	return c->memory ? SN_RC_OK : codec_fail(fault, SN_RC_INTERNAL, "the host offers no " SN_HOST_MEMORY);
+	return kit_host_init(instance, "audio-codec", KIT_MEMORY, host, fault);
 }
-
-static sn_rc load(void *instance, const sn_model *model, sn_fault *fault)
-{
-	(void)instance;
-	(void)model;
-	(void)fault;
-	return SN_RC_OK;
-}
-
-static void fini(void *instance) { (void)instance; }
 
 static const void *extension(const char *id)
 {
@@ -262,19 +230,16 @@ static const void *extension(const char *id)
 
 static const sn_plugin PLUGIN = {
     .size = sizeof PLUGIN,
-    .instance_size = sizeof(codec),
-    .id = CODEC_ID,
+    .instance_size = sizeof(kit_host),
+    .id = "audio-codec",
     .version = "1.0.0",
     .license = "LGPL-2.1-or-later AND BSD-3-Clause AND Apache-2.0",
     .summary = "reads WAV, FLAC, Ogg Vorbis, Ogg Opus and MP3 as one channel at any rate; writes WAV, FLAC, Ogg Opus, MP3 and PCM",
     .init = init,
-    .load = load,
-    .fini = fini,
+    .load = kit_load_nothing,
+    .fini = kit_fini_nothing,
     .extension = extension,
     .extensions = SN_EXT_DECODE " " SN_EXT_WRITE,
 };
 
-static const sn_plugin *const PLUGINS[] = {&PLUGIN};
-static const sn_plugin_list LIST = {.stamp = SN_PLUGIN_STAMP, .n_plugins = 1, .plugins = PLUGINS};
-
-SN_EXPORT const sn_plugin_list *sn_plugin_entry_1(void) { return &LIST; }
+KIT_PLUGINS(&PLUGIN);

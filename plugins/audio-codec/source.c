@@ -1,5 +1,6 @@
 /* source.c - libsndfile over a window of bytes in memory, behind a prefix of our own: no file is opened. What it says of the file must
  * be what our parser said. */
+#include <errno.h>
 #include <sndfile.h>
 #include <string.h>
 
@@ -61,6 +62,12 @@ static bool at_full_rate(SNDFILE *file, SF_INFO *info)
 	return true;
 }
 
+/* libsndfile, and what it decodes with, do not say that they found no memory; malloc does. */
+static sn_rc refuse(const audio_input *in, int error, const char *why)
+{
+	return error == ENOMEM ? kit_fail(in->fault, SN_RC_NOMEM, "no memory to decode the sound") : kit_fail(in->fault, SN_RC_INVALID, why);
+}
+
 sn_rc source_open(source *s, const audio_input *in, const audio_header *h)
 {
 	static SF_VIRTUAL_IO const io = {length, seek, read_bytes, write_bytes, tell};
@@ -68,13 +75,15 @@ sn_rc source_open(source *s, const audio_input *in, const audio_header *h)
 	SF_INFO info = {0};
 	*s = (source){.header = h, .bytes = in->bytes, .frames = h->frames};
 	if (h->format == (SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III))
-		return mp3_open(s) ? SN_RC_OK : codec_fail(in->fault, SN_RC_NOMEM, "no memory to decode the sound");
+		return mp3_open(s) ? SN_RC_OK : kit_fail(in->fault, SN_RC_NOMEM, "no memory to decode the sound");
 	if (h->raw)
 		info = (SF_INFO){.samplerate = (int)h->rate, .channels = (int)h->channels, .format = h->format};
+	errno = 0;
 	SNDFILE *file = sf_open_virtual(&calls, SFM_READ, &info, s);
+	int error = errno;
 	if (!file) {
-		codec_log(in->codec, in->call, SN_HOST_WARN, sf_strerror(NULL));
-		return codec_fail(in->fault, SN_RC_INVALID, "the sound file is damaged");
+		kit_log(in->host, in->call, SN_HOST_WARN, sf_strerror(NULL));
+		return refuse(in, error, "the sound file is damaged");
 	}
 	s->file = file;
 	bool agrees = ((h->format & SF_FORMAT_SUBMASK) != SF_FORMAT_OPUS || at_full_rate(file, &info)) &&
@@ -85,17 +94,19 @@ sn_rc source_open(source *s, const audio_input *in, const audio_header *h)
 		s->frames = (uint64_t)info.frames;
 		return SN_RC_OK;
 	}
+	error = errno;
 	source_close(s);
-	return codec_fail(in->fault, SN_RC_INVALID, "the sound file is not what its header says");
+	return refuse(in, error, "the sound file is not what its header says");
 }
 
-bool source_read(source *s, float *out, size_t n, size_t *got)
+sn_rc source_read(source *s, const audio_input *in, float *out, size_t n, size_t *got)
 {
+	errno = 0;
 	if (s->mp3)
-		return mp3_read(s, out, n, got);
+		return mp3_read(s, out, n, got) ? SN_RC_OK : refuse(in, errno, "the sound file is damaged");
 	sf_count_t frames = sf_readf_float(s->file, out, (sf_count_t)n);
 	*got = frames > 0 ? (size_t)frames : 0;
-	return frames >= 0 && sf_error(s->file) == SF_ERR_NO_ERROR;
+	return frames >= 0 && sf_error(s->file) == SF_ERR_NO_ERROR ? SN_RC_OK : refuse(in, errno, "the sound file is damaged");
 }
 
 void source_close(source *s)

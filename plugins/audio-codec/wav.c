@@ -35,26 +35,26 @@ static sn_rc parse_fmt(const uint8_t *f, size_t n, audio_header *h, uint32_t *wi
 {
 	static const uint8_t guid_end[] = {0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xAA, 0, 0x38, 0x9B, 0x71};
 	if (n < FMT_BYTES)
-		return codec_fail(fault, SN_RC_INVALID, "the WAV file's format is too short");
+		return kit_fail(fault, SN_RC_INVALID, "the WAV file's format is too short");
 	uint32_t tag = u16_le(f), bits = u16_le(f + 14), bytes;
 	h->channels = u16_le(f + 2);
 	h->rate = u32_le(f + 4);
 	*width = u16_le(f + 12);
 	if (tag == TAG_EXTENSIBLE) {
 		if (n < FMT_EXTENSIBLE)
-			return codec_fail(fault, SN_RC_INVALID, "the WAV file's format is too short");
+			return kit_fail(fault, SN_RC_INVALID, "the WAV file's format is too short");
 		if (memcmp(f + 26, guid_end, sizeof guid_end) != 0)
-			return codec_fail(fault, SN_RC_UNSUPPORTED, "WAV files of this kind are not read");
+			return kit_fail(fault, SN_RC_UNSUPPORTED, "WAV files of this kind are not read");
 		tag = u16_le(f + 24);
 	}
 	if (!h->channels || !*width || *width % h->channels)
-		return codec_fail(fault, SN_RC_INVALID, "the WAV file has no channels, or its frames do not divide into them");
+		return kit_fail(fault, SN_RC_INVALID, "the WAV file has no channels, or its frames do not divide into them");
 	bytes = *width / h->channels;
 	if (tag != TAG_PCM && tag != TAG_FLOAT && tag != TAG_ALAW && tag != TAG_MULAW)
-		return codec_fail(fault, SN_RC_UNSUPPORTED, "of WAV files only PCM, float, A-law and mu-law are read");
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "of WAV files only PCM, float, A-law and mu-law are read");
 	h->format = subtype_of(tag, bytes);
 	if (!h->format || !bits || (bits + 7) / 8 != bytes)
-		return codec_fail(fault, h->format ? SN_RC_INVALID : SN_RC_UNSUPPORTED, "WAV samples of this many bits are not read");
+		return kit_fail(fault, h->format ? SN_RC_INVALID : SN_RC_UNSUPPORTED, "WAV samples of this many bits are not read");
 	h->format |= SF_FORMAT_RAW | SF_ENDIAN_LITTLE;
 	return SN_RC_OK;
 }
@@ -64,9 +64,9 @@ static sn_rc data_size(uint64_t said, size_t left, uint64_t riff, size_t at, uin
 {
 	bool unknown = said > left ? said >= UNKNOWN_FROM : said == 0 && (riff < UNKNOWN_FROM ? riff + 8 <= at : true);
 	if (unknown && left % width)
-		return codec_fail(fault, SN_RC_INVALID, EARLY);
+		return kit_fail(fault, SN_RC_INVALID, EARLY);
 	if (!unknown && said > left)
-		return codec_fail(fault, SN_RC_INVALID, EARLY);
+		return kit_fail(fault, SN_RC_INVALID, EARLY);
 	*n = unknown ? left : (size_t)said;
 	return SN_RC_OK;
 }
@@ -80,19 +80,19 @@ sn_rc wav_measure(const audio_input *in, audio_header *h)
 	size_t at = RIFF_HEADER;
 	for (;;) {
 		if (in->n - at < CHUNK_HEADER)
-			return codec_fail(in->fault, SN_RC_INVALID, width ? "the WAV file has no sound" : EARLY);
+			return kit_fail(in->fault, SN_RC_INVALID, width ? "the WAV file has no sound" : EARLY);
 		const uint8_t *chunk = b + at;
 		uint64_t size = u32_le(chunk + 4);
 		at += CHUNK_HEADER;
 		if (memcmp(chunk, "data", 4) == 0) {
 			sn_rc rc = width ? data_size(large && size == UINT32_MAX ? data64 : size, in->n - at, riff, at, width, &h->n, in->fault)
-			                 : codec_fail(in->fault, SN_RC_INVALID, "the WAV file's sound comes before its format");
+			                 : kit_fail(in->fault, SN_RC_INVALID, "the WAV file's sound comes before its format");
 			if (rc != SN_RC_OK)
 				return rc;
 			break;
 		}
 		if (size > in->n - at)
-			return codec_fail(in->fault, SN_RC_INVALID, EARLY);
+			return kit_fail(in->fault, SN_RC_INVALID, EARLY);
 		if (memcmp(chunk, "fmt ", 4) == 0) {
 			sn_rc rc = parse_fmt(b + at, (size_t)size, h, &width, in->fault);
 			if (rc != SN_RC_OK)

@@ -5,7 +5,7 @@
 #include "writer.h"
 
 typedef struct write_job {
-	const codec *codec;
+	const kit_host *host;
 	const float *samples; /* [n_samples] */
 	uint64_t n_samples;
 	uint32_t rate, file_rate;
@@ -32,42 +32,42 @@ static bool feed_all(write_job *job, SNDFILE *file, const writer *w, float *room
 	return ok;
 }
 
-static sn_rc too_large(const write_job *job) { return codec_fail(job->fault, SN_RC_TOO_LARGE, "the file is larger than allowed"); }
+static sn_rc too_large(const write_job *job) { return kit_fail(job->fault, SN_RC_TOO_LARGE, "the file is larger than allowed"); }
 
 static sn_rc write_file(write_job *job, const writer *w)
 {
-	const codec *c = job->codec;
+	const kit_host *c = job->host;
 	size_t cap;
 	if (!writer_block_room(job->rate, job->file_rate, &cap))
-		return codec_fail(job->fault, SN_RC_TOO_LARGE, "the sound cannot be resampled");
-	float *room = c->memory->alloc(c->host, cap * (sizeof(float) + sizeof(int16_t)));
+		return kit_fail(job->fault, SN_RC_TOO_LARGE, "the sound cannot be resampled");
+	float *room = kit_alloc(c, cap * (sizeof(float) + sizeof(int16_t)));
 	SNDFILE *file = room ? writer_open(w, &job->sink, job->file_rate, job->quality) : NULL;
 	bool done = file && feed_all(job, file, w, room, cap) && sf_error(file) == SF_ERR_NO_ERROR;
 	done = file && sf_close(file) == 0 && done && !job->sink.full; /* closing writes as well */
-	c->memory->free(c->host, room);
+	kit_free(c, room);
 	if (!room)
-		return codec_fail(job->fault, SN_RC_NOMEM, "no memory to write the sound");
+		return kit_fail(job->fault, SN_RC_NOMEM, "no memory to write the sound");
 	if (job->sink.full)
 		return too_large(job);
 	if (!done || (w->touch && !w->touch(&job->sink)))
-		return codec_fail(job->fault, SN_RC_INTERNAL, "the sound file could not be written");
+		return kit_fail(job->fault, SN_RC_INTERNAL, "the sound file could not be written");
 	return SN_RC_OK;
 }
 
 /* What libsndfile writes is longer than what is left of it: it gets the room of the bound, and the caller's has to hold the rest. */
 static sn_rc write_aside(write_job *job, const writer *w, uint64_t most)
 {
-	const codec *c = job->codec;
+	const kit_host *c = job->host;
 	sink given = job->sink;
-	job->sink = (sink){.out = most > SIZE_MAX / 2 ? NULL : c->memory->alloc(c->host, (size_t)most), .capacity = (size_t)most};
+	job->sink = (sink){.out = most > SIZE_MAX / 2 ? NULL : kit_alloc(c, (size_t)most), .capacity = (size_t)most};
 	if (!job->sink.out)
-		return codec_fail(job->fault, SN_RC_NOMEM, "no memory to write the sound");
+		return kit_fail(job->fault, SN_RC_NOMEM, "no memory to write the sound");
 	sn_rc rc = write_file(job, w);
 	if (rc == SN_RC_OK) {
 		sink_write(&given, job->sink.out, sink_held(&job->sink));
 		rc = given.full ? too_large(job) : SN_RC_OK;
 	}
-	c->memory->free(c->host, job->sink.out);
+	kit_free(c, job->sink.out);
 	job->sink = given;
 	return rc;
 }
@@ -88,15 +88,15 @@ static sn_rc check(const sn_media *media, const sn_write_options *options, const
 	const writer *w = *out = writer_find(options->media_type);
 	uint64_t n;
 	if (!w)
-		return codec_fail(fault, SN_RC_UNSUPPORTED, "files of this type are not written");
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "files of this type are not written");
 	if (options->quality > MAX_QUALITY)
-		return codec_fail(fault, SN_RC_INVALID, "the quality is above 100");
+		return kit_fail(fault, SN_RC_INVALID, "the quality is above 100");
 	if (media->kind != SN_MEDIA_AUDIO || !sn_media_sound(media) || !media->samples)
-		return codec_fail(fault, SN_RC_INVALID, "not one sound");
+		return kit_fail(fault, SN_RC_INVALID, "not one sound");
 	if (media->rate < MIN_RATE || media->rate > MAX_RATE)
-		return codec_fail(fault, SN_RC_UNSUPPORTED, "sound of this rate is not written");
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "sound of this rate is not written");
 	if (media->n_samples > UINT32_MAX / 4 || !sn_resample_count(media->n_samples, media->rate, writer_rate(w, media->rate), &n))
-		return codec_fail(fault, SN_RC_TOO_LARGE, "the sound is longer than files of this type can be");
+		return kit_fail(fault, SN_RC_TOO_LARGE, "the sound is longer than files of this type can be");
 	*bytes = w->bound(n, writer_rate(w, media->rate));
 	return SN_RC_OK;
 }
@@ -121,9 +121,9 @@ static sn_rc write(void *instance, const sn_call *call, const sn_media *media, c
 	if (rc != SN_RC_OK)
 		return rc;
 	if (!samples_finite(media->samples, media->n_samples))
-		return codec_fail(fault, SN_RC_INVALID, "the sound has samples that are not finite numbers");
+		return kit_fail(fault, SN_RC_INVALID, "the sound has samples that are not finite numbers");
 	(void)call;
-	write_job job = {.codec = instance,
+	write_job job = {.host = instance,
 	                 .samples = media->samples,
 	                 .n_samples = media->n_samples,
 	                 .rate = media->rate,

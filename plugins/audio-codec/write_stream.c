@@ -16,7 +16,7 @@ enum { TEMPO_BLOCK = 256, PAGE_MS = 100 };
 static const float MIN_TEMPO = 0.25f, MAX_TEMPO = 4;
 
 struct sn_write_stream {
-	const codec *codec;
+	const kit_host *host;
 	const writer *writer;
 	SNDFILE *file;      /* NULL for types without an encoder */
 	sonicStream tempo;  /* NULL: as it is */
@@ -35,7 +35,7 @@ struct sn_write_stream {
 static sn_rc fail(sn_write_stream *s, sn_rc code, const char *text, sn_fault *fault)
 {
 	s->failed = true;
-	return codec_fail(fault, code, text);
+	return kit_fail(fault, code, text);
 }
 
 /* What went wrong in the stages below, told once. */
@@ -140,22 +140,22 @@ static sn_rc check_options(const sn_write_stream_options *o, const writer **w, s
 {
 	*w = writer_find(o->media_type);
 	if (!*w)
-		return codec_fail(fault, SN_RC_UNSUPPORTED, "files of this type are not written");
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "files of this type are not written");
 	if (o->quality > MAX_QUALITY)
-		return codec_fail(fault, SN_RC_INVALID, "the quality is above 100");
+		return kit_fail(fault, SN_RC_INVALID, "the quality is above 100");
 	if (!(o->tempo >= MIN_TEMPO && o->tempo <= MAX_TEMPO))
-		return codec_fail(fault, SN_RC_INVALID, "the tempo is not between 0.25 and 4");
+		return kit_fail(fault, SN_RC_INVALID, "the tempo is not between 0.25 and 4");
 	if (o->rate < MIN_RATE || o->rate > MAX_RATE)
-		return codec_fail(fault, SN_RC_UNSUPPORTED, "sound of this rate is not written");
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "sound of this rate is not written");
 	return SN_RC_OK;
 }
 
 /* False: no memory, or libsndfile refuses (s->room is there then). */
 static bool start(sn_write_stream *s, const sn_write_stream_options *o)
 {
-	const codec *c = s->codec;
+	const kit_host *c = s->host;
 	if (!writer_block_room(s->rate, s->file_rate, &s->cap) ||
-	    !(s->room = c->memory->alloc(c->host, s->cap * (sizeof(float) + sizeof(int16_t)))))
+	    !(s->room = kit_alloc(c, s->cap * (sizeof(float) + sizeof(int16_t)))))
 		return false;
 	s->ints = (int16_t *)(s->room + s->cap);
 	if (o->tempo != 1) {
@@ -175,21 +175,21 @@ static bool start(sn_write_stream *s, const sn_write_stream_options *o)
 
 sn_rc write_stream_open(void *instance, const sn_call *call, const sn_write_stream_options *options, sn_write_stream **out, sn_fault *fault)
 {
-	const codec *c = instance;
+	const kit_host *c = instance;
 	const writer *w;
 	(void)call;
 	*out = NULL;
 	sn_rc rc = check_options(options, &w, fault);
 	if (rc != SN_RC_OK)
 		return rc;
-	sn_write_stream *s = c->memory->alloc(c->host, sizeof *s);
+	sn_write_stream *s = kit_alloc(c, sizeof *s);
 	if (!s)
-		return codec_fail(fault, SN_RC_NOMEM, "no memory to write the sound");
-	*s = (sn_write_stream){.codec = c, .writer = w, .rate = options->rate, .file_rate = writer_rate(w, options->rate),
+		return kit_fail(fault, SN_RC_NOMEM, "no memory to write the sound");
+	*s = (sn_write_stream){.host = c, .writer = w, .rate = options->rate, .file_rate = writer_rate(w, options->rate),
 	                       .whole = options->whole, .raw = {.grows = c}, .ready = {.grows = c}};
 	if (!start(s, options)) {
 		write_stream_close(instance, s);
-		return codec_fail(fault, SN_RC_NOMEM, "no memory to write the sound");
+		return kit_fail(fault, SN_RC_NOMEM, "no memory to write the sound");
 	}
 	*out = s;
 	return SN_RC_OK;
@@ -252,7 +252,7 @@ void write_stream_close(void *instance, sn_write_stream *s)
 	(void)instance;
 	if (!s)
 		return;
-	const codec *c = s->codec;
+	const kit_host *c = s->host;
 	if (s->file)
 		sf_close(s->file);
 	if (s->tempo)
@@ -260,6 +260,6 @@ void write_stream_close(void *instance, sn_write_stream *s)
 	sn_resampler_fini(&s->resampler);
 	sink_fini(&s->raw);
 	sink_fini(&s->ready);
-	c->memory->free(c->host, s->room);
-	c->memory->free(c->host, s);
+	kit_free(c, s->room);
+	kit_free(c, s);
 }

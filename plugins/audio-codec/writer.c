@@ -42,12 +42,12 @@ static bool sink_reserve(sink *s, uint64_t end)
 	size_t want = s->capacity ? s->capacity : 16384;
 	while (want < end - s->start && want <= SIZE_MAX / 4)
 		want *= 2;
-	uint8_t *more = want < end - s->start ? NULL : s->grows->memory->alloc(s->grows->host, want);
+	uint8_t *more = want < end - s->start ? NULL : kit_alloc(s->grows, want);
 	if (!more)
 		return !(s->full = s->starved = true);
 	if (s->out)
 		memcpy(more, s->out, sink_held(s));
-	s->grows->memory->free(s->grows->host, s->out);
+	kit_free(s->grows, s->out);
 	s->out = more;
 	s->capacity = want;
 	return true;
@@ -75,7 +75,7 @@ void sink_drop(sink *s, size_t n)
 
 void sink_fini(sink *s)
 {
-	s->grows->memory->free(s->grows->host, s->out);
+	kit_free(s->grows, s->out);
 	*s = (sink){.grows = s->grows};
 }
 

@@ -13,7 +13,7 @@ enum { WRITE_BLOCK = 4096, WAV_HEADER = 44, MAX_QUALITY = 100 };
 /* Bytes of a file that is being written: [start, n) of it are in out, what came before is gone. libsndfile seeks in it: what it
  * writes where nothing is any more is dropped. */
 typedef struct sink {
-	const codec *grows; /* more room comes from its host; NULL: what does not fit is refused */
+	const kit_host *grows; /* more room comes from its host; NULL: what does not fit is refused */
 	uint8_t *out;       /* [capacity] */
 	size_t capacity;
 	uint64_t start, n, at;

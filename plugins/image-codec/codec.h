@@ -1,6 +1,6 @@
 /* codec.h - what the parts of image-codec share.
  *
- *   plugin.c                  the contract: life cycle, sniff, measure, decode; limits; faults
+ *   plugin.c                  the contract: life cycle, sniff, measure, decode; limits
  *   png.c jpeg.c webp.c gif.c one file format each: a header parser of our own (measure), the library (decode)
  *   write.c                   sn.write/1: what may be written, and as what
  *   png_write.c jpeg_write.c  one file format each
@@ -13,24 +13,15 @@
 #ifndef IMAGE_CODEC_H
 #define IMAGE_CODEC_H
 
+#include <kit.h>
+
 #include <sensorium/ext/decode.h>
 #include <sensorium/ext/write.h>
-#include <sensorium/host/log.h>
-#include <sensorium/host/memory.h>
 #include <sensorium/media.h>
-#include <sensorium/plugin.h>
-
-#define CODEC_ID "image-codec"
 
 /* What a library may take for itself, beside the picture: libjpeg (the coefficients of a progressive file) and libwebp
  * (a lossless plane) ask malloc, not the host's budget. A file that needs more is refused from its header. */
 #define CODEC_WORK_CAP ((uint64_t)128 << 20)
-
-typedef struct codec {
-	const sn_host *host;
-	const sn_host_log *log;
-	const sn_host_memory *memory;
-} codec;
 
 /* One file's header. */
 typedef struct image_header {
@@ -49,7 +40,7 @@ typedef struct image_header {
 
 /* One decode: where its pixels go and what it may use. */
 typedef struct decode_job {
-	const codec *codec;
+	const kit_host *host;
 	const sn_call *call;
 	const uint8_t *bytes; /* [n] */
 	size_t n;
@@ -62,7 +53,7 @@ typedef struct decode_job {
 
 /* One picture being written: [height][width][3] in, at most capacity bytes out. */
 typedef struct write_job {
-	const codec *codec;
+	const kit_host *host;
 	const sn_call *call;
 	const uint8_t *rgb;
 	uint32_t width, height;
@@ -72,12 +63,9 @@ typedef struct write_job {
 	sn_fault *fault;
 } write_job;
 
-/* Fills the fault and returns code. text: fixed wording. */
-sn_rc codec_fail(sn_fault *fault, sn_rc code, const char *text);
 
 /* A library's message. The first few of a call are logged. */
 void codec_log(decode_job *job, int32_t level, const char *text);
-void codec_log_write(const write_job *job, int32_t level, const char *text);
 
 /* Header parsers: nothing is allocated, nothing outside bytes is read. */
 sn_rc png_measure(const uint8_t *bytes, size_t n, image_header *header, sn_fault *fault);

@@ -67,18 +67,18 @@ sn_rc gif_measure(const uint8_t *bytes, size_t n, image_header *h, sn_fault *fau
 	int32_t transparent = -1;
 	const uint8_t *screen = take(&c, SCREEN_END), *kind;
 	if (!screen || !skip_palette(&c, screen[10]))
-		return codec_fail(fault, SN_RC_INVALID, EARLY);
+		return kit_fail(fault, SN_RC_INVALID, EARLY);
 	for (bool found = false; (kind = take(&c, 1));) {
 		const uint8_t *image;
 		if (*kind == TRAILER)
-			return found ? SN_RC_OK : codec_fail(fault, SN_RC_INVALID, "the GIF file has no picture");
+			return found ? SN_RC_OK : kit_fail(fault, SN_RC_INVALID, "the GIF file has no picture");
 		if (*kind == EXTENSION) {
 			if (!parse_extension(&c, &transparent))
 				break;
 			continue;
 		}
 		if (*kind != IMAGE)
-			return codec_fail(fault, SN_RC_INVALID, DAMAGED);
+			return kit_fail(fault, SN_RC_INVALID, DAMAGED);
 		if (!(image = take(&c, IMAGE_BLOCK)) || !skip_palette(&c, image[8]) || !take(&c, 1) || !skip_blocks(&c))
 			break;
 		if (found)
@@ -93,9 +93,9 @@ sn_rc gif_measure(const uint8_t *bytes, size_t n, image_header *h, sn_fault *fau
 		h->width = larger(u16_at(screen + 6), h->left + h->frame_width);
 		h->height = larger(u16_at(screen + 8), h->top + h->frame_height);
 		if (!h->frame_width || !h->frame_height)
-			return codec_fail(fault, SN_RC_INVALID, "the GIF header gives an impossible size");
+			return kit_fail(fault, SN_RC_INVALID, "the GIF header gives an impossible size");
 	}
-	return codec_fail(fault, SN_RC_INVALID, EARLY);
+	return kit_fail(fault, SN_RC_INVALID, EARLY);
 }
 
 static int on_read(GifFileType *gif, GifByteType *out, int n)
@@ -167,15 +167,14 @@ static void fill_canvas(const decode_job *job, const uint8_t colour[4])
 sn_rc gif_decode(decode_job *job)
 {
 	const image_header *h = job->header;
-	const codec *c = job->codec;
 	cursor from = {job->bytes, job->n};
 	uint8_t colours[256][4];
 	int error = 0, ignored;
 	bool done = false;
 	GifFileType *gif = NULL;
-	uint8_t *row = c->memory->alloc(c->host, (size_t)h->frame_width * 4);
+	uint8_t *row = kit_alloc(job->host, (size_t)h->frame_width * 4);
 	if (!row)
-		return codec_fail(job->fault, SN_RC_NOMEM, "no memory to decode the picture");
+		return kit_fail(job->fault, SN_RC_NOMEM, "no memory to decode the picture");
 	gif = DGifOpen(&from, on_read, &error);
 	if (gif && find_picture(gif) && (uint32_t)gif->Image.Width == h->frame_width && (uint32_t)gif->Image.Height == h->frame_height) {
 		canvas to = canvas_open(job->rgb, h->width, h->height, h->orientation);
@@ -188,10 +187,10 @@ sn_rc gif_decode(decode_job *job)
 		error = gif->Error;
 		DGifCloseFile(gif, &ignored);
 	}
-	c->memory->free(c->host, row);
+	kit_free(job->host, row);
 	if (done)
 		return SN_RC_OK;
 	if (error == D_GIF_ERR_NOT_ENOUGH_MEM)
-		return codec_fail(job->fault, SN_RC_NOMEM, "no memory to decode the picture");
-	return codec_fail(job->fault, SN_RC_INVALID, DAMAGED);
+		return kit_fail(job->fault, SN_RC_NOMEM, "no memory to decode the picture");
+	return kit_fail(job->fault, SN_RC_INVALID, DAMAGED);
 }

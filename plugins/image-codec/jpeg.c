@@ -67,19 +67,19 @@ static sn_rc parse_frame(int marker, const uint8_t *segment, size_t length, imag
 {
 	int kind = marker - MARKER_SOF0;
 	if (length < 8 || length < 8 + 3 * (size_t)segment[7])
-		return codec_fail(fault, SN_RC_INVALID, "the JPEG header is wrong");
+		return kit_fail(fault, SN_RC_INVALID, "the JPEG header is wrong");
 	if ((kind != 0 && kind != 1 && kind != 2 && kind != 9 && kind != 10) || segment[2] != 8)
-		return codec_fail(fault, SN_RC_UNSUPPORTED, "JPEG files of this kind (lossless, hierarchical or over 8 bits) are not read");
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "JPEG files of this kind (lossless, hierarchical or over 8 bits) are not read");
 	header->height = (uint32_t)segment[3] << 8 | segment[4];
 	header->width = (uint32_t)segment[5] << 8 | segment[6];
 	header->channels = segment[7];
 	header->many_scans = kind == 2 || kind == 10;
 	if (!header->width || !header->height)
-		return codec_fail(fault, SN_RC_INVALID, "the JPEG header gives an impossible size");
+		return kit_fail(fault, SN_RC_INVALID, "the JPEG header gives an impossible size");
 	if (header->channels != 1 && header->channels != 3 && header->channels != 4)
-		return codec_fail(fault, SN_RC_UNSUPPORTED, "JPEG files with this number of components are not read");
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "JPEG files with this number of components are not read");
 	header->work_bytes = coefficient_bytes(segment, header);
-	return header->work_bytes ? SN_RC_OK : codec_fail(fault, SN_RC_INVALID, "the JPEG header is wrong");
+	return header->work_bytes ? SN_RC_OK : kit_fail(fault, SN_RC_INVALID, "the JPEG header is wrong");
 }
 
 sn_rc jpeg_measure(const uint8_t *bytes, size_t n, image_header *header, sn_fault *fault)
@@ -92,25 +92,25 @@ sn_rc jpeg_measure(const uint8_t *bytes, size_t n, image_header *header, sn_faul
 		while (at < n && bytes[at] == 0xFF)
 			at++;
 		if (at >= n)
-			return codec_fail(fault, SN_RC_INVALID, "the JPEG file ends early");
+			return kit_fail(fault, SN_RC_INVALID, "the JPEG file ends early");
 		int marker = bytes[at++];
 		if (marker == 0 || marker == MARKER_TEM || (marker >= MARKER_RST0 && marker <= MARKER_RST7))
 			continue;
 		if (marker == MARKER_SOI || marker == MARKER_EOI)
-			return codec_fail(fault, SN_RC_INVALID, "the JPEG file has no picture");
+			return kit_fail(fault, SN_RC_INVALID, "the JPEG file has no picture");
 		if (n - at < 2)
-			return codec_fail(fault, SN_RC_INVALID, "the JPEG file ends early");
+			return kit_fail(fault, SN_RC_INVALID, "the JPEG file ends early");
 		const uint8_t *segment = bytes + at; /* begins with its length, which counts itself */
 		size_t length = (size_t)segment[0] << 8 | segment[1];
 		if (length < 2)
-			return codec_fail(fault, SN_RC_INVALID, "the JPEG header is wrong");
+			return kit_fail(fault, SN_RC_INVALID, "the JPEG header is wrong");
 		if (length > n - at)
-			return codec_fail(fault, SN_RC_INVALID, "the JPEG file ends early");
+			return kit_fail(fault, SN_RC_INVALID, "the JPEG file ends early");
 		at += length;
 
 		if (marker == MARKER_SOS) {
 			if (!have_frame)
-				return codec_fail(fault, SN_RC_INVALID, "the JPEG file has no picture");
+				return kit_fail(fault, SN_RC_INVALID, "the JPEG file has no picture");
 			if (length >= 3 && segment[2] < header->channels)
 				header->many_scans = true;
 			if (!header->many_scans)
@@ -119,7 +119,7 @@ sn_rc jpeg_measure(const uint8_t *bytes, size_t n, image_header *header, sn_faul
 		}
 		if (is_frame(marker)) {
 			if (have_frame)
-				return codec_fail(fault, SN_RC_INVALID, "the JPEG file has two frames");
+				return kit_fail(fault, SN_RC_INVALID, "the JPEG file has two frames");
 			sn_rc rc = parse_frame(marker, segment, length, header, fault);
 			if (rc != SN_RC_OK)
 				return rc;
@@ -253,5 +253,5 @@ sn_rc jpeg_decode(decode_job *job)
 	r.progress.progress_monitor = on_progress;
 	bool done = run_guarded(&r);
 	jpeg_destroy_decompress(&r.lib);
-	return done ? SN_RC_OK : codec_fail(job->fault, r.rc, r.text);
+	return done ? SN_RC_OK : kit_fail(job->fault, r.rc, "%s", r.text);
 }

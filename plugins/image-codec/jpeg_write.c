@@ -48,7 +48,7 @@ static void on_message(j_common_ptr lib)
 	writer *w = (writer *)lib;
 	char text[JMSG_LENGTH_MAX];
 	lib->err->format_message(lib, text);
-	codec_log_write(w->job, SN_HOST_WARN, text);
+	kit_log(w->job->host, w->job->call, SN_HOST_WARN, text);
 }
 
 static void on_begin(j_compress_ptr lib)
@@ -120,7 +120,7 @@ sn_rc jpeg_write(write_job *job)
 {
 	writer w = {.job = job, .rc = SN_RC_INTERNAL, .text = "the JPEG file could not be written"};
 	if (!job->capacity)
-		return codec_fail(job->fault, SN_RC_TOO_LARGE, "the file is larger than allowed");
+		return kit_fail(job->fault, SN_RC_TOO_LARGE, "the file is larger than allowed");
 	w.lib.err = jpeg_std_error(&w.errors);
 	w.errors.error_exit = on_error;
 	w.errors.output_message = on_message;
@@ -129,5 +129,5 @@ sn_rc jpeg_write(write_job *job)
 	w.to.term_destination = on_end;
 	bool done = run_guarded(&w);
 	jpeg_destroy_compress(&w.lib);
-	return done ? SN_RC_OK : codec_fail(job->fault, w.rc, w.text);
+	return done ? SN_RC_OK : kit_fail(job->fault, w.rc, "%s", w.text);
 }

@@ -1,32 +1,14 @@
 /* plugin.c - image-codec's side of the contract: life cycle, and "sn.decode/1" by a table of formats. See codec.h for the parts. */
-#include <stdio.h>
 #include <string.h>
 
 #include "codec.h"
 
 enum { LOG_LINES_PER_CALL = 8 };
 
-sn_rc codec_fail(sn_fault *fault, sn_rc code, const char *text)
-{
-	if (fault) {
-		fault->code = code;
-		fault->retryable = code == SN_RC_NOMEM;
-		fault->blame = code == SN_RC_NOMEM ? SN_BLAME_RESOURCE : code == SN_RC_INTERNAL ? SN_BLAME_PLUGIN : SN_BLAME_INPUT;
-		snprintf(fault->text, sizeof fault->text, "%s", text);
-	}
-	return code;
-}
-
 void codec_log(decode_job *job, int32_t level, const char *text)
 {
-	if (job->codec->log && job->n_logged++ < LOG_LINES_PER_CALL)
-		job->codec->log->write(job->codec->host, job->call, level, CODEC_ID, text);
-}
-
-void codec_log_write(const write_job *job, int32_t level, const char *text)
-{
-	if (job->codec->log)
-		job->codec->log->write(job->codec->host, job->call, level, CODEC_ID, text);
+	if (job->n_logged++ < LOG_LINES_PER_CALL)
+		kit_log(job->host, job->call, level, text);
 }
 
 typedef struct format {
@@ -72,7 +54,7 @@ static sn_rc read_header(const uint8_t *bytes, size_t n, image_header *header, s
 	const format *f = format_find(bytes, n);
 	if (f)
 		return f->measure(bytes, n, header, fault);
-	return codec_fail(fault, n ? SN_RC_UNSUPPORTED : SN_RC_INVALID, n ? "not a PNG, JPEG, WebP or GIF file" : "the file is empty");
+	return kit_fail(fault, n ? SN_RC_UNSUPPORTED : SN_RC_INVALID, n ? "not a PNG, JPEG, WebP or GIF file" : "the file is empty");
 }
 
 /* The upright picture's shape, if it is within the limits. */
@@ -82,17 +64,17 @@ static sn_rc admit(const image_header *h, const sn_media_limits *limits, sn_medi
 	uint32_t width = turned ? h->height : h->width, height = turned ? h->width : h->height;
 	uint64_t pixels = (uint64_t)width * height, bytes;
 	if (__builtin_mul_overflow(pixels, (uint64_t)3, &bytes) || bytes > SIZE_MAX / 2)
-		return codec_fail(fault, SN_RC_TOO_LARGE, "the picture is too large");
+		return kit_fail(fault, SN_RC_TOO_LARGE, "the picture is too large");
 	if (limits) {
 		if ((limits->max_width && width > limits->max_width) || (limits->max_height && height > limits->max_height))
-			return codec_fail(fault, SN_RC_TOO_LARGE, "the picture is wider or higher than allowed");
+			return kit_fail(fault, SN_RC_TOO_LARGE, "the picture is wider or higher than allowed");
 		if ((limits->max_pixels && pixels > limits->max_pixels) || (limits->max_bytes && bytes > limits->max_bytes))
-			return codec_fail(fault, SN_RC_TOO_LARGE, "the picture has more pixels than allowed");
+			return kit_fail(fault, SN_RC_TOO_LARGE, "the picture has more pixels than allowed");
 		if (limits->max_channels && h->channels > limits->max_channels)
-			return codec_fail(fault, SN_RC_TOO_LARGE, "the picture has more channels than allowed");
+			return kit_fail(fault, SN_RC_TOO_LARGE, "the picture has more channels than allowed");
 	}
 	if (h->work_bytes > CODEC_WORK_CAP)
-		return codec_fail(fault, SN_RC_TOO_LARGE, "the picture needs more memory to decode than allowed");
+		return kit_fail(fault, SN_RC_TOO_LARGE, "the picture needs more memory to decode than allowed");
 	media->kind = SN_MEDIA_IMAGE;
 	media->width = width;
 	media->height = height;
@@ -125,9 +107,9 @@ static sn_rc decode(void *instance, const sn_call *call, const uint8_t *bytes, s
 	if (rc != SN_RC_OK)
 		return rc;
 	if (!media->samples || media->width != shape.width || media->height != shape.height || media->bytes < shape.bytes)
-		return codec_fail(fault, SN_RC_INTERNAL, "the media is not as measured");
+		return kit_fail(fault, SN_RC_INTERNAL, "the media is not as measured");
 
-	decode_job job = {.codec = instance,
+	decode_job job = {.host = instance,
 	                  .call = call,
 	                  .bytes = bytes,
 	                  .n = n,
@@ -154,22 +136,8 @@ static const sn_ext_decode DECODE = {
 
 static sn_rc init(void *instance, const sn_host *host, sn_fault *fault)
 {
-	codec *c = instance;
-	c->host = host;
-	c->log = host->service(host, SN_HOST_LOG);
-	c->memory = host->service(host, SN_HOST_MEMORY);
-	return c->memory ? SN_RC_OK : codec_fail(fault, SN_RC_INTERNAL, "the host offers no " SN_HOST_MEMORY);
+	return kit_host_init(instance, "image-codec", KIT_MEMORY, host, fault);
 }
-
-static sn_rc load(void *instance, const sn_model *model, sn_fault *fault)
-{
-	(void)instance;
-	(void)model;
-	(void)fault;
-	return SN_RC_OK;
-}
-
-static void fini(void *instance) { (void)instance; }
 
 static const void *extension(const char *id)
 {
@@ -180,19 +148,16 @@ static const void *extension(const char *id)
 
 static const sn_plugin PLUGIN = {
     .size = sizeof PLUGIN,
-    .instance_size = sizeof(codec),
-    .id = CODEC_ID,
+    .instance_size = sizeof(kit_host),
+    .id = "image-codec",
     .version = "1.1.0",
     .license = "libpng-2.0 AND IJG AND BSD-3-Clause AND MIT",
     .summary = "reads PNG, JPEG, WebP and GIF pictures, upright and on white; writes PNG and JPEG",
     .init = init,
-    .load = load,
-    .fini = fini,
+    .load = kit_load_nothing,
+    .fini = kit_fini_nothing,
     .extension = extension,
     .extensions = SN_EXT_DECODE " " SN_EXT_WRITE,
 };
 
-static const sn_plugin *const PLUGINS[] = {&PLUGIN};
-static const sn_plugin_list LIST = {.stamp = SN_PLUGIN_STAMP, .n_plugins = 1, .plugins = PLUGINS};
-
-SN_EXPORT const sn_plugin_list *sn_plugin_entry_1(void) { return &LIST; }
+KIT_PLUGINS(&PLUGIN);

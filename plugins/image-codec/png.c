@@ -52,20 +52,20 @@ sn_rc png_measure(const uint8_t *bytes, size_t n, image_header *header, sn_fault
 	static const uint8_t CHANNELS[7] = {[0] = 1, [2] = 3, [3] = 1, [4] = 2, [6] = 4};
 	static const uint8_t DEPTHS[7] = {[0] = 1 | 2 | 4 | 8 | 16, [2] = 8 | 16, [3] = 1 | 2 | 4 | 8, [4] = 8 | 16, [6] = 8 | 16};
 	if (n < IHDR_END)
-		return codec_fail(fault, SN_RC_INVALID, "the PNG file ends early");
+		return kit_fail(fault, SN_RC_INVALID, "the PNG file ends early");
 	const uint8_t *ihdr = bytes + SIGNATURE + 8; /* width, height, depth, colour, compression, filter, interlace */
 	uint8_t depth = ihdr[8], colour = ihdr[9];
 	if (u32_at(bytes + SIGNATURE) != 13 || memcmp(bytes + SIGNATURE + 4, "IHDR", 4) != 0)
-		return codec_fail(fault, SN_RC_INVALID, "the PNG file does not begin with its header");
+		return kit_fail(fault, SN_RC_INVALID, "the PNG file does not begin with its header");
 	if (colour > 6 || !CHANNELS[colour] || (depth & (depth - 1)) || !(DEPTHS[colour] & depth) || ihdr[10] || ihdr[11] || ihdr[12] > 1)
-		return codec_fail(fault, SN_RC_INVALID, "the PNG header is wrong");
+		return kit_fail(fault, SN_RC_INVALID, "the PNG header is wrong");
 	*header = (image_header){.width = u32_at(ihdr),
 	                         .height = u32_at(ihdr + 4),
 	                         .channels = CHANNELS[colour],
 	                         .orientation = find_orientation(bytes, n),
 	                         .interlaced = ihdr[12] == 1};
 	if (!header->width || !header->height || header->width > INT32_MAX || header->height > INT32_MAX)
-		return codec_fail(fault, SN_RC_INVALID, "the PNG header gives an impossible size");
+		return kit_fail(fault, SN_RC_INVALID, "the PNG header gives an impossible size");
 	return SN_RC_OK;
 }
 
@@ -85,8 +85,7 @@ static void on_warning(png_structp png, const char *message)
 static png_voidp on_alloc(png_structp png, png_alloc_size_t bytes)
 {
 	reader *r = png_get_mem_ptr(png);
-	const codec *c = r->job->codec;
-	void *p = c->memory->alloc(c->host, bytes);
+	void *p = kit_alloc(r->job->host, bytes);
 	if (!p) {
 		r->rc = SN_RC_NOMEM;
 		r->text = "no memory to decode the picture";
@@ -97,7 +96,7 @@ static png_voidp on_alloc(png_structp png, png_alloc_size_t bytes)
 static void on_free(png_structp png, png_voidp p)
 {
 	reader *r = png_get_mem_ptr(png);
-	r->job->codec->memory->free(r->job->codec->host, p);
+	kit_free(r->job->host, p);
 }
 
 static void on_read(png_structp png, png_bytep out, size_t n)
@@ -176,5 +175,5 @@ sn_rc png_decode(decode_job *job)
 	if (r.row)
 		png_free(r.png, r.row);
 	png_destroy_read_struct(r.png ? &r.png : NULL, r.info ? &r.info : NULL, NULL);
-	return done ? SN_RC_OK : codec_fail(job->fault, r.rc, r.text);
+	return done ? SN_RC_OK : kit_fail(job->fault, r.rc, "%s", r.text);
 }

@@ -26,21 +26,20 @@ uint64_t png_bound(uint32_t width, uint32_t height)
 static void on_error(png_structp png, const char *message)
 {
 	writer *w = png_get_error_ptr(png);
-	codec_log_write(w->job, SN_HOST_WARN, message);
+	kit_log(w->job->host, w->job->call, SN_HOST_WARN, message);
 	longjmp(w->fail, 1);
 }
 
 static void on_warning(png_structp png, const char *message)
 {
 	writer *w = png_get_error_ptr(png);
-	codec_log_write(w->job, SN_HOST_DEBUG, message);
+	kit_log(w->job->host, w->job->call, SN_HOST_DEBUG, message);
 }
 
 static png_voidp on_alloc(png_structp png, png_alloc_size_t bytes)
 {
 	writer *w = png_get_mem_ptr(png);
-	const codec *c = w->job->codec;
-	void *p = c->memory->alloc(c->host, bytes);
+	void *p = kit_alloc(w->job->host, bytes);
 	if (!p) {
 		w->rc = SN_RC_NOMEM;
 		w->text = "no memory to write the picture";
@@ -51,7 +50,7 @@ static png_voidp on_alloc(png_structp png, png_alloc_size_t bytes)
 static void on_free(png_structp png, png_voidp p)
 {
 	writer *w = png_get_mem_ptr(png);
-	w->job->codec->memory->free(w->job->codec->host, p);
+	kit_free(w->job->host, p);
 }
 
 static void on_write(png_structp png, png_bytep bytes, size_t n)
@@ -100,5 +99,5 @@ sn_rc png_write(write_job *job)
 	writer w = {.job = job, .rc = SN_RC_INTERNAL, .text = "the PNG file could not be written"};
 	bool done = run_guarded(&w);
 	png_destroy_write_struct(w.png ? &w.png : NULL, w.info ? &w.info : NULL);
-	return done ? SN_RC_OK : codec_fail(job->fault, w.rc, w.text);
+	return done ? SN_RC_OK : kit_fail(job->fault, w.rc, "%s", w.text);
 }

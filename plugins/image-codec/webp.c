@@ -63,7 +63,7 @@ static sn_rc parse_bitstream(const chunk *c, uint32_t *width, uint32_t *height, 
 {
 	if (is_kind(c, "VP8L")) {
 		if (c->n < VP8L_HEADER || c->data[0] != 0x2F)
-			return codec_fail(fault, SN_RC_INVALID, WRONG);
+			return kit_fail(fault, SN_RC_INVALID, WRONG);
 		uint32_t bits = u32_at(c->data + 1);
 		*width = (bits & 0x3FFF) + 1;
 		*height = (bits >> 14 & 0x3FFF) + 1;
@@ -71,11 +71,11 @@ static sn_rc parse_bitstream(const chunk *c, uint32_t *width, uint32_t *height, 
 		return SN_RC_OK;
 	}
 	if (c->n < VP8_HEADER || (c->data[0] & 1) || memcmp(c->data + 3, "\x9D\x01\x2A", 3) != 0)
-		return codec_fail(fault, SN_RC_INVALID, WRONG);
+		return kit_fail(fault, SN_RC_INVALID, WRONG);
 	*width = u16_at(c->data + 6) & 0x3FFF;
 	*height = u16_at(c->data + 8) & 0x3FFF;
 	*alpha = false;
-	return *width && *height ? SN_RC_OK : codec_fail(fault, SN_RC_INVALID, "the WebP header gives an impossible size");
+	return *width && *height ? SN_RC_OK : kit_fail(fault, SN_RC_INVALID, "the WebP header gives an impossible size");
 }
 
 /* The chunks of one frame begin at `first`: [ALPH] VP8, or VP8L. Fills frame, its size and what it costs. */
@@ -84,9 +84,9 @@ static sn_rc parse_frame(chunk first, chunks rest, image_header *h, bool *alpha,
 	chunk image = first;
 	uint64_t pixels;
 	if (is_kind(&first, "ALPH") && (!next_chunk(&rest, &image) || !is_kind(&image, "VP8 ")))
-		return codec_fail(fault, SN_RC_INVALID, WRONG);
+		return kit_fail(fault, SN_RC_INVALID, WRONG);
 	if (!is_kind(&image, "VP8 ") && !is_kind(&image, "VP8L"))
-		return codec_fail(fault, SN_RC_INVALID, "the WebP file has no picture");
+		return kit_fail(fault, SN_RC_INVALID, "the WebP file has no picture");
 	sn_rc rc = parse_bitstream(&image, &h->frame_width, &h->frame_height, alpha, fault);
 	if (rc != SN_RC_OK)
 		return rc;
@@ -103,15 +103,15 @@ static sn_rc parse_animation_frame(const chunk *c, image_header *h, sn_fault *fa
 	chunk first;
 	bool alpha;
 	if (c->n < ANMF_SIZE)
-		return codec_fail(fault, SN_RC_INVALID, WRONG);
+		return kit_fail(fault, SN_RC_INVALID, WRONG);
 	h->left = u24_at(c->data) * 2;
 	h->top = u24_at(c->data + 3) * 2;
 	chunks inner = {c->data + ANMF_SIZE, c->n - ANMF_SIZE};
 	if (!next_chunk(&inner, &first))
-		return codec_fail(fault, SN_RC_INVALID, EARLY);
+		return kit_fail(fault, SN_RC_INVALID, EARLY);
 	sn_rc rc = parse_frame(first, inner, h, &alpha, fault);
 	if (rc == SN_RC_OK && (h->frame_width != u24_at(c->data + 6) + 1 || h->frame_height != u24_at(c->data + 9) + 1))
-		rc = codec_fail(fault, SN_RC_INVALID, WRONG);
+		rc = kit_fail(fault, SN_RC_INVALID, WRONG);
 	return rc;
 }
 
@@ -127,7 +127,7 @@ static sn_rc parse_extended(const chunk *vp8x, chunks rest, image_header *h, sn_
 		chunk c;
 		sn_rc rc = SN_RC_OK;
 		if (!next_chunk(&rest, &c))
-			return codec_fail(fault, SN_RC_INVALID, EARLY);
+			return kit_fail(fault, SN_RC_INVALID, EARLY);
 		if (is_kind(&c, "EXIF") && (flags & FLAG_EXIF) && !exif) {
 			size_t prefix = c.n >= 6 && memcmp(c.data, "Exif\0\0", 6) == 0 ? 6 : 0;
 			h->orientation = tiff_orientation(c.data + prefix, c.n - prefix);
@@ -138,16 +138,16 @@ static sn_rc parse_extended(const chunk *vp8x, chunks rest, image_header *h, sn_
 		} else if ((is_kind(&c, "ALPH") || is_kind(&c, "VP8 ") || is_kind(&c, "VP8L")) && !(flags & FLAG_ANIMATION) && !found) {
 			rc = parse_frame(c, rest, h, &alpha, fault);
 			if (rc == SN_RC_OK && (h->frame_width != h->width || h->frame_height != h->height))
-				rc = codec_fail(fault, SN_RC_INVALID, WRONG);
+				rc = kit_fail(fault, SN_RC_INVALID, WRONG);
 			found = true;
 		}
 		if (rc != SN_RC_OK)
 			return rc;
 	}
 	if (!found)
-		return codec_fail(fault, SN_RC_INVALID, "the WebP file has no picture");
+		return kit_fail(fault, SN_RC_INVALID, "the WebP file has no picture");
 	if ((uint64_t)h->left + h->frame_width > h->width || (uint64_t)h->top + h->frame_height > h->height)
-		return codec_fail(fault, SN_RC_INVALID, "a frame of the WebP file leaves its canvas");
+		return kit_fail(fault, SN_RC_INVALID, "a frame of the WebP file leaves its canvas");
 	return SN_RC_OK;
 }
 
@@ -156,17 +156,17 @@ sn_rc webp_measure(const uint8_t *bytes, size_t n, image_header *header, sn_faul
 	*header = (image_header){.orientation = 1};
 	size_t riff = n < RIFF_HEADER ? 0 : u32_at(bytes + 4);
 	if (n < RIFF_HEADER || riff > n - 8)
-		return codec_fail(fault, SN_RC_INVALID, EARLY);
+		return kit_fail(fault, SN_RC_INVALID, EARLY);
 	if (riff < 4)
-		return codec_fail(fault, SN_RC_INVALID, WRONG);
+		return kit_fail(fault, SN_RC_INVALID, WRONG);
 	chunks rest = {bytes + RIFF_HEADER, riff - 4}; /* what follows the container is not of the picture */
 	chunk first;
 	if (!next_chunk(&rest, &first))
-		return codec_fail(fault, SN_RC_INVALID, EARLY);
+		return kit_fail(fault, SN_RC_INVALID, EARLY);
 	if (is_kind(&first, "VP8X"))
-		return first.n < VP8X_SIZE ? codec_fail(fault, SN_RC_INVALID, WRONG) : parse_extended(&first, rest, header, fault);
+		return first.n < VP8X_SIZE ? kit_fail(fault, SN_RC_INVALID, WRONG) : parse_extended(&first, rest, header, fault);
 	if (is_kind(&first, "ALPH"))
-		return codec_fail(fault, SN_RC_INVALID, WRONG);
+		return kit_fail(fault, SN_RC_INVALID, WRONG);
 	bool alpha = false;
 	sn_rc rc = parse_frame(first, rest, header, &alpha, fault);
 	header->width = header->frame_width;
@@ -179,13 +179,13 @@ static sn_rc why(VP8StatusCode code, sn_fault *fault)
 {
 	switch (code) {
 	case VP8_STATUS_OUT_OF_MEMORY:
-		return codec_fail(fault, SN_RC_NOMEM, "no memory to decode the picture");
+		return kit_fail(fault, SN_RC_NOMEM, "no memory to decode the picture");
 	case VP8_STATUS_UNSUPPORTED_FEATURE:
-		return codec_fail(fault, SN_RC_UNSUPPORTED, "WebP files with this feature are not read");
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "WebP files with this feature are not read");
 	case VP8_STATUS_NOT_ENOUGH_DATA:
-		return codec_fail(fault, SN_RC_INVALID, EARLY);
+		return kit_fail(fault, SN_RC_INVALID, EARLY);
 	default:
-		return codec_fail(fault, SN_RC_INVALID, "the WebP file is damaged");
+		return kit_fail(fault, SN_RC_INVALID, "the WebP file is damaged");
 	}
 }
 
@@ -196,7 +196,7 @@ static sn_rc decode_frame(decode_job *job, uint8_t *pixels)
 	size_t stride = (size_t)h->frame_width * h->channels;
 	WebPDecoderConfig config;
 	if (!WebPInitDecoderConfig(&config))
-		return codec_fail(job->fault, SN_RC_INTERNAL, "libwebp is of another version");
+		return kit_fail(job->fault, SN_RC_INTERNAL, "libwebp is of another version");
 	config.output.colorspace = h->channels == 4 ? MODE_RGBA : MODE_RGB;
 	config.output.is_external_memory = 1;
 	config.output.u.RGBA = (WebPRGBABuffer){.rgba = pixels, .stride = (int)stride, .size = stride * h->frame_height};
@@ -205,20 +205,19 @@ static sn_rc decode_frame(decode_job *job, uint8_t *pixels)
 	WebPFreeDecBuffer(&config.output);
 	if (code != VP8_STATUS_OK)
 		return why(code, job->fault);
-	return same ? SN_RC_OK : codec_fail(job->fault, SN_RC_INVALID, WRONG);
+	return same ? SN_RC_OK : kit_fail(job->fault, SN_RC_INVALID, WRONG);
 }
 
 sn_rc webp_decode(decode_job *job)
 {
 	const image_header *h = job->header;
-	const codec *c = job->codec;
 	bool whole = h->frame_width == h->width && h->frame_height == h->height;
 	if (whole && h->channels == 3 && h->orientation == 1)
 		return decode_frame(job, job->rgb);
 	size_t stride = (size_t)h->frame_width * h->channels;
-	uint8_t *pixels = c->memory->alloc(c->host, stride * h->frame_height);
+	uint8_t *pixels = kit_alloc(job->host, stride * h->frame_height);
 	if (!pixels)
-		return codec_fail(job->fault, SN_RC_NOMEM, "no memory to decode the picture");
+		return kit_fail(job->fault, SN_RC_NOMEM, "no memory to decode the picture");
 	sn_rc rc = decode_frame(job, pixels);
 	if (rc == SN_RC_OK) {
 		canvas to = canvas_open(job->rgb, h->width, h->height, h->orientation);
@@ -227,6 +226,6 @@ sn_rc webp_decode(decode_job *job)
 		for (uint32_t y = 0; y < h->frame_height; y++)
 			canvas_put(&to, h->left, 1, h->top + y, pixels + y * stride, h->frame_width, h->channels);
 	}
-	c->memory->free(c->host, pixels);
+	kit_free(job->host, pixels);
 	return rc;
 }

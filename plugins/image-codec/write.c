@@ -31,16 +31,16 @@ static sn_rc check(const sn_media *media, const sn_write_options *options, const
 	uint64_t pixels, bytes;
 	*out = writer_find(options->media_type);
 	if (!*out)
-		return codec_fail(fault, SN_RC_UNSUPPORTED, "files of this type are not written");
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "files of this type are not written");
 	if (options->quality > 100)
-		return codec_fail(fault, SN_RC_INVALID, "the quality is above 100");
+		return kit_fail(fault, SN_RC_INVALID, "the quality is above 100");
 	if (media->kind != SN_MEDIA_IMAGE || media->n_frames != 1 || !media->width || !media->height || !media->samples)
-		return codec_fail(fault, SN_RC_INVALID, "not one picture");
+		return kit_fail(fault, SN_RC_INVALID, "not one picture");
 	pixels = (uint64_t)media->width * media->height;
 	if (__builtin_mul_overflow(pixels, (uint64_t)3, &bytes) || bytes != media->bytes)
-		return codec_fail(fault, SN_RC_INVALID, "the picture's samples are not width x height x 3 bytes");
+		return kit_fail(fault, SN_RC_INVALID, "the picture's samples are not width x height x 3 bytes");
 	if (media->width > (*out)->max_side || media->height > (*out)->max_side || bytes > SIZE_MAX / 16)
-		return codec_fail(fault, SN_RC_TOO_LARGE, "the picture is larger than files of this type can be");
+		return kit_fail(fault, SN_RC_TOO_LARGE, "the picture is larger than files of this type can be");
 	return SN_RC_OK;
 }
 
@@ -63,7 +63,7 @@ static sn_rc write(void *instance, const sn_call *call, const sn_media *media, c
 	*n = 0;
 	if (rc != SN_RC_OK)
 		return rc;
-	write_job job = {.codec = instance,
+	write_job job = {.host = instance,
 	                 .call = call,
 	                 .rgb = media->samples,
 	                 .width = media->width,

@@ -19,10 +19,7 @@ int32_t siglip_probe(const sn_host *host, const sn_model *model)
 
 static sn_rc read_sizes(const sn_host_weights *weights, const sn_model *model, siglip_config *c, sn_fault *fault)
 {
-	const struct {
-		const char *key;
-		uint32_t *value, min, max;
-	} sizes[] = {
+	const kit_size sizes[] = {
 	    {"clip.vision.image_size", &c->image, 1, 4096},
 	    {"clip.vision.patch_size", &c->patch, 1, 256},
 	    {"clip.vision.embedding_length", &c->embd, 1, 16384},
@@ -32,52 +29,46 @@ static sn_rc read_sizes(const sn_host_weights *weights, const sn_model *model, s
 	    {"clip.vision.projector.scale_factor", &c->scale, 1, 64},
 	    {"clip.vision.projection_dim", &c->row_dim, 1, 65536},
 	};
-	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-		if (!weights->get_u32(model, sizes[i].key, sizes[i].value))
-			return siglip_fail(fault, SN_RC_INVALID, "%s is missing or not an integer", sizes[i].key);
-		if (*sizes[i].value < sizes[i].min || *sizes[i].value > sizes[i].max)
-			return siglip_fail(fault, SN_RC_INVALID, "%s = %u: must be %u to %u", sizes[i].key, *sizes[i].value, sizes[i].min, sizes[i].max);
-	}
+	KIT_TRY(kit_read_sizes(weights, model, sizes, sizeof sizes / sizeof *sizes, fault));
+	const kit_size longest = {"clip.vision.preproc_image_size", &c->longest, 1, 65536};
 	c->longest = c->image; /* no key: the picture is never split */
-	weights->get_u32(model, "clip.vision.preproc_image_size", &c->longest);
-	if (!c->longest || c->longest > 65536)
-		return siglip_fail(fault, SN_RC_INVALID, "clip.vision.preproc_image_size = %u: must be 1 to 65536", c->longest);
-	return SN_RC_OK;
+	weights->get_u32(model, longest.key, &c->longest);
+	return kit_check_size(&longest, fault);
 }
 
 /* What the sizes must be to each other. */
 static sn_rc derive(siglip_config *c, sn_fault *fault)
 {
 	if (c->patch > c->image)
-		return siglip_fail(fault, SN_RC_INVALID, "clip.vision.patch_size = %u exceeds clip.vision.image_size = %u", c->patch, c->image);
+		return kit_fail(fault, SN_RC_INVALID, "clip.vision.patch_size = %u exceeds clip.vision.image_size = %u", c->patch, c->image);
 	c->side = c->image / c->patch; /* SmolVLM-2.2B: 384 / 14 = 27; the last pixels are not looked at */
 	if (c->side > SIGLIP_MAX_SIDE)
-		return siglip_fail(fault, SN_RC_INVALID, "clip.vision.patch_size = %u: more than %d patches a side of clip.vision.image_size = %u",
-		                   c->patch, SIGLIP_MAX_SIDE, c->image);
+		return kit_fail(fault, SN_RC_INVALID, "clip.vision.patch_size = %u: more than %d patches a side of clip.vision.image_size = %u",
+		                c->patch, SIGLIP_MAX_SIDE, c->image);
 	if (c->side % c->scale)
-		return siglip_fail(fault, SN_RC_INVALID, "clip.vision.projector.scale_factor = %u does not divide the grid of %u patches a side",
-		                   c->scale, c->side);
+		return kit_fail(fault, SN_RC_INVALID, "clip.vision.projector.scale_factor = %u does not divide the grid of %u patches a side",
+		                c->scale, c->side);
 	if (c->embd % c->heads)
-		return siglip_fail(fault, SN_RC_INVALID, "clip.vision.attention.head_count = %u does not divide clip.vision.embedding_length = %u",
-		                   c->heads, c->embd);
+		return kit_fail(fault, SN_RC_INVALID, "clip.vision.attention.head_count = %u does not divide clip.vision.embedding_length = %u",
+		                c->heads, c->embd);
 	c->n = c->side * c->side;
 	c->n_rows = c->n / (c->scale * c->scale);
 	c->splitting = c->longest > c->image;
 
 	sn_idefics3_cut square;
 	if (!sn_idefics3_plan(4096, 4096, c->longest, c->image, c->splitting, &square) || square.n_images > SIGLIP_MAX_CROPS)
-		return siglip_fail(fault, SN_RC_INVALID, "clip.vision.preproc_image_size = %u: more than %d crops of clip.vision.image_size = %u",
-		                   c->longest, SIGLIP_MAX_CROPS, c->image);
+		return kit_fail(fault, SN_RC_INVALID, "clip.vision.preproc_image_size = %u: more than %d crops of clip.vision.image_size = %u",
+		                c->longest, SIGLIP_MAX_CROPS, c->image);
 	return SN_RC_OK;
 }
 
 static sn_rc read_colours(const sn_host_weights *weights, const sn_model *model, const char *key, float out[3], sn_fault *fault)
 {
 	if (weights->get_f32_array(model, key, out, 3) != 3)
-		return siglip_fail(fault, SN_RC_INVALID, "%s must be an array of 3 numbers", key);
+		return kit_fail(fault, SN_RC_INVALID, "%s must be an array of 3 numbers", key);
 	for (int i = 0; i < 3; i++)
 		if (!isfinite(out[i]))
-			return siglip_fail(fault, SN_RC_INVALID, "%s[%d] is not a finite number", key, i);
+			return kit_fail(fault, SN_RC_INVALID, "%s[%d] is not a finite number", key, i);
 	return SN_RC_OK;
 }
 
@@ -95,15 +86,12 @@ sn_rc siglip_read_config(const sn_host_weights *weights, const sn_model *model, 
 		return rc;
 	for (int i = 0; i < 3; i++)
 		if (!(c->std[i] > 0))
-			return siglip_fail(fault, SN_RC_INVALID, "clip.vision.image_std[%d] = %g: must be positive", i, (double)c->std[i]);
-	if (!weights->get_f32(model, "clip.vision.attention.layer_norm_epsilon", &c->eps))
-		return siglip_fail(fault, SN_RC_INVALID, "clip.vision.attention.layer_norm_epsilon is missing or not a number");
-	if (!(c->eps > 0 && c->eps < 1))
-		return siglip_fail(fault, SN_RC_INVALID, "clip.vision.attention.layer_norm_epsilon = %g: must be above 0 and below 1", (double)c->eps);
+			return kit_fail(fault, SN_RC_INVALID, "clip.vision.image_std[%d] = %g: must be positive", i, (double)c->std[i]);
+	KIT_TRY(kit_read_eps(weights, model, "clip.vision.attention.layer_norm_epsilon", &c->eps, fault));
 	weights->get_bool(model, "clip.use_gelu", &gelu);
 	weights->get_bool(model, "clip.use_silu", &silu);
 	if (gelu && silu)
-		return siglip_fail(fault, SN_RC_INVALID, "clip.use_gelu and clip.use_silu are both true");
+		return kit_fail(fault, SN_RC_INVALID, "clip.use_gelu and clip.use_silu are both true");
 	/* As llama.cpp reads them: "gelu" is the tanh form, and neither flag is the quick one. */
 	c->act = gelu ? SN_ACT_GELU_TANH : silu ? SN_ACT_SILU : SN_ACT_GELU_QUICK;
 	return SN_RC_OK;

@@ -56,23 +56,20 @@ static void write_picture(writer *w, const sn_idefics3_cut *cut)
 static sn_rc cut_picture(const siglip *s, const sn_media *media, sn_idefics3_cut *cut, sn_fault *fault)
 {
 	if (media->kind != SN_MEDIA_IMAGE)
-		return siglip_fail(fault, SN_RC_UNSUPPORTED, "only pictures are encoded here");
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "only pictures are encoded here");
 	if (!sn_idefics3_plan(media->width, media->height, s->config.longest, s->config.image, s->config.splitting, cut))
-		return siglip_fail(fault, SN_RC_TOO_LARGE, "the picture is empty or too large");
+		return kit_fail(fault, SN_RC_TOO_LARGE, "the picture is empty or too large");
 	return SN_RC_OK;
 }
 
-/* FNV-1a over what the rows depend on beside the samples and the weights. */
+/* What the rows depend on beside the samples and the weights. */
 static void hash_options(const siglip_config *c, uint8_t out[8])
 {
 	struct {
 		uint32_t image, patch, scale, longest;
 		float mean[3], std[3];
 	} of = {c->image, c->patch, c->scale, c->longest, {c->mean[0], c->mean[1], c->mean[2]}, {c->std[0], c->std[1], c->std[2]}};
-	uint64_t h = 0xCBF29CE484222325u;
-	for (size_t i = 0; i < sizeof of; i++)
-		h = (h ^ ((const uint8_t *)&of)[i]) * 0x100000001B3u;
-	memcpy(out, &h, sizeof h);
+	kit_hash(&of, sizeof of, out);
 }
 
 static sn_rc plan(const void *instance, const sn_call *call, const sn_media *media, sn_media_plan *out, sn_fault *fault)
@@ -88,7 +85,7 @@ static sn_rc plan(const void *instance, const sn_call *call, const sn_media *med
 
 	uint64_t state, tensors, rows = (uint64_t)cut.n_images * s->config.n_rows, units = (uint64_t)cut.n_images * s->units.per_image;
 	if (!siglip_job_bytes(s, &cut, &state, &tensors) || rows > UINT32_MAX || units > UINT32_MAX || w.size > UINT32_MAX)
-		return siglip_fail(fault, SN_RC_TOO_LARGE, "the picture is too large for this model");
+		return kit_fail(fault, SN_RC_TOO_LARGE, "the picture is too large for this model");
 	out->n_rows = (uint32_t)rows;
 	out->n_holes = w.n_holes;
 	out->text_size = (uint32_t)w.size;
@@ -111,7 +108,7 @@ static sn_rc layout(const void *instance, const sn_call *call, const sn_media *m
 	writer counted = {.n_rows = s->config.n_rows}, w = {.text = text, .holes = holes, .n_rows = s->config.n_rows};
 	write_picture(&counted, &cut);
 	if (counted.size != p->text_size || counted.n_holes != p->n_holes)
-		return siglip_fail(fault, SN_RC_INTERNAL, "the plan is of another picture");
+		return kit_fail(fault, SN_RC_INTERNAL, "the plan is of another picture");
 	write_picture(&w, &cut);
 	return SN_RC_OK;
 }

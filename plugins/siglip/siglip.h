@@ -19,14 +19,11 @@
 #define SIGLIP_H
 
 #include <idefics3.h>
+#include <kit_tower.h>
 #include <patches.h>
 
 #include <sensorium/ext/encode.h>
 #include <sensorium/ext/plan.h>
-#include <sensorium/host/log.h>
-#include <sensorium/host/memory.h>
-#include <sensorium/host/ops.h>
-#include <sensorium/host/weights.h>
 
 #define SIGLIP_MARKER "<image>"
 #define SIGLIP_ROW_TOKEN "<image>"
@@ -59,37 +56,17 @@ typedef struct siglip_units {
 	uint32_t per_image;
 } siglip_units;
 
-typedef struct siglip_linear {
-	const sn_weight *w; /* with its bias */
-} siglip_linear;
-
-typedef struct siglip_norm {
-	sn_tensor w, b; /* [E] */
-} siglip_norm;
-
-typedef struct siglip_layer {
-	siglip_norm ln1, ln2;
-	siglip_linear q, k, v, out, up, down;
-} siglip_layer;
-
 typedef struct siglip {
-	const sn_host *host;
-	const sn_host_weights *weights;
-	const sn_host_ops *ops;
-	const sn_host_memory *memory;
-	const sn_host_log *log; /* may be NULL */
+	kit_host host;
 	siglip_config config;
 	siglip_units units;
 	sn_normalize normal;
 	uint32_t position[SIGLIP_MAX_SIDE]; /* bucket of each row and column: [side] */
-	siglip_linear patch, project;
+	const sn_weight *patch, *project;
 	sn_tensor positions; /* [n][E] */
-	siglip_norm post;
-	siglip_layer *layers; /* [blocks], from host memory */
+	kit_norm post;
+	kit_layer *layers; /* [blocks], from host memory */
 } siglip;
-
-/* Fills the fault, returns code. */
-sn_rc siglip_fail(sn_fault *fault, sn_rc code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* config.c */
 int32_t siglip_probe(const sn_host *host, const sn_model *model);

@@ -43,11 +43,11 @@ sn_rc whisper_compute_frames(const whisper *w, const whisper_cut *cut, const flo
 	const whisper_config *c = &w->config;
 	uint64_t piece = whisper_window_samples(c);
 	if (!is_sound(samples, cut->n))
-		return whisper_fail(fault, SN_RC_INVALID, "the sound holds samples that are not finite, or not sound");
-	size_t spare = (sizeof(float) * c->n_mels + 63) / 64 * 64;
-	uint8_t *scratch = w->memory->alloc(w->host, spare + sn_logmel_scratch());
+		return kit_fail(fault, SN_RC_INVALID, "the sound holds samples that are not finite, or not sound");
+	size_t spare = kit_aligned(sizeof(float) * c->n_mels);
+	uint8_t *scratch = kit_alloc(&w->host, spare + sn_logmel_scratch());
 	if (!scratch)
-		return whisper_fail(fault, SN_RC_NOMEM, "no memory for the sound's frames");
+		return kit_fail(fault, SN_RC_NOMEM, "no memory for the sound's frames");
 	if (!c->family->pieces)
 		compute_clip(w, cut, 0, cut->n_blocks, samples, cut->n, mel, (float *)(void *)scratch, scratch + spare);
 	else
@@ -55,6 +55,6 @@ sn_rc whisper_compute_frames(const whisper *w, const whisper_cut *cut, const flo
 			uint64_t at = b * piece, left = cut->n - at;
 			compute_clip(w, cut, b, b + 1, samples + at, left < piece ? left : piece, mel, (float *)(void *)scratch, scratch + spare);
 		}
-	w->memory->free(w->host, scratch);
+	kit_free(&w->host, scratch);
 	return SN_RC_OK;
 }

@@ -43,21 +43,9 @@ int32_t whisper_probe(const sn_host *host, const sn_model *model)
 	return weights && weights->size >= sizeof *weights && family_of(weights, model) ? 100 : 0;
 }
 
-typedef struct size_key {
-	const char *key;
-	uint32_t *value, min, max;
-} size_key;
-
-static sn_rc check_size(const size_key *k, sn_fault *fault)
-{
-	if (*k->value < k->min || *k->value > k->max)
-		return whisper_fail(fault, SN_RC_INVALID, "%s = %u: must be %u to %u", k->key, *k->value, k->min, k->max);
-	return SN_RC_OK;
-}
-
 static sn_rc read_sizes(const sn_host_weights *weights, const sn_model *model, whisper_config *c, sn_fault *fault)
 {
-	const size_key sizes[] = {
+	const kit_size sizes[] = {
 	    {"clip.audio.num_mel_bins", &c->n_mels, 1, SN_LOGMEL_MAX_MELS},
 	    {"clip.audio.embedding_length", &c->embd, 1, 16384},
 	    {"clip.audio.feed_forward_length", &c->ff, 1, 131072},
@@ -65,22 +53,13 @@ static sn_rc read_sizes(const sn_host_weights *weights, const sn_model *model, w
 	    {"clip.audio.attention.head_count", &c->heads, 1, 1024},
 	    {"clip.audio.projection_dim", &c->row_dim, 1, 65536},
 	};
-	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-		if (!weights->get_u32(model, sizes[i].key, sizes[i].value))
-			return whisper_fail(fault, SN_RC_INVALID, "%s is missing or not an integer", sizes[i].key);
-		if (check_size(&sizes[i], fault) != SN_RC_OK)
-			return SN_RC_INVALID;
-	}
+	KIT_TRY(kit_read_sizes(weights, model, sizes, sizeof sizes / sizeof *sizes, fault));
 	if (c->embd % c->heads)
-		return whisper_fail(fault, SN_RC_INVALID, "clip.audio.attention.head_count = %u does not divide clip.audio.embedding_length = %u",
-		                    c->heads, c->embd);
+		return kit_fail(fault, SN_RC_INVALID, "clip.audio.attention.head_count = %u does not divide clip.audio.embedding_length = %u",
+		                c->heads, c->embd);
 	if (c->family->mlp == MLP_NONE && c->row_dim != c->embd)
-		return whisper_fail(fault, SN_RC_INVALID, "clip.audio.projection_dim = %u: must be clip.audio.embedding_length = %u", c->row_dim, c->embd);
-	if (!weights->get_f32(model, "clip.audio.attention.layer_norm_epsilon", &c->eps))
-		return whisper_fail(fault, SN_RC_INVALID, "clip.audio.attention.layer_norm_epsilon is missing or not a number");
-	if (!(c->eps > 0 && c->eps < 1))
-		return whisper_fail(fault, SN_RC_INVALID, "clip.audio.attention.layer_norm_epsilon = %g: must be above 0 and below 1", (double)c->eps);
-	return SN_RC_OK;
+		return kit_fail(fault, SN_RC_INVALID, "clip.audio.projection_dim = %u: must be clip.audio.embedding_length = %u", c->row_dim, c->embd);
+	return kit_read_eps(weights, model, "clip.audio.attention.layer_norm_epsilon", &c->eps, fault);
 }
 
 /* How many positions there are says the tensor alone. */
@@ -89,12 +68,12 @@ static sn_rc read_context(const sn_host_weights *weights, const sn_model *model,
 	uint64_t shape[4] = {0};
 	uint32_t stated = 0;
 	if (weights->shape(model, "a.position_embd.weight", shape) != 2)
-		return whisper_fail(fault, SN_RC_INVALID, "tensor a.position_embd.weight is missing or not a matrix");
+		return kit_fail(fault, SN_RC_INVALID, "tensor a.position_embd.weight is missing or not a matrix");
 	if (shape[0] < 2 || shape[0] > 65536)
-		return whisper_fail(fault, SN_RC_INVALID, "tensor a.position_embd.weight: %llu positions: must be 2 to 65536", (unsigned long long)shape[0]);
+		return kit_fail(fault, SN_RC_INVALID, "tensor a.position_embd.weight: %llu positions: must be 2 to 65536", (unsigned long long)shape[0]);
 	c->n_ctx = (uint32_t)shape[0];
 	if (c->family->own_file && weights->get_u32(model, "whisper.encoder.context_length", &stated) && stated != c->n_ctx)
-		return whisper_fail(fault, SN_RC_INVALID, "whisper.encoder.context_length = %u: tensor a.position_embd.weight has %u", stated, c->n_ctx);
+		return kit_fail(fault, SN_RC_INVALID, "whisper.encoder.context_length = %u: tensor a.position_embd.weight has %u", stated, c->n_ctx);
 	return SN_RC_OK;
 }
 
@@ -108,7 +87,7 @@ static sn_rc read_blocks(const sn_host_weights *weights, const sn_model *model, 
 	weights->get_u32(model, N_WINDOW, &c->block);
 	/* Odd ones would have the mean of 2 reach into the next block. */
 	if (c->block < 2 || c->block > c->n_ctx || c->block % 2)
-		return whisper_fail(fault, SN_RC_INVALID, "%s = %u: must be even, 2 to %u", N_WINDOW, c->block, c->n_ctx);
+		return kit_fail(fault, SN_RC_INVALID, "%s = %u: must be even, 2 to %u", N_WINDOW, c->block, c->n_ctx);
 	c->blocks_per_window = c->n_ctx / c->block;
 	return SN_RC_OK;
 }
@@ -119,20 +98,17 @@ static sn_rc read_projection(const sn_host_weights *weights, const sn_model *mod
 	uint64_t shape[4] = {0};
 	c->stack = 1;
 	if (c->family->stacks) {
-		const size_key stack = {KEY, &c->stack, 1, 64};
-		if (!weights->get_u32(model, KEY, &c->stack))
-			return whisper_fail(fault, SN_RC_INVALID, "%s is missing or not an integer", KEY);
-		if (check_size(&stack, fault) != SN_RC_OK)
-			return SN_RC_INVALID;
+		const kit_size stack = {KEY, &c->stack, 1, 64};
+		KIT_TRY(kit_read_sizes(weights, model, &stack, 1, fault));
 		if (c->family->whole && c->n_ctx % c->stack)
-			return whisper_fail(fault, SN_RC_INVALID, "%s = %u does not divide the %u rows of a window", KEY, c->stack, c->n_ctx);
+			return kit_fail(fault, SN_RC_INVALID, "%s = %u does not divide the %u rows of a window", KEY, c->stack, c->n_ctx);
 	}
 	if (c->family->mlp != MLP_GELU && c->family->mlp != MLP_SWIGLU)
 		return SN_RC_OK;
 	if (weights->shape(model, FIRST, shape) != 2)
-		return whisper_fail(fault, SN_RC_INVALID, "tensor %s is missing or not a matrix", FIRST);
+		return kit_fail(fault, SN_RC_INVALID, "tensor %s is missing or not a matrix", FIRST);
 	if (shape[0] < 2 || shape[0] > 131072 || (c->family->mlp == MLP_SWIGLU && shape[0] % 2))
-		return whisper_fail(fault, SN_RC_INVALID, "tensor %s: %llu rows: must be even, 2 to 131072", FIRST, (unsigned long long)shape[0]);
+		return kit_fail(fault, SN_RC_INVALID, "tensor %s: %llu rows: must be even, 2 to 131072", FIRST, (unsigned long long)shape[0]);
 	c->hidden = (uint32_t)shape[0];
 	return SN_RC_OK;
 }
@@ -141,7 +117,7 @@ sn_rc whisper_read_config(const sn_host_weights *weights, const sn_model *model,
 {
 	*c = (whisper_config){.family = family_of(weights, model)};
 	if (!c->family)
-		return whisper_fail(fault, SN_RC_UNSUPPORTED, "clip.audio.projector_type is none that is served here");
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "clip.audio.projector_type is none that is served here");
 	sn_rc rc = read_sizes(weights, model, c, fault);
 	if (rc == SN_RC_OK)
 		rc = read_context(weights, model, c, fault);

@@ -7,37 +7,21 @@
  *   Qwen2-Audio:  pieces of 30 s, each a clip of its own: the reference takes one and drops the rest, here the rest is heard
  *   Qwen2.5-Omni: blocks of 2 s, the last one shorter
  */
-#include <math.h>
-
 #include "whisper.h"
 
-#ifndef UNIT_FLOP
-#define UNIT_FLOP 0.4e9 /* below 10 ms at 50 GFLOP/s a core; tests build with less, so that small towers take many units */
-#endif
-enum { MIN_UNIT_ROWS = 16, FAR_SAMPLES = 300 * SN_LOGMEL_RATE };
+enum { FAR_SAMPLES = 300 * SN_LOGMEL_RATE };
 static const uint64_t MAX_SAMPLES = (uint64_t)1 << 32; /* 74 hours */
-
-/* Rows of a unit of a stage with at most n rows: near the target, even, a multiple of 16. */
-static uint32_t unit_rows(double flop_per_row, uint32_t n)
-{
-	double rows = floor(UNIT_FLOP / flop_per_row);
-	uint32_t most = rows < MIN_UNIT_ROWS ? MIN_UNIT_ROWS : rows < n ? (uint32_t)rows : n;
-	uint32_t parts = (n + most - 1) / most;
-	uint32_t each = (n + parts - 1) / parts;
-	each = (each + MIN_UNIT_ROWS - 1) / MIN_UNIT_ROWS * MIN_UNIT_ROWS;
-	return each < n ? each : n;
-}
 
 whisper_units whisper_cut_units(const whisper_config *c)
 {
 	double e = c->embd, stacked = e * c->stack;
 	uint32_t rows = c->block * c->blocks_per_window, out = c->family->means ? rows / 2 : (rows + c->stack - 1) / c->stack;
 	whisper_units u;
-	u.conv1 = unit_rows(2 * WHISPER_TAPS * e * c->n_mels, 2 * c->block);
-	u.conv2 = unit_rows(2 * WHISPER_TAPS * e * e, c->block);
-	u.qkv = unit_rows(2 * e * 3 * e, rows);
-	u.mix = unit_rows(4.0 * c->block * e + 2 * e * e + 4 * e * c->ff, rows);
-	u.project = unit_rows(c->hidden ? 2 * stacked * c->hidden + 2.0 * c->hidden * c->row_dim : 2 * e * c->row_dim, out);
+	u.conv1 = kit_unit_rows(UNIT_FLOP, 2 * WHISPER_TAPS * e * c->n_mels, 2 * c->block);
+	u.conv2 = kit_unit_rows(UNIT_FLOP, 2 * WHISPER_TAPS * e * e, c->block);
+	u.qkv = kit_unit_rows(UNIT_FLOP, 2 * e * 3 * e, rows);
+	u.mix = kit_unit_rows(UNIT_FLOP, 4.0 * c->block * e + 2 * e * e + 4 * e * c->ff, rows);
+	u.project = kit_unit_rows(UNIT_FLOP, c->hidden ? 2 * stacked * c->hidden + 2.0 * c->hidden * c->row_dim : 2 * e * c->row_dim, out);
 	return u;
 }
 
@@ -71,11 +55,6 @@ whisper_block whisper_block_of(const whisper_config *c, const whisper_cut *cut, 
 	return b;
 }
 
-static uint32_t parts(uint32_t n, uint32_t each)
-{
-	return (n + each - 1) / each;
-}
-
 whisper_window whisper_window_of(const whisper *w, const whisper_cut *cut, uint32_t window)
 {
 	const whisper_config *c = &w->config;
@@ -85,10 +64,10 @@ whisper_window whisper_window_of(const whisper *w, const whisper_cut *cut, uint3
 	for (uint32_t b = r.first; b < r.first + r.n_blocks; b++) {
 		whisper_block block = whisper_block_of(c, cut, b);
 		r.rows += block.rows;
-		r.units += parts(block.conv, u->conv1) + parts(block.rows, u->conv2);
+		r.units += kit_parts(block.conv, u->conv1) + kit_parts(block.rows, u->conv2);
 	}
-	r.out = c->family->means ? r.rows / 2 : parts(r.rows, c->stack);
-	r.units += c->layers * (parts(r.rows, u->qkv) + parts(r.rows, u->mix)) + parts(r.out, u->project);
+	r.out = c->family->means ? r.rows / 2 : kit_parts(r.rows, c->stack);
+	r.units += c->layers * (kit_parts(r.rows, u->qkv) + kit_parts(r.rows, u->mix)) + kit_parts(r.out, u->project);
 	return r;
 }
 
@@ -103,7 +82,7 @@ bool whisper_cut_clip(const whisper_config *c, uint64_t n, whisper_cut *cut)
 	if (c->family->whole)
 		cut->frames = (cut->frames + f - 1) / f * f;
 	cut->n_blocks = (uint32_t)((cut->frames + f - 1) / f);
-	cut->n_windows = parts(cut->n_blocks, c->blocks_per_window);
+	cut->n_windows = kit_parts(cut->n_blocks, c->blocks_per_window);
 	if (c->family->single && cut->n_blocks > 1)
 		return false;
 	if (c->family->pad == PAD_HOPS)

@@ -12,11 +12,10 @@
  * block's frames, and a block's conv1 rows: so every part of a convolution is one without padding.
  */
 #include <math.h>
-#include <stdio.h>
 
 #include "whisper.h"
 
-enum { ALIGN = 64, N_TENSORS = 14 };
+enum { N_TENSORS = 14 };
 
 typedef enum stage { CONV1, CONV2, QKV, MIX, PROJECT } stage;
 
@@ -34,10 +33,7 @@ typedef struct job {
 	uint32_t next, n_units, out_row; /* out_row: of the window's first row in rows */
 	sn_tensor frames;   /* [1 + conv + 1][n_mels] */
 	sn_tensor h;        /* [1 + conv + 1][D] */
-	sn_tensor x;        /* [rows, up to a whole stack][D] the residual stream */
-	sn_tensor q, k, v;  /* [rows][D] */
-	sn_tensor a, b;     /* [a unit's][D] */
-	sn_tensor up;       /* [units.mix][ff] */
+	kit_stream t;       /* a window's rows; x: up to a whole stack */
 	sn_tensor pooled;   /* [units.project][D] */
 	sn_tensor stacked;  /* [units.project][D s] */
 	sn_tensor first, gated; /* [units.project][hidden], [..][hidden / 2] */
@@ -49,16 +45,10 @@ typedef struct job {
 typedef struct run {
 	const whisper *w;
 	job *j;
-	sn_ops_ctx *ctx;
-	sn_fault *fault;
+	kit_run kit;
 } run;
 
 /* ---- sizes ---- */
-
-typedef struct tensor_size {
-	sn_tensor *at;
-	uint64_t rows, cols; /* rows 0: the family has no such tensor */
-} tensor_size;
 
 static uint32_t max_of(uint32_t a, uint32_t b)
 {
@@ -70,23 +60,23 @@ static uint32_t min_of(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-static void list_tensors(const whisper *w, const whisper_cut *cut, job *j, tensor_size list[N_TENSORS])
+static void list_tensors(const whisper *w, const whisper_cut *cut, job *j, kit_tensor_size list[N_TENSORS])
 {
 	const whisper_config *c = &w->config;
 	whisper_window win = whisper_window_of(w, cut, 0); /* no window is larger than the first */
 	uint32_t conv = whisper_block_of(c, cut, 0).conv, out = min_of(w->units.project, win.out);
 	uint32_t ab = min_of(max_of(w->units.qkv, w->units.mix), win.rows);
 	bool gates = c->family->mlp == MLP_SWIGLU;
-	const tensor_size all[N_TENSORS] = {
+	const kit_tensor_size all[N_TENSORS] = {
 	    {&j->frames, (uint64_t)conv + 2, c->n_mels},
 	    {&j->h, (uint64_t)conv + 2, c->embd},
-	    {&j->x, ((uint64_t)win.rows + c->stack - 1) / c->stack * c->stack, c->embd},
-	    {&j->q, win.rows, c->embd},
-	    {&j->k, win.rows, c->embd},
-	    {&j->v, win.rows, c->embd},
-	    {&j->a, ab, c->embd},
-	    {&j->b, ab, c->embd},
-	    {&j->up, min_of(w->units.mix, win.rows), c->ff},
+	    {&j->t.x, ((uint64_t)win.rows + c->stack - 1) / c->stack * c->stack, c->embd},
+	    {&j->t.q, win.rows, c->embd},
+	    {&j->t.k, win.rows, c->embd},
+	    {&j->t.v, win.rows, c->embd},
+	    {&j->t.a, ab, c->embd},
+	    {&j->t.b, ab, c->embd},
+	    {&j->t.up, min_of(w->units.mix, win.rows), c->ff},
 	    {&j->pooled, c->family->means ? out : 0, c->embd},
 	    {&j->stacked, gates ? out : 0, (uint64_t)c->embd * c->stack},
 	    {&j->first, c->hidden ? out : 0, c->hidden},
@@ -97,37 +87,23 @@ static void list_tensors(const whisper *w, const whisper_cut *cut, job *j, tenso
 		list[i] = all[i];
 }
 
-static bool add_bytes(uint64_t *total, uint64_t count, uint64_t size)
-{
-	uint64_t bytes;
-	if (__builtin_mul_overflow(count, size, &bytes) || bytes > UINT64_MAX - ALIGN)
-		return false;
-	return !__builtin_add_overflow(*total, (bytes + ALIGN - 1) / ALIGN * ALIGN, total);
-}
-
 bool whisper_job_bytes(const whisper *w, const whisper_cut *cut, uint64_t *state, uint64_t *tensors)
 {
 	job unused;
-	tensor_size list[N_TENSORS];
-	*state = *tensors = 0;
+	kit_tensor_size list[N_TENSORS];
+	*state = 0;
 	list_tensors(w, cut, &unused, list);
-	for (int i = 0; i < N_TENSORS; i++)
-		if (!add_bytes(tensors, list[i].rows * list[i].cols, sizeof(float))) /* each factor is below 2^32 */
-			return false;
-	return add_bytes(state, 1, sizeof(job)) && add_bytes(state, w->config.embd, sizeof(float)) &&
-	       add_bytes(state, cut->n_blocks, whisper_block_floats(&w->config) * sizeof(float)) && *state <= SIZE_MAX / 2;
+	return kit_tensor_bytes(list, N_TENSORS, tensors) && kit_add_bytes(state, 1, sizeof(job)) &&
+	       kit_add_bytes(state, w->config.embd, sizeof(float)) &&
+	       kit_add_bytes(state, cut->n_blocks, whisper_block_floats(&w->config) * sizeof(float)) && *state <= SIZE_MAX / 2;
 }
 
 /* ---- begin ---- */
 
 static void log_begin(const whisper *w, const sn_call *call, const job *j)
 {
-	char text[112];
-	if (!w->log)
-		return;
-	snprintf(text, sizeof text, "%.2f s in %u window%s, %u rows, %u units of work", (double)j->cut.n / SN_LOGMEL_RATE, j->cut.n_windows,
-	         j->cut.n_windows == 1 ? "" : "s", j->cut.n_rows, j->n_units);
-	w->log->write(w->host, call, SN_HOST_INFO, "whisper", text);
+	kit_logf(&w->host, call, SN_HOST_INFO, "%.2f s in %u window%s, %u rows, %u units of work", (double)j->cut.n / SN_LOGMEL_RATE,
+	         j->cut.n_windows, j->cut.n_windows == 1 ? "" : "s", j->cut.n_rows, j->n_units);
 }
 
 static sn_rc begin(void *instance, const sn_call *call, void *state, sn_ops_ctx *ctx, const sn_media *media, const sn_media_plan *plan,
@@ -137,25 +113,21 @@ static sn_rc begin(void *instance, const sn_call *call, void *state, sn_ops_ctx 
 	job *j = state;
 	uint64_t state_bytes, tensor_bytes, n_units;
 	if (!w->loaded)
-		return whisper_fail(fault, SN_RC_INTERNAL, "no model is loaded");
+		return kit_fail(fault, SN_RC_INTERNAL, "no model is loaded");
 	if (media->kind != SN_MEDIA_AUDIO || !media->samples || !sn_media_sound(media) || media->rate != SN_LOGMEL_RATE ||
 	    !whisper_cut_clip(&w->config, media->n_samples, &j->cut) || !whisper_job_bytes(w, &j->cut, &state_bytes, &tensor_bytes))
-		return whisper_fail(fault, SN_RC_INTERNAL, "the media is not a decoded sound");
+		return kit_fail(fault, SN_RC_INTERNAL, "the media is not a decoded sound");
 	n_units = whisper_count_units(w, &j->cut);
 	if (plan->state_bytes < state_bytes || plan->n_units != n_units || plan->n_rows != j->cut.n_rows)
-		return whisper_fail(fault, SN_RC_INTERNAL, "the plan is of another sound");
+		return kit_fail(fault, SN_RC_INTERNAL, "the plan is of another sound");
 	j->n_units = (uint32_t)n_units;
 	j->window = whisper_window_of(w, &j->cut, 0);
 
-	tensor_size list[N_TENSORS];
+	kit_tensor_size list[N_TENSORS];
 	list_tensors(w, &j->cut, j, list);
-	for (int i = 0; i < N_TENSORS; i++) {
-		sn_rc rc = list[i].rows ? w->ops->alloc(ctx, list[i].rows, list[i].cols, list[i].at, fault) : SN_RC_OK;
-		if (rc != SN_RC_OK)
-			return rc;
-	}
-	uint8_t *zeros = (uint8_t *)state + (sizeof(job) + ALIGN - 1) / ALIGN * ALIGN;
-	float *mel = (float *)(void *)(zeros + (sizeof(float) * w->config.embd + ALIGN - 1) / ALIGN * ALIGN);
+	KIT_TRY(kit_alloc_tensors(w->host.ops, ctx, list, N_TENSORS, fault));
+	uint8_t *zeros = (uint8_t *)state + kit_aligned(sizeof(job));
+	float *mel = (float *)(void *)(zeros + kit_aligned(sizeof(float) * w->config.embd));
 	j->zeros = (const float *)(const void *)zeros;
 	j->mel = mel;
 	sn_rc rc = whisper_compute_frames(w, &j->cut, media->samples, mel, fault);
@@ -166,92 +138,57 @@ static sn_rc begin(void *instance, const sn_call *call, void *state, sn_ops_ctx 
 
 /* ---- stages: rows [first, first + n) ---- */
 
-#define TRY(call)                                                                                                        \
-	do {                                                                                                                 \
-		sn_rc try_rc = (call);                                                                                           \
-		if (try_rc != SN_RC_OK)                                                                                          \
-			return try_rc;                                                                                               \
-	} while (0)
-
-static sn_rc linear(const run *r, const sn_tensor *y, const sn_tensor *x, const sn_weight *l, int32_t act)
-{
-	return r->w->ops->linear(r->ctx, y, x, l, act, r->fault);
-}
-
-static sn_rc norm(const run *r, const sn_tensor *y, const sn_tensor *x, const whisper_norm *n)
-{
-	return r->w->ops->layer_norm(r->ctx, y, x, &n->w, &n->b, r->w->config.eps, r->fault);
-}
-
 static sn_rc write_zeros(const run *r, const sn_tensor *t, uint32_t row)
 {
-	sn_tensor at = r->w->ops->rows(t, row, 1);
-	return r->w->ops->write(r->ctx, &at, r->j->zeros, r->fault);
+	sn_tensor at = r->kit.ops->rows(t, row, 1);
+	return r->kit.ops->write(r->kit.ctx, &at, r->j->zeros, r->kit.fault);
 }
 
 static sn_rc conv1(const run *r, const whisper_block *b, uint32_t first, uint32_t n)
 {
-	const sn_host_ops *ops = r->w->ops;
+	const sn_host_ops *ops = r->kit.ops;
 	if (first == 0) {
 		sn_tensor frames = ops->rows(&r->j->frames, 0, b->conv + 2);
-		TRY(ops->write(r->ctx, &frames, r->j->mel + r->j->at.block * whisper_block_floats(&r->w->config), r->fault));
-		TRY(write_zeros(r, &r->j->h, 0));
-		TRY(write_zeros(r, &r->j->h, b->conv + 1));
+		KIT_TRY(ops->write(r->kit.ctx, &frames, r->j->mel + r->j->at.block * whisper_block_floats(&r->w->config), r->kit.fault));
+		KIT_TRY(write_zeros(r, &r->j->h, 0));
+		KIT_TRY(write_zeros(r, &r->j->h, b->conv + 1));
 	}
 	sn_tensor x = ops->rows(&r->j->frames, first, n + WHISPER_TAPS - 1), y = ops->rows(&r->j->h, first + 1, n);
-	return ops->conv1d(r->ctx, &y, &x, r->w->conv1, 1, 0, SN_ACT_GELU_ERF, r->fault);
+	return ops->conv1d(r->kit.ctx, &y, &x, r->w->conv1, 1, 0, SN_ACT_GELU_ERF, r->kit.fault);
 }
 
 /* Row t is made of rows 2 t - 1 .. 2 t + 1 of conv1, which begin one row down. */
 static sn_rc conv2(const run *r, uint32_t first, uint32_t n)
 {
-	const sn_host_ops *ops = r->w->ops;
-	sn_tensor h = ops->rows(&r->j->h, 2 * first, 2 * n + 1), x = ops->rows(&r->j->x, r->j->at.block_row + first, n);
+	const sn_host_ops *ops = r->kit.ops;
+	sn_tensor h = ops->rows(&r->j->h, 2 * first, 2 * n + 1), x = ops->rows(&r->j->t.x, r->j->at.block_row + first, n);
 	sn_tensor positions = ops->rows(&r->w->positions, first, n);
-	TRY(ops->conv1d(r->ctx, &x, &h, r->w->conv2, 2, 0, SN_ACT_GELU_ERF, r->fault));
-	return ops->add(r->ctx, &x, &x, &positions, r->fault);
-}
-
-static sn_rc qkv(const run *r, const whisper_layer *l, uint32_t first, uint32_t n)
-{
-	const sn_host_ops *ops = r->w->ops;
-	sn_tensor x = ops->rows(&r->j->x, first, n), a = ops->rows(&r->j->a, 0, n);
-	sn_tensor q = ops->rows(&r->j->q, first, n), k = ops->rows(&r->j->k, first, n), v = ops->rows(&r->j->v, first, n);
-	TRY(norm(r, &a, &x, &l->ln1));
-	TRY(linear(r, &q, &a, l->q, SN_ACT_NONE));
-	TRY(linear(r, &k, &a, l->k, SN_ACT_NONE));
-	return linear(r, &v, &a, l->v, SN_ACT_NONE);
+	KIT_TRY(ops->conv1d(r->kit.ctx, &x, &h, r->w->conv2, 2, 0, SN_ACT_GELU_ERF, r->kit.fault));
+	return ops->add(r->kit.ctx, &x, &x, &positions, r->kit.fault);
 }
 
 /* Rows see their own block. All of a window's blocks but the last are whole. */
 static sn_rc attend(const run *r, const sn_tensor *out, uint32_t first, uint32_t n)
 {
 	const whisper_config *c = &r->w->config;
-	const sn_host_ops *ops = r->w->ops;
+	const sn_host_ops *ops = r->kit.ops;
 	float scale = 1.0f / sqrtf((float)(c->embd / c->heads));
 	for (uint32_t row = first, end = first + n, m; row < end; row += m) {
 		uint32_t i = row / c->block, start = i * c->block;
 		m = min_of(end, start + c->block) - row;
 		uint32_t keys = whisper_block_of(c, &r->j->cut, r->j->window.first + i).keys;
-		sn_tensor y = ops->rows(out, row - first, m), q = ops->rows(&r->j->q, row, m);
-		sn_tensor k = ops->rows(&r->j->k, start, keys), v = ops->rows(&r->j->v, start, keys);
-		TRY(ops->attention(r->ctx, &y, &q, &k, &v, c->heads, scale, r->fault));
+		sn_tensor y = ops->rows(out, row - first, m), q = ops->rows(&r->j->t.q, row, m);
+		sn_tensor k = ops->rows(&r->j->t.k, start, keys), v = ops->rows(&r->j->t.v, start, keys);
+		KIT_TRY(ops->attention(r->kit.ctx, &y, &q, &k, &v, c->heads, scale, r->kit.fault));
 	}
 	return SN_RC_OK;
 }
 
-static sn_rc mix(const run *r, const whisper_layer *l, uint32_t first, uint32_t n)
+static sn_rc mix(const run *r, const kit_layer *l, uint32_t first, uint32_t n)
 {
-	const sn_host_ops *ops = r->w->ops;
-	sn_tensor x = ops->rows(&r->j->x, first, n);
-	sn_tensor a = ops->rows(&r->j->a, 0, n), b = ops->rows(&r->j->b, 0, n), up = ops->rows(&r->j->up, 0, n);
-	TRY(attend(r, &a, first, n));
-	TRY(linear(r, &b, &a, l->out, SN_ACT_NONE));
-	TRY(ops->add(r->ctx, &x, &x, &b, r->fault));
-	TRY(norm(r, &a, &x, &l->ln2));
-	TRY(linear(r, &up, &a, l->up, SN_ACT_GELU_ERF));
-	TRY(linear(r, &b, &up, l->down, SN_ACT_NONE));
-	return ops->add(r->ctx, &x, &x, &b, r->fault);
+	sn_tensor a = r->kit.ops->rows(&r->j->t.a, 0, n);
+	KIT_TRY(attend(r, &a, first, n));
+	return kit_mix(&r->kit, l, &r->j->t, first, n);
 }
 
 /* ---- projections ---- */
@@ -260,12 +197,12 @@ static sn_rc mix(const run *r, const whisper_layer *l, uint32_t first, uint32_t 
 static sn_rc stack_rows(const run *r, uint32_t first, uint32_t n, sn_tensor *out)
 {
 	const whisper_config *c = &r->w->config;
-	const sn_host_ops *ops = r->w->ops;
+	const sn_host_ops *ops = r->kit.ops;
 	uint32_t from = first * c->stack, end = min_of((first + n) * c->stack, r->j->window.rows);
-	sn_tensor x = ops->rows(&r->j->x, from, end - from), all = ops->rows(&r->j->x, from, (uint64_t)n * c->stack);
-	TRY(norm(r, &x, &x, &r->w->post));
+	sn_tensor x = ops->rows(&r->j->t.x, from, end - from), all = ops->rows(&r->j->t.x, from, (uint64_t)n * c->stack);
+	KIT_TRY(kit_layer_norm(&r->kit, &x, &x, &r->w->post));
 	for (uint32_t row = end; row < (first + n) * c->stack; row++)
-		TRY(write_zeros(r, &r->j->x, row));
+		KIT_TRY(write_zeros(r, &r->j->t.x, row));
 	*out = ops->reshape(&all, n, (uint64_t)c->embd * c->stack);
 	return SN_RC_OK;
 }
@@ -273,33 +210,33 @@ static sn_rc stack_rows(const run *r, uint32_t first, uint32_t n, sn_tensor *out
 static sn_rc project(const run *r, uint32_t first, uint32_t n)
 {
 	const whisper_config *c = &r->w->config;
-	const sn_host_ops *ops = r->w->ops;
+	const sn_host_ops *ops = r->kit.ops;
 	const float rms_eps = 1e-6f;
 	sn_tensor rows = ops->rows(&r->j->rows, (uint64_t)r->j->out_row + first, n), z, one, half;
 	if (c->family->means) {
-		sn_tensor x = ops->rows(&r->j->x, 2 * first, 2 * n), pooled = ops->rows(&r->j->pooled, 0, n);
-		TRY(ops->mean_rows(r->ctx, &pooled, &x, 2, r->fault));
-		TRY(norm(r, &pooled, &pooled, &r->w->post));
-		return linear(r, &rows, &pooled, r->w->linear1, SN_ACT_NONE);
+		sn_tensor x = ops->rows(&r->j->t.x, 2 * first, 2 * n), pooled = ops->rows(&r->j->pooled, 0, n);
+		KIT_TRY(ops->mean_rows(r->kit.ctx, &pooled, &x, 2, r->kit.fault));
+		KIT_TRY(kit_layer_norm(&r->kit, &pooled, &pooled, &r->w->post));
+		return kit_linear(&r->kit, &rows, &pooled, r->w->linear1, SN_ACT_NONE);
 	}
 	if (c->family->mlp == MLP_NONE) {
-		sn_tensor x = ops->rows(&r->j->x, first, n);
-		return norm(r, &rows, &x, &r->w->post);
+		sn_tensor x = ops->rows(&r->j->t.x, first, n);
+		return kit_layer_norm(&r->kit, &rows, &x, &r->w->post);
 	}
-	TRY(stack_rows(r, first, n, &z));
+	KIT_TRY(stack_rows(r, first, n, &z));
 	one = ops->rows(&r->j->first, 0, n);
 	if (c->family->mlp == MLP_GELU) {
-		TRY(linear(r, &one, &z, r->w->linear1, SN_ACT_GELU_ERF));
-		return linear(r, &rows, &one, r->w->linear2, SN_ACT_NONE);
+		KIT_TRY(kit_linear(&r->kit, &one, &z, r->w->linear1, SN_ACT_GELU_ERF));
+		return kit_linear(&r->kit, &rows, &one, r->w->linear2, SN_ACT_NONE);
 	}
 	sn_tensor normed = ops->rows(&r->j->stacked, 0, n);
 	half = ops->rows(&r->j->gated, 0, n);
-	TRY(ops->rms_norm(r->ctx, &normed, &z, &r->w->norm_pre, rms_eps, r->fault));
-	TRY(linear(r, &one, &normed, r->w->linear1, SN_ACT_NONE));
+	KIT_TRY(ops->rms_norm(r->kit.ctx, &normed, &z, &r->w->norm_pre, rms_eps, r->kit.fault));
+	KIT_TRY(kit_linear(&r->kit, &one, &normed, r->w->linear1, SN_ACT_NONE));
 	sn_tensor up = ops->cols(&one, 0, c->hidden / 2), gate = ops->cols(&one, c->hidden / 2, c->hidden / 2);
-	TRY(ops->gate(r->ctx, &half, &gate, &up, SN_ACT_SILU, r->fault));
-	TRY(ops->rms_norm(r->ctx, &half, &half, &r->w->norm_mid, rms_eps, r->fault));
-	return linear(r, &rows, &half, r->w->linear2, SN_ACT_NONE);
+	KIT_TRY(ops->gate(r->kit.ctx, &half, &gate, &up, SN_ACT_SILU, r->kit.fault));
+	KIT_TRY(ops->rms_norm(r->kit.ctx, &half, &half, &r->w->norm_mid, rms_eps, r->kit.fault));
+	return kit_linear(&r->kit, &rows, &half, r->w->linear2, SN_ACT_NONE);
 }
 
 /* ---- step ---- */
@@ -344,19 +281,19 @@ static sn_rc run_unit(const run *r)
 	uint32_t first = p->row, n = min_of(each[p->stage], totals[p->stage] - first);
 	switch (p->stage) {
 	case CONV1:
-		TRY(conv1(r, &b, first, n));
+		KIT_TRY(conv1(r, &b, first, n));
 		break;
 	case CONV2:
-		TRY(conv2(r, first, n));
+		KIT_TRY(conv2(r, first, n));
 		break;
 	case QKV:
-		TRY(qkv(r, &w->layers[p->layer], first, n));
+		KIT_TRY(kit_qkv(&r->kit, &w->layers[p->layer], &j->t, first, n));
 		break;
 	case MIX:
-		TRY(mix(r, &w->layers[p->layer], first, n));
+		KIT_TRY(mix(r, &w->layers[p->layer], first, n));
 		break;
 	case PROJECT:
-		TRY(project(r, first, n));
+		KIT_TRY(project(r, first, n));
 		break;
 	}
 	p->row += n;
@@ -370,19 +307,14 @@ static sn_rc step(void *instance, const sn_call *call, void *state, sn_ops_ctx *
 {
 	(void)call;
 	job *j = state;
-	run r = {.w = instance, .j = j, .ctx = ctx, .fault = fault};
+	const whisper *w = instance;
+	run r = {.w = w, .j = j, .kit = {.ops = w->host.ops, .ctx = ctx, .fault = fault, .eps = w->config.eps, .act = SN_ACT_GELU_ERF}};
 	for (*units_done = 0; *units_done < max_units && j->next < j->n_units; ++*units_done, j->next++)
-		TRY(run_unit(&r));
+		KIT_TRY(run_unit(&r));
 	if (j->next < j->n_units)
 		return SN_RC_AGAIN;
-	TRY(r.w->ops->read(ctx, &j->rows, rows, fault));
+	KIT_TRY(r.kit.ops->read(ctx, &j->rows, rows, fault));
 	return SN_RC_END;
 }
 
-static void end(void *instance, void *state)
-{
-	(void)instance;
-	(void)state;
-}
-
-const sn_ext_encode whisper_encode_ext = {.size = sizeof whisper_encode_ext, .begin = begin, .step = step, .end = end};
+const sn_ext_encode whisper_encode_ext = {.size = sizeof whisper_encode_ext, .begin = begin, .step = step, .end = kit_end_nothing};

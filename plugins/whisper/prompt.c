@@ -14,28 +14,25 @@ static const whisper_family *family_of(const whisper *w)
 static sn_rc cut_sound(const whisper *w, const sn_media *media, whisper_cut *cut, sn_fault *fault)
 {
 	if (!w->loaded)
-		return whisper_fail(fault, SN_RC_INTERNAL, "no model is loaded");
+		return kit_fail(fault, SN_RC_INTERNAL, "no model is loaded");
 	if (media->kind != SN_MEDIA_AUDIO)
-		return whisper_fail(fault, SN_RC_UNSUPPORTED, "only sound is encoded here");
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "only sound is encoded here");
 	if (media->rate != SN_LOGMEL_RATE)
-		return whisper_fail(fault, SN_RC_UNSUPPORTED, "a sound of %u Hz: it has to be decoded at %d Hz", media->rate, SN_LOGMEL_RATE);
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "a sound of %u Hz: it has to be decoded at %d Hz", media->rate, SN_LOGMEL_RATE);
 	if (media->n_samples == 0)
-		return whisper_fail(fault, SN_RC_INVALID, "the sound is empty");
+		return kit_fail(fault, SN_RC_INVALID, "the sound is empty");
 	if (!whisper_cut_clip(&w->config, media->n_samples, cut))
-		return whisper_fail(fault, SN_RC_TOO_LARGE, "the sound is too long for this model: %.1f s, at most %.1f s at once",
-		                    (double)media->n_samples / SN_LOGMEL_RATE, (double)whisper_window_samples(&w->config) / SN_LOGMEL_RATE);
+		return kit_fail(fault, SN_RC_TOO_LARGE, "the sound is too long for this model: %.1f s, at most %.1f s at once",
+		                (double)media->n_samples / SN_LOGMEL_RATE, (double)whisper_window_samples(&w->config) / SN_LOGMEL_RATE);
 	return SN_RC_OK;
 }
 
-/* FNV-1a over what the rows depend on beside the samples and the weights. */
+/* What the rows depend on beside the samples and the weights. */
 static void hash_options(const whisper_config *c, uint8_t out[8])
 {
 	const uint32_t of[] = {c->n_mels, c->n_ctx, c->block, c->stack, (uint32_t)c->family->pad, (uint32_t)c->family->tail, c->family->pieces,
 	                       c->family->whole, c->family->means};
-	uint64_t h = 0xCBF29CE484222325u;
-	for (size_t i = 0; i < sizeof of; i++)
-		h = (h ^ ((const uint8_t *)of)[i]) * 0x100000001B3u;
-	memcpy(out, &h, sizeof h);
+	kit_hash(of, sizeof of, out);
 }
 
 static sn_rc plan(const void *instance, const sn_call *call, const sn_media *media, sn_media_plan *out, sn_fault *fault)
@@ -48,7 +45,7 @@ static sn_rc plan(const void *instance, const sn_call *call, const sn_media *med
 		return rc;
 	uint64_t state, tensors, units = whisper_count_units(w, &cut);
 	if (!whisper_job_bytes(w, &cut, &state, &tensors) || units > UINT32_MAX)
-		return whisper_fail(fault, SN_RC_TOO_LARGE, "the sound is too long for this model");
+		return kit_fail(fault, SN_RC_TOO_LARGE, "the sound is too long for this model");
 	out->n_rows = cut.n_rows;
 	out->n_holes = 1;
 	out->text_size = (uint32_t)(strlen(w->config.family->before) + strlen(w->config.family->after));
@@ -71,7 +68,7 @@ static sn_rc layout(const void *instance, const sn_call *call, const sn_media *m
 	if (rc != SN_RC_OK)
 		return rc;
 	if (p->text_size != before + after || p->n_holes != 1 || p->n_rows != cut.n_rows)
-		return whisper_fail(fault, SN_RC_INTERNAL, "the plan is of another sound");
+		return kit_fail(fault, SN_RC_INTERNAL, "the plan is of another sound");
 	memcpy(text, f->before, before);
 	memcpy(text + before, f->after, after);
 	holes[0] = (sn_hole){.text_offset = (uint32_t)before, .n_rows = cut.n_rows};

@@ -23,15 +23,12 @@
 #ifndef WHISPER_H
 #define WHISPER_H
 
+#include <kit_tower.h>
 #include <logmel.h>
 
 #include <sensorium/ext/encode.h>
 #include <sensorium/ext/plan.h>
 #include <sensorium/ext/transcribe.h>
-#include <sensorium/host/log.h>
-#include <sensorium/host/memory.h>
-#include <sensorium/host/ops.h>
-#include <sensorium/host/weights.h>
 
 enum { WHISPER_TAPS = 3 };
 
@@ -112,37 +109,21 @@ typedef struct whisper_window {
 
 /* ---- the instance ---- */
 
-typedef struct whisper_norm {
-	sn_tensor w, b;
-} whisper_norm;
-
-typedef struct whisper_layer {
-	whisper_norm ln1, ln2;
-	const sn_weight *q, *k, *v, *out, *up, *down; /* with their biases; k has none */
-} whisper_layer;
-
 typedef struct whisper {
-	const sn_host *host;
-	const sn_host_weights *weights;
-	const sn_host_ops *ops;
-	const sn_host_memory *memory;
-	const sn_host_log *log; /* may be NULL */
+	kit_host host;
 	bool loaded;
 	whisper_config config;
 	whisper_units units;
 	sn_logmel mel;
 	const sn_weight *conv1, *conv2;
 	sn_tensor positions; /* [n_ctx][D] */
-	whisper_norm post;
-	whisper_layer *layers; /* [layers], from host memory */
+	kit_norm post;
+	kit_layer *layers; /* [layers], from host memory */
 	sn_tensor norm_pre, norm_mid;        /* [D * s], [hidden / 2]: MLP_SWIGLU */
 	const sn_weight *linear1, *linear2;
 	sn_transcriber transcriber;
 	void *tables; /* the transcriber's arrays, from host memory */
 } whisper;
-
-/* Fills the fault, returns code. */
-sn_rc whisper_fail(sn_fault *fault, sn_rc code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* config.c */
 int32_t whisper_probe(const sn_host *host, const sn_model *model);

@@ -10,7 +10,7 @@ import time
 import pytest
 from PIL import Image
 
-from harness import CHAT, JSON, PATIENCE, Baseline, Server, ask, error_of
+from harness import CHAT, JSON, PATIENCE, SANITIZED, Baseline, Server, ask, error_of
 
 KEYS = ("sk-one-0123456789abcdef", "sk-two-0123456789abcdef")
 LONG = {**ask("Write a very long story."), "max_tokens": 1500, "ignore_eos": True}
@@ -67,7 +67,7 @@ def first_token(server, body):
 
 
 def test_52_short_requests_are_served_beside_a_long_prompt():
-    """A smoke test of what test_schedule.c proves on a virtual clock; its bound is wide because the machine is shared."""
+    """A smoke test of what test_schedule_keys.c proves on a virtual clock; its bound is wide because the machine is shared."""
     with Server("--max-num-batched-tokens", "128", "--no-enable-prefix-caching") as server:
         limit = json.loads(server.get("/v1/models")[2])["data"][0]["max_model_len"]
         words = min(4096, limit - 64)
@@ -89,7 +89,7 @@ def test_52_short_requests_are_served_beside_a_long_prompt():
 
 def test_52_a_key_with_one_request_is_served_beside_one_with_many(two_keys):
     """That the scheduler is told whose a request is: of twenty long prompts of one key most are still waited for when another key's
-    only one, sent last, is answered. The bound itself is test_schedule.c's."""
+    only one, sent last, is answered. The bound itself is test_schedule_keys.c's."""
     limit = json.loads(two_keys.get("/v1/models")[2])["data"][0]["max_model_len"]
     ended, sent = [], lambda key, i: (as_key(two_keys, key, {**ask("%d " % i * (limit // 8)), "max_tokens": 2, "cache_salt": str(i)}), ended.append(i))
     many = Parallel([lambda i=i: sent(KEYS[0], i) for i in range(20)])
@@ -193,7 +193,8 @@ def test_48_a_burst_costs_no_memory():
             assert set(statuses) <= {200, 400, 429} and 200 in statuses
             server.wait_idle()
             peaks.append(server.memory_peak())
-        assert peaks[-1] - peaks[1] < (8 << 20) * PATIENCE, peaks
+        if not SANITIZED:  # there freed memory stays in quarantine, and shadows grow
+            assert peaks[-1] - peaks[1] < 8 << 20, peaks
         m = server.metrics()
         assert m["sensorium_num_requests_waiting"] == 0
         counted = sum(v for k, v in m.items() if k.startswith('sensorium_http_requests_total{route="%s"' % CHAT))

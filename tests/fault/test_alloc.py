@@ -4,18 +4,22 @@ Expected: a clean refusal of this one request, or of the start; never a crash, a
 A run takes a seeded sample of all k; --all takes every one.
 """
 import base64
+import io
 import json
 import mmap
 import pathlib
 import random
+import re
 import struct
 import subprocess
 
 import pytest
+from PIL import Image
 
 import harness
+import sounds
+import towers
 
-PICTURE = base64.b64encode((harness.REPO / "samples/pictures/word.png").read_bytes()).decode()
 BODIES = {
     "text": {"messages": [{"role": "user", "content": "Hello"}], "temperature": 0, "max_tokens": 6},
     "logprobs": {"messages": [{"role": "user", "content": "Hello"}], "temperature": 0, "max_tokens": 4, "logprobs": True, "top_logprobs": 3},
@@ -85,20 +89,42 @@ def test_a_start_without_memory_ends_cleanly(faults, every):
         assert out == right if code == 0 else err.strip(), "allocation %d of %d failed: code %d\n%s%s" % (k, n, code, out, err)
 
 
+def serve(tmp_path_factory, request, *flags, **more):
+    faults = Faults(tmp_path_factory.mktemp("fault") / "faults", request.config.getoption("--shim"))
+    s = harness.Server(*flags, env=faults.environment(), **more)
+    s.faults = faults
+    return s
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, request):
-    faults = Faults(tmp_path_factory.mktemp("fault") / "faults", request.config.getoption("--shim"))
-    with harness.Server(env=faults.environment()) as s:
-        s.faults = faults
+    with serve(tmp_path_factory, request) as s:
         yield s
 
 
-def torture(server, body, every, few=25, path=harness.CHAT):
-    """Fails the k-th allocation during one request, looks at the answer, then asks again without a fault."""
-    method, ask = ("POST", json.dumps(body).encode()) if body is not None else ("GET", None)
-    for _ in range(3):
+@pytest.fixture(scope="module")
+def ears(tmp_path_factory, request):
+    """The sample, a miniature that writes recordings down, and the sample with an ear of random weights."""
+    models = {"eye": harness.MODEL, "ear": harness.REPO / "tests/golden/hear/whisper", "both": towers.sees_and_hears(tmp_path_factory.mktemp("both"))}
+    with serve(tmp_path_factory, request, *[x for pair in models.items() for x in ("--model", "%s=%s" % pair)], model=None) as s:
+        yield s
+
+
+def words(answer):
+    """An answer without what is another one each time; what the pieces of a stream say, however many there are."""
+    answer = re.sub(rb'"(id|created|cached_tokens)":("[^"]*"|\d+),?', b"", answer)
+    if not answer.startswith(b"data: "):
+        return answer
+    said = re.compile(rb'"(content|delta|text)":"((?:[^"\\]|\\.)*)"')
+    return said.sub(b"", answer).count(b"data: [DONE]"), b"".join(text for _, text in said.findall(answer))
+
+
+def torture(server, ask, every, few=25):
+    """Fails the k-th allocation during one request, looks at the answer, then asks again without a fault. ask(k): method, path, body,
+    headers of the k-th; what it brings may be new each time."""
+    for i in range(3):
         before = server.faults.count
-        status, _, right = server.request(method, path, ask, harness.JSON)
+        status, _, right = server.request(*ask(-i))
         assert status == 200, right
         server.wait_idle()
     n = server.faults.count - before
@@ -107,7 +133,7 @@ def torture(server, body, every, few=25, path=harness.CHAT):
     for k in chosen(n, few, every):
         server.faults.arm(k)
         try:
-            status, _, answer = server.request(method, path, ask, harness.JSON, timeout=20)
+            status, _, answer = server.request(*ask(k), timeout=20)
         except (ConnectionError, harness.http.client.HTTPException):
             status, answer = 0, b"" # the connection's own memory: civetweb closes it
         server.faults.disarm()
@@ -115,40 +141,89 @@ def torture(server, body, every, few=25, path=harness.CHAT):
         if status in (500, 503):
             harness.error_of(json.loads(answer))
             refused += 1
-        elif status not in (0, 200) or (status == 200 and path not in (harness.CHAT, harness.COMPLETIONS) and answer != right):
+        elif status == 200 and b'{"error":' not in answer:
+            again = server.request(*ask(k))[2]
+            if words(again) != words(answer):
+                wrong.append("allocation %d of %d failed: %s\nand then: %s" % (k, n, answer, again))
+        elif status not in (0, 200):
             wrong.append("allocation %d of %d failed: %d %s" % (k, n, status, answer))
         server.wait_idle()
         assert server.golden() == golden, "after allocation %d of %d had failed" % (k, n)
     assert not wrong, "\n".join(wrong)
+    print("%d allocations" % n)
     return n, refused
+
+
+def always(path, body):
+    """The same each time; no body: a GET."""
+    call = ("POST", path, json.dumps(body).encode(), harness.JSON) if body is not None else ("GET", path)
+    return lambda k: call
 
 
 @pytest.mark.parametrize("kind", BODIES)
 def test_a_request_without_memory_is_refused_alone(server, every, kind):
-    n, refused = torture(server, BODIES[kind], every)
+    n, refused = torture(server, always(harness.CHAT, BODIES[kind]), every)
     assert n > 20 and refused > 0, "nothing failed: is the shim loaded?"
 
 
 @pytest.mark.parametrize("kind", OTHERS)
 def test_other_routes_without_memory_refuse_alone(server, every, kind):
-    path, body = OTHERS[kind]
-    n, refused = torture(server, body, every, path=path)
+    n, refused = torture(server, always(*OTHERS[kind]), every)
     assert n > 5 and refused > 0, "nothing failed: is the shim loaded?"
 
 
 def test_a_picture_without_memory_is_refused_alone(server, every):
-    """Every picture is new to the media cache: one pixel differs, in a comment chunk of the PNG."""
-    png = base64.b64decode(PICTURE)
+    """Every picture is new to the media cache: one pixel is."""
+    whole = Image.open(harness.REPO / "samples/pictures/word.png").convert("RGB")
 
-    def body(i):
-        text = b"n\0%d" % i
-        chunk = struct.pack(">I", len(text)) + b"tEXt" + text
-        chunk += struct.pack(">I", __import__("zlib").crc32(chunk[4:]))
-        data = png[:33] + chunk + png[33:]
-        return {"messages": [{"role": "user", "content": [
-            {"type": "image_url", "image_url": {"url": "data:image/png;base64," + base64.b64encode(data).decode()}},
-            {"type": "text", "text": "Read the image."}]}], "temperature": 0, "max_tokens": 6}
-    torture(server, body(1), every)
+    def ask(k):
+        whole.putpixel((0, 0), (k & 255, k >> 8 & 255, k >> 16 & 255))
+        file = io.BytesIO()
+        whole.save(file, "PNG", compress_level=1)
+        url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+        return always(harness.CHAT, {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}},
+                                                                               {"type": "text", "text": "Read the image."}]}],
+                                     "temperature": 0, "max_tokens": 6})(k)
+    n, refused = torture(server, ask, every)
+    assert n > 20 and refused > 0
+
+
+def sound(k):
+    """No two alike."""
+    return sounds.wav_of(struct.pack("<i", k) + sounds.tone(0.4))
+
+
+FORMS = {
+    "json": {},
+    "times": {"response_format": "verbose_json", "timestamp_granularities[]": "word", "temperature": 1},
+    "stream": {"stream": "true", "language": "de", "prompt": "Before it."},
+}
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_a_recording_without_memory_is_refused_alone(ears, every, kind):
+    def ask(k):
+        headers, body = harness.multipart({"model": "ear", "file": sound(k), "seed": 7, **FORMS[kind]})
+        return "POST", harness.TRANSCRIPTIONS, body, headers
+    n, refused = torture(ears, ask, every)
+    assert n > 50 and refused > 0
+
+
+def test_a_chat_that_writes_down_without_memory_is_refused_alone(ears, every):
+    def ask(k):
+        headers, body = harness.multipart({"model": "both", "file": sound(k), "seed": 7})
+        return "POST", harness.TRANSLATIONS, body, headers
+    n, refused = torture(ears, ask, every)
+    assert n > 50 and refused > 0
+
+
+def test_a_sound_in_a_chat_without_memory_is_refused_alone(ears, every):
+    def ask(k):
+        part = {"type": "input_audio", "input_audio": {"data": base64.b64encode(sound(k)).decode(), "format": "wav"}}
+        return always(harness.CHAT, {"model": "both", "messages": [{"role": "user", "content": [part, {"type": "text", "text": "What is said?"}]}],
+                                     "temperature": 0, "max_tokens": 6})(k)
+    n, refused = torture(ears, ask, every)
+    assert n > 50 and refused > 0
 
 
 def test_no_memory_for_a_while_is_survived(server):

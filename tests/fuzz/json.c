@@ -1,9 +1,12 @@
-/* json.c - a client's body: JSON, the fields of chat and of completions, messages, data: URLs inside them. */
+/* json.c - a client's body: JSON, the fields of chat and of completions, messages, data: URLs inside them. Each again while one
+ * allocation fails: what is told then is that, and nothing is said of the body. */
 #include <fcntl.h>
 
 #include "chat_parse.h"
 #include "completion_parse.h"
 #include "fuzz.h"
+#include "json.h"
+#include "poor.h"
 
 /* An engine without models and plugins, for the questions that parsing asks. */
 static sn_engine *engine_without_anything(const options *o)
@@ -18,31 +21,55 @@ static sn_engine *engine_without_anything(const options *o)
 	return engine;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static int parse_chat(const uint8_t *data, size_t size, const chat_limits *limits)
 {
-	static options o;
-	static sn_engine *engine;
 	chat_body body;
 	sn_error err = {0};
-	if (!engine) {
-		FUZZ_PROMISE(options_parse(&o, CMD_SERVE, 0, NULL, &err) == SN_OK);
-		engine = engine_without_anything(&o);
-	}
-	const chat_limits limits = {.options = &o, .media_bytes = 1 << 20, .engine = engine};
-	if (chat_body_parse(&body, (const char *)data, size, &limits, &err) == SN_OK) {
+	int status = chat_body_parse(&body, (const char *)data, size, limits, &err);
+	if (status == SN_OK) {
 		FUZZ_PROMISE(body.chat.n_messages > 0);
 		chat_body_fini(&body);
 	} else {
-		FUZZ_PROMISE(err.status != SN_OK && *err.text);
+		FUZZ_PROMISE(err.status == (sn_status)status && *err.text);
 	}
+	return status;
+}
+
+static int parse_completion(const uint8_t *data, size_t size)
+{
 	completion_body completion;
-	if (completion_body_parse(&completion, (const char *)data, size, &err) == SN_OK) {
+	sn_error err = {0};
+	int status = completion_body_parse(&completion, (const char *)data, size, &err);
+	if (status == SN_OK) {
 		FUZZ_PROMISE(completion.n_prompts > 0 && completion.n_prompts <= MAX_PROMPTS);
 		for (size_t i = 0; i < completion.n_prompts; i++)
 			FUZZ_PROMISE(completion.prompts[i].text || completion.prompts[i].n_ids > 0);
 		completion_body_fini(&completion);
 	} else {
-		FUZZ_PROMISE(err.status != SN_OK && *err.text);
+		FUZZ_PROMISE(err.status == (sn_status)status && *err.text);
 	}
+	return status;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static options o;
+	static sn_engine *engine;
+	sn_error err = {0};
+	if (!engine) {
+		body_json_init();
+		FUZZ_PROMISE(options_parse(&o, CMD_SERVE, 0, NULL, &err) == SN_OK);
+		engine = engine_without_anything(&o);
+	}
+	const chat_limits limits = {.options = &o, .media_bytes = 1 << 20, .engine = engine};
+	unsigned n = poor_choice(data, size, 60);
+	int rich = parse_chat(data, size, &limits);
+	poor_begin(n);
+	int poor = parse_chat(data, size, &limits);
+	FUZZ_PROMISE(poor_end() ? poor == SN_ERR_NOMEM : poor == rich);
+	rich = parse_completion(data, size);
+	poor_begin(n);
+	poor = parse_completion(data, size);
+	FUZZ_PROMISE(poor_end() ? poor == SN_ERR_NOMEM : poor == rich);
 	return 0;
 }

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import pathlib
+import struct
 
 import gguf
 import numpy as np
@@ -133,6 +134,18 @@ def forms():
     put("multipart", "many", form("b", *[(named % "a%d" % i, "") for i in range(40)]))
 
 
+def words():
+    """What a model may say, behind the numbers and the shape that the target reads."""
+    said = {"plain": "Hello, world.", "quotes": 'a "b" \\ c/d', "lines": "a\n\ndata: [DONE]\n\n\r\nid: 1", "signs": "".join(map(chr, range(0x20))) + "\x7f\x85\u2028\u2029",
+            "wide": "\u00e9\u4e2d\u6587\U0001F469\u200d\U0001F680\uffff", "cue": " 1\n00:00:00,000 --> 00:00:01,000\n---> <b>&amp;</b> ", "blank": " \t\r\n", "none": ""}
+    numbers = {"plain": (0.5, 1.25, -3.0), "signs": (float("nan"), float("inf"), float("-inf")), "wide": (1e30, -1e30, 1e-40), "cue": (3599.9996, 360000.25, 0.0)}
+    for shape in range(4):
+        for name, text in said.items():
+            put("writer", "%s-%d" % (name, shape), struct.pack("<BB3f", shape, (0, 1, 4, 0)[shape], *numbers.get(name, (0.0, 1.0, 2.0))) + text.encode())
+    put("writer", "broken", struct.pack("<BB3f", 3, 2, 0, 1, 2) + b"\xff\xc3(\xe2\x82\xed\xa0\x80\xf0\x9f\x98\xc0\x80\xc1\x80")
+    put("writer", "poor", struct.pack("<BB3f", 3, 50, 0, 1, 2) + b"some words that make buffers grow " * 15)
+
+
 def model_file():
     path = HERE / "tiny.gguf"
     w = gguf.GGUFWriter(path, "llama")
@@ -250,4 +263,4 @@ def texts():
 
 
 if __name__ == "__main__":
-    images(), sounds(), bodies(), urls(), forms(), model_file(), safetensors_file(), hf_folders(), templates(), texts()
+    images(), sounds(), bodies(), urls(), forms(), words(), model_file(), safetensors_file(), hf_folders(), templates(), texts()

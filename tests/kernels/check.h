@@ -1,10 +1,11 @@
-/* check.h - what the parts of kn_check share: check.c proves, values.c knows the truth about storage, time.c measures. */
+/* check.h - what the parts of kn_check share: check*.c prove (proof.h), values.c knows the truth about storage, time.c measures. */
 #ifndef KN_CHECK_H
 #define KN_CHECK_H
 
 #include "kernels.h"
 
-/* Uniform in [-1, 1), from a counter: the same numbers in every run. */
+/* From a counter: the same numbers in every run. Floats are uniform in [-1, 1). */
+uint32_t random_bits(void);
 float random_float(void);
 unsigned random_below(unsigned n);
 

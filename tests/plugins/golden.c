@@ -1,10 +1,15 @@
 /* golden.c - see golden.h. */
 #include "golden.h"
 
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 static uint32_t mix32(uint32_t x)
 {
@@ -79,4 +84,26 @@ uint8_t *golden_file(const char *name, size_t *n)
 	data[*n] = 0;
 	fclose(f);
 	return data;
+}
+
+double golden_rows_error(const char *name, const float *rows, uint32_t n_rows, uint32_t dim)
+{
+	size_t n;
+	uint8_t *file = golden_file(name, &n);
+	assert_int_equal(n, (size_t)n_rows * dim * sizeof(float));
+	double worst = 0;
+	for (uint32_t r = 0; r < n_rows; r++) {
+		double error = 0, most = 0;
+		for (uint32_t i = 0; i < dim; i++) {
+			float want;
+			memcpy(&want, file + ((size_t)r * dim + i) * sizeof want, sizeof want);
+			double d = fabs((double)rows[(size_t)r * dim + i] - (double)want);
+			assert_true(isfinite(d));
+			error = d > error ? d : error;
+			most = fabs((double)want) > most ? fabs((double)want) : most;
+		}
+		worst = error / most > worst ? error / most : worst;
+	}
+	free(file);
+	return worst;
 }

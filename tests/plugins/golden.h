@@ -20,4 +20,8 @@ void golden_tensor(const char *name, size_t n, float *out);
 /* A whole file under GOLDEN_DIR, malloc'ed, with a NUL after its *n bytes; fails the test if it is not there. */
 uint8_t *golden_file(const char *name, size_t *n);
 
+/* The worst error of rows [n_rows][dim] against such a file, each as a part of its row's largest value; a number that is not finite
+ * fails the test, and so does a file of another size. */
+double golden_rows_error(const char *name, const float *rows, uint32_t n_rows, uint32_t dim);
+
 #endif

@@ -143,26 +143,10 @@ static float *run_job(loaded *l, const sn_media *media, uint32_t slice, sn_media
 static void expect_golden(const tower *t, const float *rows, uint32_t n_rows)
 {
 	char name[64];
-	size_t n;
 	snprintf(name, sizeof name, "siglip-%s.bin", t->name);
-	uint8_t *file = golden_file(name, &n);
-	assert_int_equal(n, (size_t)n_rows * t->row_dim * sizeof(float));
-	double worst = 0;
-	for (uint32_t r = 0; r < n_rows; r++) {
-		double error = 0, most = 0;
-		for (uint32_t i = 0; i < t->row_dim; i++) {
-			float want;
-			memcpy(&want, file + ((size_t)r * t->row_dim + i) * sizeof want, sizeof want);
-			double d = fabs((double)rows[(size_t)r * t->row_dim + i] - (double)want);
-			assert_true(isfinite(d));
-			error = d > error ? d : error;
-			most = fabs((double)want) > most ? fabs((double)want) : most;
-		}
-		worst = error / most > worst ? error / most : worst;
-	}
+	double worst = golden_rows_error(name, rows, n_rows, t->row_dim);
 	print_message("%s: %u rows, worst error %.2e of a row's largest value\n", t->name, n_rows, worst);
 	assert_true(worst <= 1e-5);
-	free(file);
 }
 
 static void rows_are_the_references(void **state)

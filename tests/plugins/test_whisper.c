@@ -12,27 +12,11 @@
 #include <cmocka.h>
 
 #include "fake_host.h"
-#include "golden.h"
 #include "sounds.h"
 #include "whisper.h" /* the plugin's sources, built with small units, are part of this program */
+#include "whisper_towers.h"
 
-/* As in tests/golden/hear/make.py. Voxtral's projector takes as many columns as its layers' feed-forward has. */
-enum { MELS = 16, EMBD = 32, FF = 48, LAYERS = 2, HEADS = 4, CONTEXT = 60, WIDTH = 20, OMNI_WINDOW = 10, WINDOW = 2 * CONTEXT * 160 };
-
-typedef struct tower {
-	const char *type;
-	uint32_t row_dim, stack, hidden, n_window, ff;
-	size_t clips[4];
-} tower;
-
-static const tower TOWERS[] = {
-    {"whisper", EMBD, 0, 0, 0, FF, {1, 7777, WINDOW}},
-    {"ultravox", WIDTH, 8, 44, 0, FF, {100, 7777, WINDOW, 2 * WINDOW + 3333}},
-    {"voxtral", WIDTH, 4, WIDTH, 0, 4 * EMBD, {7777, WINDOW + 9999}},
-    {"qwen2a", WIDTH, 0, 0, 0, FF, {1, 7777, WINDOW, WINDOW + 9999}},
-    {"qwen2.5o", WIDTH, 0, 0, OMNI_WINDOW, FF, {1, 7777, 60000}},
-};
-enum { N_TOWERS = sizeof TOWERS / sizeof *TOWERS, MAX_KEYS = 32 };
+enum { MAX_KEYS = 32 };
 
 static const int32_t SUPPRESS[] = {1, 2, 7}, BEGIN_SUPPRESS[] = {220, 50257}, HEAD_PAIRS[] = {1, 0, 0, 3};
 static const char *const LANGUAGES[] = {"<|en|>", "<|zh|>", "<|haw|>"};
@@ -191,27 +175,9 @@ static float *run_job(loaded *l, const sn_media *media, uint32_t slice, sn_media
 
 static void expect_golden(const tower *t, size_t clip, const float *rows, uint32_t n_rows)
 {
-	char name[64];
-	size_t n;
-	snprintf(name, sizeof name, "tower-%s-%zu.bin", t->type, clip);
-	uint8_t *file = golden_file(name, &n);
-	assert_int_equal(n, (size_t)n_rows * t->row_dim * sizeof(float));
-	double worst = 0;
-	for (uint32_t r = 0; r < n_rows; r++) {
-		double error = 0, most = 0;
-		for (uint32_t i = 0; i < t->row_dim; i++) {
-			float want;
-			memcpy(&want, file + ((size_t)r * t->row_dim + i) * sizeof want, sizeof want);
-			double d = fabs((double)rows[(size_t)r * t->row_dim + i] - (double)want);
-			assert_true(isfinite(d));
-			error = d > error ? d : error;
-			most = fabs((double)want) > most ? fabs((double)want) : most;
-		}
-		worst = error / most > worst ? error / most : worst;
-	}
-	print_message("%s: %u rows, worst error %.1e of a row's largest value\n", name, n_rows, worst);
+	double worst = tower_error(t, clip, rows, n_rows);
+	print_message("%s, %zu samples: %u rows, worst error %.1e of a row's largest value\n", t->type, clip, n_rows, worst);
 	assert_true(worst <= 1e-5); /* 1.4e-6 when written */
-	free(file);
 }
 
 static void rows_are_the_references(void **state)

@@ -4,26 +4,11 @@
 
 #include <math.h>
 
-#include "golden.h"
 #include "plugin/host.h"
 #include "sounds.h"
+#include "whisper_towers.h"
 
-/* As in tests/golden/hear/make.py. */
-enum { MELS = 16, EMBD = 32, LAYERS = 2, HEADS = 4, CONTEXT = 60, WIDTH = 20, WINDOW = 2 * CONTEXT * 160, F32 = 0, F16 = 1 };
-
-typedef struct tower {
-	const char *type;
-	uint32_t row_dim, stack, hidden, n_window, ff;
-	size_t clips[4];
-} tower;
-
-static const tower TOWERS[] = {
-    {"whisper", EMBD, 0, 0, 0, 48, {1, 7777, WINDOW}},
-    {"ultravox", WIDTH, 8, 44, 0, 48, {100, 7777, WINDOW, 2 * WINDOW + 3333}},
-    {"voxtral", WIDTH, 4, WIDTH, 0, 4 * EMBD, {7777, WINDOW + 9999}},
-    {"qwen2a", WIDTH, 0, 0, 0, 48, {1, 7777, WINDOW, WINDOW + 9999}},
-    {"qwen2.5o", WIDTH, 0, 0, 10, 48, {1, 7777, 60000}},
-};
+enum { F32 = 0, F16 = 1 }; /* as GGUF numbers them */
 
 static void named(gguf *g, const char *name, uint32_t n_dims, uint64_t a, uint64_t b, uint64_t c, uint32_t type)
 {
@@ -166,34 +151,10 @@ static float *encode(served *s, size_t clip, uint32_t slice, uint32_t *n_rows)
 	return rows;
 }
 
-static double error_of(const tower *t, size_t clip, const float *rows, uint32_t n_rows)
-{
-	char name[64];
-	size_t n;
-	snprintf(name, sizeof name, "tower-%s-%zu.bin", t->type, clip);
-	uint8_t *file = golden_file(name, &n);
-	assert_int_equal(n, (size_t)n_rows * t->row_dim * sizeof(float));
-	double worst = 0;
-	for (uint32_t r = 0; r < n_rows; r++) {
-		double error = 0, most = 0;
-		for (uint32_t i = 0; i < t->row_dim; i++) {
-			float want;
-			memcpy(&want, file + ((size_t)r * t->row_dim + i) * sizeof want, sizeof want);
-			double d = fabs((double)rows[(size_t)r * t->row_dim + i] - (double)want);
-			assert_true(isfinite(d));
-			error = d > error ? d : error;
-			most = fabs((double)want) > most ? fabs((double)want) : most;
-		}
-		worst = error / most > worst ? error / most : worst;
-	}
-	free(file);
-	return worst;
-}
-
 static void rows_are_the_references(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof TOWERS / sizeof *TOWERS; i++)
+	for (int i = 0; i < N_TOWERS; i++)
 		for (int best = 0; best < 2; best++) {
 			const tower *t = &TOWERS[i];
 			served s, alone;
@@ -204,7 +165,7 @@ static void rows_are_the_references(void **state)
 			for (int k = 0; k < 4 && t->clips[k]; k++) {
 				uint32_t n_rows, again;
 				float *rows = encode(&s, t->clips[k], UINT32_MAX, &n_rows), *sliced = encode(&alone, t->clips[k], 1, &again);
-				double error = error_of(t, t->clips[k], rows, n_rows);
+				double error = tower_error(t, t->clips[k], rows, n_rows);
 				worst = error > worst ? error : worst;
 				assert_memory_equal(rows, sliced, (size_t)n_rows * t->row_dim * sizeof *rows);
 				free(rows);
@@ -225,7 +186,7 @@ static void convolutions_may_be_f16(void **state)
 	uint32_t n_rows;
 	serve(&s, write_tower(&TOWERS[0], F16), 2, 0);
 	float *rows = encode(&s, 7777, 7, &n_rows);
-	double error = error_of(&TOWERS[0], 7777, rows, n_rows);
+	double error = tower_error(&TOWERS[0], 7777, rows, n_rows);
 	assert_true(error > 1e-5 && error < 1e-2);
 	free(rows);
 	dismiss(&s);

@@ -31,14 +31,16 @@ MAY_END = {
 }
 
 # Goals of reliability whose tests tests/reliability.txt names.
-GOALS = {*range(1, 9), *range(11, 20), *range(22, 28), *range(30, 37), *range(38, 51), 52, 53, 55, *range(59, 63), *range(64, 70)}
+GOALS = {*range(1, 9), *range(11, 20), *range(22, 28), *range(29, 37), *range(38, 51), 52, 53, 55, *range(59, 63), *range(64, 70)}
+
+FUZZ_ENTRY = "LLVMFuzzerTestOneInput"
 
 # A plugin's name that is an architecture's as well, which core knows as data: where it may be written.
 ARCHITECTURES = {"whisper": ("core/model/", "core/formats/")}
 
 # Mutable globals that are there on purpose: (file, name): why.
 GLOBALS = {
-    ("api/json.c", "starved"): "jansson's allocator takes no context; the flag is the parsing thread's own",
+    ("api/json.c", "memory"): "jansson's allocator takes no context; what it notes is the parsing thread's own",
     ("core/plugin/check_host.c", "running"): "malloc and signal handlers take no context; `plugins --check` gives each check a process",
     ("core/engine/submit.c", "lowered"): "niceness is the thread's own, and the thread is the caller's",
 }
@@ -50,12 +52,13 @@ def rooms(root):
     for kind in ("image", "audio", "video"):
         also = {"kiss_fftr.h", "soxr.h"} if kind == "audio" else set()  # a transform and a resampler, which are pure as well
         yield f"modalities/{kind}", f"modalities/{kind}", [], MATHS | also, set(), True
+    yield "modalities/kit", "modalities/kit", [], MATHS | {"stdarg.h", "stdio.h"}, set(), True  # for texts of faults and of the log
     yield "kernels", "kernels", [], KERNEL, set(), False
     yield "core", "core", ["core", "kernels/kernels.h"], None, HTTP_AND_JSON, True
     plugins = os.path.join(root, "plugins")
     for name in sorted(os.listdir(plugins)) if os.path.isdir(plugins) else []:
         if os.path.isdir(os.path.join(plugins, name)):
-            yield (f"plugins/{name}", f"plugins/{name}", ["modalities/image", "modalities/audio", "modalities/video"], None,
+            yield (f"plugins/{name}", f"plugins/{name}", ["modalities/image", "modalities/audio", "modalities/video", "modalities/kit"], None,
                    HTTP_AND_JSON | {"core.h", "kernels.h"}, True)
     yield "api", "api", ["core/core.h"], None, {"kernels.h"}, False
     yield "api/fetch", "api/fetch", [], FETCH, set(), False
@@ -245,10 +248,14 @@ class Check:
     # ---- the goals of reliability and their tests
 
     def has_test(self, file, name):
-        """A function that pytest collects, a test that cmocka is given, or a rule of this file."""
+        """A function that pytest collects, a test that cmocka is given, a fuzz target with its kept corpus, or a rule of this file."""
         if not os.path.isfile(os.path.join(self.root, file)):
             return False
         text, word = self.text(file), re.escape(name)
+        if file.startswith("tests/fuzz/"):
+            target, corpus = os.path.basename(file)[:-2], os.path.join(self.root, "tests/fuzz/corpus", os.path.basename(file)[:-2])
+            built = re.search(rf"\b{target}\b", self.text("tests/fuzz/CMakeLists.txt"))
+            return name == FUZZ_ENTRY and re.search(rf"^int {name}\(", text, re.M) is not None and built and os.path.isdir(corpus) and bool(os.listdir(corpus))
         if file.endswith(".c"):
             return re.search(rf"\bcmocka_unit_test(_setup|_teardown|_setup_teardown)?\(\s*{word}\s*[,)]", text) is not None
         if os.path.basename(file) == "check.py":
@@ -350,6 +357,8 @@ CLEAN = {
     "modalities/image/resize.c": '#include "resize.h"\n#include <math.h>\nstatic const int t[2] = {1, 2};\n',
     "modalities/image/resize.h": "#include <stdbool.h>\n",
     "modalities/audio/resample.c": "#include <soxr.h>\n#include <string.h>\n",
+    "modalities/kit/kit.c": '#include <stdarg.h>\n#include <stdio.h>\n#include "kit.h"\n',
+    "modalities/kit/kit.h": "#include <sensorium/host/log.h>\n",
     "kernels/kernels.h": "#include <stdint.h>\n",
     "kernels/cpu/norm_avx2.c": '#include <immintrin.h>\n#include "../kernels.h"\n',
     "core/core.h": "#include <stdio.h>\ntypedef struct sn_engine sn_engine;\nenum { A, B };\nint f(int x);\n",
@@ -359,7 +368,7 @@ CLEAN = {
     "core/formats/hf.c": '#include "base/json.h"\n',
     "core/model/ops.c": '#include "kernels.h"\n#include "base/x.h"\n#include <sensorium/plugin.h>\n',
     "core/base/x.h": "typedef struct x { int a; struct { int b; } c; } x;\nstruct y;\n_Static_assert(sizeof(int) == 4, \"\");\n",
-    "plugins/siglip/plugin.c": '#include <sensorium/plugin.h>\n#include <png.h>\n#include "resize.h"\n#include "siglip.h"\n',
+    "plugins/siglip/plugin.c": '#include <sensorium/plugin.h>\n#include <png.h>\n#include "resize.h"\n#include "kit.h"\n#include "siglip.h"\n',
     "plugins/siglip/siglip.h": "",
     "plugins/whisper/plugin.c": "",
     "core/model/arch.c": 'const char *const arch = "whisper";\n',
@@ -377,7 +386,10 @@ CLEAN = {
     "core/plugin/registry.c": 'void *f(void) { return dlopen("x", 2); }\n',
     "tests/unit/t.c": "static void one(void **state) {}\n\t    cmocka_unit_test(one),\nstatic void unused(void **state) {}\n",
     "tests/api/test_t.py": "def test_two(server):\n    pass\n\n\ndef helper():\n    pass\n",
-    "tests/reliability.txt": "# goals\n\n" + "".join(f"{n} | words | tests/unit/t.c::one tests/api/test_t.py::test_two | more\n" for n in sorted(GOALS)),
+    "tests/reliability.txt": "# goals\n\n" + "".join(f"{n} | words | tests/unit/t.c::one tests/api/test_t.py::test_two tests/fuzz/f.c::{FUZZ_ENTRY} | more\n" for n in sorted(GOALS)),
+    "tests/fuzz/f.c": f"int {FUZZ_ENTRY}(const uint8_t *data, size_t size)\n{{\n\treturn 0;\n}}\n",
+    "tests/fuzz/CMakeLists.txt": "sn_fuzz_target(f)\n",
+    "tests/fuzz/corpus/f/one": "x",
 }
 
 VIOLATIONS = [
@@ -390,6 +402,11 @@ VIOLATIONS = [
     ("modalities/image/resize.c", "#include <pthread.h>\n", "may not include <pthread.h>"),
     ("modalities/image/resize.c", "#include <soxr.h>\n", "may not include <soxr.h>"),
     ("modalities/audio/resample.c", "#include <stdio.h>\n", "may not include <stdio.h>"),
+    ("modalities/image/resize.c", '#include "kit.h"\n', "may not include"),
+    ("modalities/kit/kit.c", '#include "resize.h"\n', "may not include"),
+    ("modalities/kit/kit.c", "#include <pthread.h>\n", "may not include <pthread.h>"),
+    ("modalities/kit/kit.h", "extern int a;\nint calls;\n", "mutable global"),
+    ("core/base/log.c", '#include "kit.h"\n', "may not include"),
     ("modalities/image/resize.c", "static int calls;\n", "mutable global"),
     ("modalities/image/resize.c", '#include "kernels.h"\n', "may not include"),
     ("kernels/cpu/norm_avx2.c", "#include <sensorium/tensor.h>\n", "may not include the contract"),
@@ -511,6 +528,10 @@ def self_test():
                            (table.replace("::test_two", "::helper"), "no test"), (table.replace("test_t.py::test_two", "test_t.py::test_tw"), "no test")):
         if not any(expected in b for b in result_of({**CLEAN, "tests/reliability.txt": text}).broken):
             failures.append(f"not noticed in the table of goals: {expected}")
+    for file, text in (("tests/fuzz/f.c", ""), ("tests/fuzz/CMakeLists.txt", "sn_fuzz_target(g)\n"), ("tests/fuzz/corpus/f/one", None)):
+        files = {k: v if k != file else text for k, v in CLEAN.items() if k != file or text is not None}
+        if not any("no test tests/fuzz/f.c" in b for b in result_of(files).broken):
+            failures.append(f"a fuzz target without {file} passes")
     if not any("is missing" in b for b in result_of({k: v for k, v in CLEAN.items() if k != "tests/reliability.txt"}).broken):
         failures.append("a missing table of goals passes")
     failures += objects_self_test()

@@ -1,9 +1,8 @@
 /* test_encdec.c - encoder-decoder models (Whisper), on miniatures that transformers saved (tests/golden/hf/make_whisper.py): what a
  * directory says, its token ids, logits and greedy ids given the encoder's rows, and that neither company, chunks nor preemption change a
  * byte. */
+#include "golden_files.h"
 #include "scratch.h"
-
-#include <math.h>
 
 #include "engine/schedule.h"
 #include "model/forward.h"
@@ -13,23 +12,6 @@ enum { STEPS = 16, MAX_WINDOWS = 3, MAX_PROMPT = 64, MAX_ROWS = 128, MAX_RUNS = 
 static const char *const NAMES[] = {"whisper", "whisper-4"};
 
 /* ---- goldens ---- */
-
-static void *read_golden(const char *name, const char *suffix, size_t *n)
-{
-	char path[4096];
-	snprintf(path, sizeof path, "%s/%s.%s", GOLDEN_DIR, name, suffix);
-	FILE *f = fopen(path, "rb");
-	if (!f)
-		fail_msg("%s is missing", path);
-	fseek(f, 0, SEEK_END);
-	*n = (size_t)ftell(f);
-	rewind(f);
-	char *p = malloc(*n + 1);
-	assert_int_equal(fread(p, 1, *n, f), *n);
-	p[*n] = 0;
-	fclose(f);
-	return p;
-}
 
 struct golden {
 	uint32_t n_windows, n_prompt[MAX_WINDOWS], first[MAX_WINDOWS]; /* first: of a window's prompt rows among all */
@@ -256,21 +238,6 @@ static uint32_t serve(struct machine *w, run *runs, uint32_t n_runs, uint32_t ma
 }
 
 /* ---- exactness ---- */
-
-/* max |a - b| / max |b|, the worst of n rows. */
-static double worst_of(const float *a, const float *b, size_t n_rows, size_t n)
-{
-	double worst = 0;
-	for (size_t r = 0; r < n_rows; r++) {
-		double d = 0, top = 0;
-		for (size_t i = 0; i < n; i++) {
-			d = fmax(d, fabs((double)a[r * n + i] - (double)b[r * n + i]));
-			top = fmax(top, fabs((double)b[r * n + i]));
-		}
-		worst = d / top > worst || isnan(d) ? d / top : worst;
-	}
-	return worst;
-}
 
 /* All windows of a golden in one batch; the worst difference of their prompts' logits. blind: so many of the medium's last rows are
  * not looked at. */

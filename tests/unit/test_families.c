@@ -1,9 +1,8 @@
 /* test_families.c - the text families beside llama, on random-weight miniatures (tests/golden/engine/families.py): logits and greedy
  * ids equal transformers', windows and spans included, and stay the same bytes when two models share a pool that is too small. */
-#include <math.h>
 #include <unistd.h>
 
-#include "unit.h"
+#include "golden_files.h"
 
 #include "engine/engine.h"
 #include "model/forward.h"
@@ -13,25 +12,6 @@ enum { ROWS = 200, STEPS = 32, MAX_ROWS = ROWS + STEPS, MAX_RUNS = 12, CHUNK = 2
 static sn_log *quiet;
 
 /* ---- goldens ---- */
-
-static void *read_golden(const char *name, const char *suffix, size_t *n)
-{
-	char path[4096];
-	size_t size;
-	snprintf(path, sizeof path, "%s/%s.%s", GOLDEN_DIR, name, suffix);
-	FILE *f = fopen(path, "rb");
-	if (!f)
-		fail_msg("%s is missing", path);
-	fseek(f, 0, SEEK_END);
-	size = (size_t)ftell(f);
-	rewind(f);
-	void *p = malloc(size + 1);
-	assert_int_equal(fread(p, 1, size, f), size);
-	fclose(f);
-	if (n)
-		*n = size;
-	return p;
-}
 
 struct golden {
 	const char *name, *model;
@@ -310,21 +290,6 @@ static struct counts serve(struct machine *w, run *runs, uint32_t n_runs, struct
 }
 
 /* ---- exactness ---- */
-
-/* max |a - b| / max |b|, the worst of n rows. */
-static double worst_of(const float *a, const float *b, size_t n_rows, size_t n)
-{
-	double worst = 0;
-	for (size_t r = 0; r < n_rows; r++) {
-		double d = 0, top = 0;
-		for (size_t i = 0; i < n; i++) {
-			d = fmax(d, fabs((double)a[r * n + i] - (double)b[r * n + i]));
-			top = fmax(top, fabs((double)b[r * n + i]));
-		}
-		worst = d / top > worst || isnan(d) ? d / top : worst;
-	}
-	return worst;
-}
 
 /* The golden's prompt and its greedy continuation. */
 static run *run_golden(struct machine *w, const struct golden *g, struct way way)

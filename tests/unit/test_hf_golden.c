@@ -1,30 +1,12 @@
 /* test_hf_golden.c - Hugging Face directories from end to end, on miniatures that transformers saved (tests/golden/hf): the chat
  * template and the tokenizer give the ids, the forward pass the logits, and greedy decoding the answer that transformers gives. */
-#include "unit.h"
-
-#include <math.h>
+#include "golden_files.h"
 
 #include "model/forward.h"
 
 enum { STEPS = 16, MAX_ROWS = 128, EVERY = 8 };
 
 static const char PROMPT[] = "Zeichne 12 Kreise, na\u00efve \u6f22\u5b57 \U0001F600 don't!";
-
-static void *read_golden(const char *name, const char *suffix, size_t *n)
-{
-	char path[4096];
-	snprintf(path, sizeof path, "%s/%s.%s", GOLDEN_DIR, name, suffix);
-	FILE *f = fopen(path, "rb");
-	if (!f)
-		fail_msg("%s is missing", path);
-	fseek(f, 0, SEEK_END);
-	*n = (size_t)ftell(f);
-	rewind(f);
-	void *p = malloc(*n + 1);
-	assert_int_equal(fread(p, 1, *n, f), *n);
-	fclose(f);
-	return p;
-}
 
 struct machine {
 	pool *threads;

@@ -546,6 +546,44 @@ static void the_clients_words_come_before_and_are_only_words(void **state)
 	free(file);
 }
 
+/* Spelled by the client, a stamp is the signs that it is spelled with, as is every other token that means something. */
+static void times_in_the_clients_words_are_spelled_out(void **state)
+{
+	(void)state;
+	static const char *const table[] = {"<|0.50|>", "a<|0.00|><|0.02|>b", "<|endoftext|>", "<|en|> <|1.50|>", "<|0.5<|0.50|>0|>",
+	                                    "<|1.50|><|startoftranscript|>"};
+	size_t size;
+	void *file = make_file(MANY, 1, 0, &size);
+	sn_engine *e = open_player((sn_engine_config){.threads = 2});
+	const vocab *v = e->models[0].m->vocab;
+	int32_t stamp = vocab_find(v, STR("<|0.50|>"));
+	assert_true(stamp > vocab_eos(v));
+	ABOUT.max_previous = 36; /* all of the words, and the model's context has room for them */
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+		sn_transcription ask = ask_of(file, size);
+		sn_transcript *t;
+		sn_error err;
+		char said[128] = "";
+		ask.prompt = table[i];
+		ask.prompt_size = strlen(table[i]);
+		if (sn_transcript_submit(e, &ask, &t, &err))
+			fail_msg("%s: %s", table[i], err.text);
+		for (size_t k = 0; k < t->n_previous; k++) {
+			str s = vocab_token(v, t->previous[k]);
+			assert_true(t->previous[k] < t->how->end && strlen(said) + s.n < sizeof said);
+			strncat(said, s.p, s.n);
+		}
+		assert_true(said[0] == ' ');
+		assert_string_equal(said + 1, table[i]);
+		struct heard *h = calloc(1, sizeof *h);
+		hear_all(&t, h);
+		assert_int_equal(h->status, SN_OK);
+		free(h);
+	}
+	close_player(&e);
+	free(file);
+}
+
 static void descriptions_that_do_not_fit_are_refused(void **state)
 {
 	(void)state;
@@ -588,6 +626,7 @@ int main(void)
 	    cmocka_unit_test(a_full_queue_refuses_recordings_and_lets_windows_wait),
 	    cmocka_unit_test(what_was_accepted_goes_on_while_draining),
 	    cmocka_unit_test(the_clients_words_come_before_and_are_only_words),
+	    cmocka_unit_test(times_in_the_clients_words_are_spelled_out),
 	    cmocka_unit_test(descriptions_that_do_not_fit_are_refused),
 	};
 	size_t n;

@@ -1,0 +1,202 @@
+/* test_hf_dir_refused.c - what the reader of Hugging Face directories refuses by name: what is not computed, sizes that lie, broken JSON,
+ * tensors that are not the configuration's. */
+#include "hf_dir_kit.h"
+
+static void what_is_not_computed_is_refused_by_name(void **state)
+{
+	(void)state;
+	static const struct { const char *rest, *says; } cases[] = {
+	    {"\"hidden_act\":\"gelu\"", "config.json: hidden_act: gelu is not supported (silu is)"},
+	    {"\"hidden_act\":5", "hidden_act"},
+	    {"\"quantization_config\":{\"quant_method\":\"awq\",\"bits\":4}", "quantization_config: quantised weights (awq) are not supported"},
+	    {"\"quantization_config\":{}", "quantization_config"},
+	    {"\"compression_config\":{\"quant_method\":\"compressed-tensors\"}", "compression_config"},
+	    {"\"is_causal\":false", "is_causal"},
+	    {"\"layer_types\":[\"full_attention\",\"sliding_attention\"]", "layer_types: sliding_attention is not supported"},
+	    {"\"layer_types\":[\"full_attention\"]", "layer_types is not a list of 2 names"},
+	    {"\"layer_types\":\"full_attention\"", "layer_types is not a list"},
+	    {"\"layer_types\":[\"full_attention\",7]", "layer_types"},
+	    {"\"partial_rotary_factor\":0.5", "partial_rotary_factor"},
+	    {"\"rope_parameters\":{\"rope_type\":\"default\",\"partial_rotary_factor\":0.25}", "rope_parameters.partial_rotary_factor is not supported"},
+	    {"\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4.0}", "rope_scaling.rope_type: yarn is not supported"},
+	    {"\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":4.0}", "rope_scaling.rope_type: dynamic"},
+	    {"\"rope_scaling\":{\"type\":\"mrope\",\"mrope_section\":[1,1]}", "rope_scaling.rope_type: mrope"},
+	    {"\"rope_parameters\":{\"rope_type\":\"longrope\"}", "rope_parameters.rope_type: longrope"},
+	    {"\"rope_parameters\":{\"rope_type\":7}", "rope_parameters.rope_type"},
+	    {"\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\"}}", "rope_parameters.full_attention is not supported"},
+	    {"\"rope_parameters\":{\"rope_type\":\"default\",\"attention_factor\":2}", "rope_parameters.attention_factor is not supported"},
+	    {"\"rope_parameters\":[1]", "rope_parameters is not an object"},
+	    {"\"rope_scaling\":\"linear\"", "rope_scaling is not an object"},
+	    {"\"rope_scaling\":{\"type\":\"linear\"}", "rope_scaling.factor is missing"},
+	    {"\"rope_scaling\":{\"type\":\"linear\",\"factor\":0}", "rope_scaling.factor is not a number above 0"},
+	    {"\"rope_scaling\":{\"type\":\"linear\",\"factor\":\"4\"}", "rope_scaling.factor is not a number above 0"},
+	    {"\"rope_theta\":-1", "rope_theta is not a number above 0"},
+	    {"\"rope_theta\":\"10000\"", "rope_theta is not a number above 0"},
+	    {"\"rope_parameters\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":1}", "rope_parameters.high_freq_factor is missing"},
+	    {"\"rope_parameters\":{\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":4,\"high_freq_factor\":4}", "high_freq_factor is not above"},
+	    {"\"attention_bias\":\"yes\"", "attention_bias is neither true nor false"},
+	    {"\"head_dim\":0", "head_dim: 0 is not an integer from 1"},
+	    {"\"rms_norm_eps\":0", "rms_norm_eps is not a number above 0"},
+	    {"\"rms_norm_eps\":\"1e-5\"", "rms_norm_eps is not a number above 0"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		fresh_llama(cases[i].rest);
+		refused(cases[i].says);
+	}
+	static const struct { const char *architecture, *type, *rest, *says; } families[] = {
+	    {"LlamaForSequenceClassification", "llama", "", "architectures: LlamaForSequenceClassification is not supported"},
+	    {"SmolVLMForConditionalGeneration", "smolvlm", "", "architectures: SmolVLMForConditionalGeneration is not supported"},
+	    {"Gemma3ForConditionalGeneration", "gemma3", "", "architectures: Gemma3ForConditionalGeneration is not supported"},
+	    {"LlamaForCausalLM", "qwen2", "", "model_type: qwen2 does not go with LlamaForCausalLM"},
+	    {"MistralForCausalLM", "mistral", "\"sliding_window\":32", "sliding_window: 32 below max_position_embeddings 64"},
+	    {"Qwen2ForCausalLM", "qwen2", "\"use_sliding_window\":true", "use_sliding_window is not supported"},
+	    {"Gemma3ForCausalLM", "gemma3_text", "\"attention_bias\":true", "attention_bias is not supported"},
+	    {"Gemma3ForCausalLM", "gemma3_text", "\"use_bidirectional_attention\":true", "use_bidirectional_attention is not supported"},
+	    {"Gemma3ForCausalLM", "gemma3_text", "\"attn_logit_softcapping\":50.0", "attn_logit_softcapping is not supported"},
+	    {"Gemma3ForCausalLM", "gemma3_text", "\"final_logit_softcapping\":30.0", "final_logit_softcapping is not supported"},
+	    {"Gemma3ForCausalLM", "gemma3_text", "\"hidden_activation\":\"gelu\"", "hidden_activation: gelu is not supported"},
+	    {"Gemma3ForCausalLM", "gemma3_text", "\"sliding_window\":null", "sliding_window is null, but layers slide"},
+	    {"Gemma3ForCausalLM", "gemma3_text", "\"sliding_window_pattern\":0", "sliding_window_pattern: 0 is not"},
+	    {"Gemma3ForCausalLM", "gemma3_text", "\"query_pre_attn_scalar\":0", "query_pre_attn_scalar"},
+	    {"Gemma3ForCausalLM", "gemma3_text", "\"rope_parameters\":{\"rope_type\":\"default\"}", "rope_parameters.rope_type is not supported beside layer types"},
+	    {"Gemma3ForCausalLM", "gemma3_text", "\"rope_parameters\":{\"sliding_attention\":{\"rope_type\":\"linear\",\"factor\":2}}",
+	     "rope_parameters.sliding_attention.rope_type: only default"},
+	    {"Gemma3ForCausalLM", "gemma3_text", "\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"llama3\",\"factor\":2,\"low_freq_factor\":1,"
+	     "\"high_freq_factor\":4,\"original_max_position_embeddings\":9}}", "llama3 is not supported beside layer types"},
+	};
+	for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+		write_config(families[i].architecture, families[i].type, families[i].rest);
+		refused(families[i].says);
+	}
+	write_config("MistralForCausalLM", "mistral", "\"sliding_window\":null");
+	model_file *f = opened();
+	model_file_close(&f);
+	write_config("MistralForCausalLM", "mistral", ""); /* the class's 4096 is more than the context */
+	f = opened();
+	model_file_close(&f);
+}
+
+static void sizes_that_lie_are_refused(void **state)
+{
+	(void)state;
+	static const char *const keys[] = {"hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size",
+	                                   "max_position_embeddings", "vocab_size"};
+	static const struct { const char *value, *says; } bad[] = {
+	    {"0", ": 0 is not an integer from 1"}, {"-1", ": -1 is not an integer"}, {"2.5", ": 2.5 is not an integer"}, {"2.0", ": 2 is not an integer"},
+	    {"4294967296", ": 4294967296 is not an integer"}, {"9223372036854775807", ": 9.2233720368547758e+18 is not an integer"}, {"1e300", ": 1.0000000000000001e+300 is not"},
+	    {"\"2\"", " is not an integer"}, {"[2]", " is not an integer"}, {"true", " is not an integer"}, {"{}", " is not an integer"}};
+	for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+		for (size_t b = 0; b < sizeof bad / sizeof *bad; b++) {
+			char text[1024] = "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\"", says[96];
+			for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+				snprintf(text + strlen(text), sizeof text - strlen(text), ",\"%s\":%s", keys[i], i == k ? bad[b].value : "8");
+			strcat(text, "}");
+			fresh_llama("");
+			write_file("config.json", text);
+			snprintf(says, sizeof says, "config.json: %s%s", keys[k], bad[b].says);
+			refused(says);
+		}
+	write_file("config.json", "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\"}");
+	refused("config.json: hidden_size is missing");
+	write_llama("\"hidden_size\":9"); /* twice */
+	refused("config.json: the JSON has the same key twice");
+	fresh_llama("\"head_dim\":65536");
+	model_file *f = opened(); /* what tensors say is the model's matter, and it names both */
+	model_file_close(&f);
+}
+
+static void broken_json_is_refused(void **state)
+{
+	(void)state;
+	static const char *const texts[] = {"", "{", "[]", "null", "7", "\"config\"", "{}", "{\"architectures\":[]}", "{\"architectures\":\"LlamaForCausalLM\"}",
+	                                    "{\"architectures\":[\"LlamaForCausalLM\",\"Qwen2ForCausalLM\"]}", "{\"architectures\":[7]}",
+	                                    "{\"architectures\":[\"Llama\\u0000ForCausalLM\"]}", "{\"architectures\":[\"LlamaForCausalLM\"]}",
+	                                    "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":3}", "{\"a\":\"\xFF\"}", "{\"a\":NaN}", "{} x"};
+	fresh_llama("");
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		write_file("config.json", texts[i]);
+		refused("config.json: ");
+	}
+	bytes deep = {0}, large = {0};
+	for (int i = 0; i < 100000; i++)
+		put(&deep, "[", 1);
+	write_bytes("config.json", deep);
+	refused("config.json: the JSON is nested deeper");
+	for (int i = 0; i <= 1 << 20; i++)
+		put(&large, " ", 1);
+	write_bytes("config.json", large);
+	refused("config.json: larger than 1048576 bytes");
+
+	static const struct { const char *file, *text, *says; } others[] = {
+	    {"generation_config.json", "{\"eos_token_id\":", "generation_config.json: not valid JSON"},
+	    {"generation_config.json", "[]", "generation_config.json: not a JSON object"},
+	    {"generation_config.json", "{\"eos_token_id\":-1}", "generation_config.json: eos_token_id"},
+	    {"generation_config.json", "{\"eos_token_id\":\"2\"}", "generation_config.json: eos_token_id"},
+	    {"generation_config.json", "{\"eos_token_id\":[]}", "generation_config.json: eos_token_id: 0 ids"},
+	    {"generation_config.json", "{\"eos_token_id\":[1,2.5]}", "generation_config.json: eos_token_id"},
+	    {"generation_config.json", "{\"eos_token_id\":4294967298}", "generation_config.json: eos_token_id"},
+	    {"chat_template.json", "{\"chat_template\":7}", "chat_template.json: chat_template"},
+	    {"chat_template.json", "{\"chat_template\":[{\"name\":\"rag\",\"template\":\"x\"}]}", "chat_template.json: chat_template"},
+	    {"tokenizer_config.json", "{\"chat_template\":[{\"name\":\"default\"}]}", "tokenizer_config.json: chat_template"},
+	    {"tokenizer_config.json", "{\"chat_template\":\"", "tokenizer_config.json: not valid JSON"},
+	};
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		fresh_llama("");
+		write_file(others[i].file, others[i].text);
+		refused(others[i].says);
+	}
+}
+
+static void tensors_must_be_the_configurations(void **state)
+{
+	(void)state;
+	weights whole = weights_of(HEAD);
+	fresh_llama("");
+	for (size_t i = 0; i < whole.n; i++) {
+		char says[128];
+		weights w = whole;
+		drop(&w, whole.e[i].name);
+		write_weights(&w);
+		snprintf(says, sizeof says, "tensor %s is missing", whole.e[i].name);
+		refused(says);
+	}
+	static const char *const extra[] = {"model.layers.2.input_layernorm.weight", "model.layers.00.input_layernorm.weight", "mystery", "model.layers.0.self_attn.q_norm.weight",
+	                                    "model.layers.0.self_attn.q_proj.bias", "model.layers.0.self_attn.q_proj.weight_scale", "model.vision_tower.x",
+	                                    "blk.0.attn_q.weight", "model.layers.0.self_attn.rotary_emb.inv_freq2"};
+	for (size_t i = 0; i < sizeof extra / sizeof *extra; i++) {
+		char says[128];
+		weights w = whole;
+		add(&w, extra[i], WIDTH, 0);
+		write_weights(&w);
+		snprintf(says, sizeof says, "tensor %s has no place", extra[i]);
+		refused(says);
+	}
+	static const char *const dtypes[] = {"F64", "I16", "U16", "F8_E4M3"};
+	for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
+		char says[128];
+		weights w = whole;
+		w.dtype = dtypes[i];
+		write_weights(&w);
+		snprintf(says, sizeof says, "tensor model.embed_tokens.weight: dtype %s is not supported (F32, F16 and BF16 are)", dtypes[i]);
+		refused(says);
+	}
+	weights w = whole;
+	w.e[0].shape[0] = VOCAB + 1;
+	write_weights(&w);
+	refused("model.embed_tokens.weight: 13 rows, but vocab_size is 12");
+	w = whole;
+	w.e[1].shape[0] = 0;
+	write_weights(&w);
+	refused("tensor model.norm.weight: 1 dimensions and 0 bytes");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_is_not_computed_is_refused_by_name),
+	    cmocka_unit_test(sizes_that_lie_are_refused),
+	    cmocka_unit_test(broken_json_is_refused),
+	    cmocka_unit_test(tensors_must_be_the_configurations),
+	};
+	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
+}
