@@ -144,11 +144,11 @@ static const char *extension_problem(const sn_plugin *d)
 		return "its " SN_EXT_SPEAK " lacks required members";
 	if (synth && (synth->size < sizeof *synth || !synth->describe || !synth->plan || !synth->begin || !synth->step || !synth->end))
 		return "its " SN_EXT_SYNTH " lacks required members";
-	if (!speak != !synth)
-		return SN_EXT_SPEAK " and " SN_EXT_SYNTH " come together or not at all";
-	if (speak && !d->probe)
+	if (speak && !synth)
+		return SN_EXT_SPEAK " comes with " SN_EXT_SYNTH;
+	if (synth && !d->probe)
 		return "a speaker needs a probe";
-	if (speak && plan)
+	if (synth && plan)
 		return "an encoder and a speaker are two plugins: a file beside a model is one of them";
 	if ((codec && !is_name(codec->kind_name, KIND_NAME_MAX)) || (plan && !is_name(plan->kind_name, KIND_NAME_MAX)))
 		return "its kind's name is not made of 1 to 31 of a-z, 0-9, - and _";

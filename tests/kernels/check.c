@@ -134,7 +134,7 @@ double stored_value(kn_type type, const void *row, size_t i)
 
 static const family_check *find_check(const char *family)
 {
-	const family_check *const groups[] = { linear_checks, convert_checks, row_checks, attention_checks };
+	const family_check *const groups[] = { linear_checks, convert_checks, row_checks, attention_checks, sound_checks };
 	for (size_t g = 0; g < sizeof groups / sizeof *groups; g++)
 		for (const family_check *c = groups[g]; c->family; c++)
 			if (!strcmp(c->family, family)) return c;

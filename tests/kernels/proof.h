@@ -5,6 +5,7 @@
  *   check_convert.c    stored types to floats and back
  *   check_rows.c       norms, rotations, elementwise functions
  *   check_attention.c  paged and dense attention
+ *   check_sound.c      snakes and depthwise convolutions
  *
  * The truth is computed in double; the reference is one of the rows under test. Error bounds are derived from the number of
  * roundings on the way to a value (u = 2^-24 per rounding) and are stated at each check. Every input ends at a page that cannot
@@ -25,7 +26,7 @@ extern kn_table ref, *t;
 
 typedef struct family_check { const char *family; void (*check)(void); } family_check;
 /* Each ends with NULL. */
-extern const family_check linear_checks[], convert_checks[], row_checks[], attention_checks[];
+extern const family_check linear_checks[], convert_checks[], row_checks[], attention_checks[], sound_checks[];
 
 /* Counts; whether another failure is to be told, which it begins. */
 bool check_failed(bool holds);
