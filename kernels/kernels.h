@@ -101,6 +101,14 @@ typedef void kn_attn_dense_fn(float *out, size_t ldo, const float *q, size_t ldq
 typedef void kn_unary_fn(float *y, const float *x, size_t n);
 typedef void kn_binary_fn(float *y, const float *a, const float *b, size_t n);
 
+/* y = x + beta sin(alpha x)^2 over n values, each with its alpha and beta. y may be x. |error| <= u (|y| + |beta| (|alpha x| + 8)) for
+ * |alpha x| up to 2^20; beyond, y - x stays between 0 and beta. */
+typedef void kn_snake_fn(float *y, const float *x, const float *alpha, const float *beta, size_t n);
+/* y[t][c] = b[c] + sum over i of w[i][c] x[t + i * dilation][c] in the order of i. y: [m, ldy], x: [m + (taps - 1) * dilation, ldx],
+ * w: [taps][n], b: [n]. y and x do not overlap. |error| <= (taps + 1) u (|b| + sum |w x|). */
+typedef void kn_depthwise_fn(float *y, size_t ldy, const float *x, size_t ldx, const float *w, const float *b, size_t m, size_t n,
+                             size_t taps, size_t dilation);
+
 /* Storage conversion of n values; for f16 and bf16 round to nearest even. Loads equal llama.cpp's dequantize_row_*, bit for bit
  * (but for which NaN a NaN is); of Q4_* to Q6_K whole blocks only. */
 typedef void kn_load_fn(float *y, const void *x, size_t n);
@@ -120,6 +128,8 @@ typedef struct kn_table {
 	kn_binary_fn *silu_mul;      /* silu(a) * b */
 	kn_binary_fn *gelu_tanh_mul; /* gelu_tanh(a) * b */
 	kn_binary_fn *add;
+	kn_snake_fn *snake;
+	kn_depthwise_fn *depthwise;
 	kn_load_fn *load_f16, *load_bf16, *load_q8_0;
 	kn_load_fn *load_q4_0, *load_q4_1, *load_q5_0, *load_q5_1, *load_q4_k, *load_q5_k, *load_q6_k;
 	kn_store_fn *store_f16, *store_bf16;

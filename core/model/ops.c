@@ -1,5 +1,6 @@
 #include "model/ops.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,13 +64,21 @@ static void linear_chunk(void *ctx, size_t chunk, size_t thread)
 			l->act(y + r * l->ldy, y + r * l->ldy, n);
 }
 
-static kn_unary_fn *act_fn(const ops *o, enum ops_act act)
+/* Rare: a decoder's last channel. */
+static void tanh_values(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = tanhf(x[i]);
+}
+
+kn_unary_fn *ops_act_fn(const ops *o, enum ops_act act)
 {
 	switch (act) {
 	case ACT_GELU_TANH: return o->k.gelu_tanh;
 	case ACT_GELU_ERF: return o->k.gelu_erf;
 	case ACT_GELU_QUICK: return o->k.gelu_quick;
 	case ACT_SILU: return o->k.silu;
+	case ACT_TANH: return tanh_values;
 	default: return NULL;
 	}
 }
@@ -91,7 +100,7 @@ static void quantize_chunk(void *ctx, size_t chunk, size_t thread)
 
 static void linear_rows(ops *o, float *y, size_t ldy, const float *x, size_t ldx, size_t m, const weight *w, enum ops_act act)
 {
-	struct linear l = {.o = o, .fn = kn_linear_of(&o->k, w->type), .w = w, .act = act_fn(o, act), .y = y, .x = x, .ldy = ldy,
+	struct linear l = {.o = o, .fn = kn_linear_of(&o->k, w->type), .w = w, .act = ops_act_fn(o, act), .y = y, .x = x, .ldy = ldy,
 	                   .ldx = ldx, .x_bytes = ldx * sizeof(float), .m = m};
 	kn_type form = kn_activation(w->type);
 	if (form != KN_F32) {
@@ -171,7 +180,7 @@ static void norm_chunk(void *ctx, size_t chunk, size_t thread)
 		n->o->k.rms_norm(y, n->ldy, x, n->ldx, n->w, n->eps, m, n->k);
 }
 
-static size_t rows_per_chunk(size_t m, size_t k)
+size_t ops_rows_per_chunk(size_t m, size_t k)
 {
 	size_t rows = SMALL / (k ? k : 1) + 1;
 	return rows < m ? rows : m;
@@ -179,7 +188,7 @@ static size_t rows_per_chunk(size_t m, size_t k)
 
 static void norm_run(struct norm *n)
 {
-	n->rows = rows_per_chunk(n->m, n->k);
+	n->rows = ops_rows_per_chunk(n->m, n->k);
 	pool_run(n->o->pool, norm_chunk, n, chunks_of(n->m, n->rows));
 }
 
@@ -213,7 +222,7 @@ static void add_chunk(void *ctx, size_t chunk, size_t thread)
 
 void ops_add(ops *o, float *y, size_t ldy, const float *a, size_t lda, const float *b, size_t ldb, size_t m, size_t n)
 {
-	struct rowwise w = {o, y, a, b, ldy, lda, ldb, m, n, rows_per_chunk(m, n), ACT_NONE, 0};
+	struct rowwise w = {o, y, a, b, ldy, lda, ldb, m, n, ops_rows_per_chunk(m, n), ACT_NONE, 0};
 	pool_run(o->pool, add_chunk, &w, chunks_of(m, w.rows));
 }
 
@@ -222,7 +231,7 @@ static void gate_row(const ops *o, float *y, const float *a, const float *b, siz
 {
 	enum { PIECE = 256 };
 	float activated[PIECE];
-	kn_unary_fn *fn = act_fn(o, act);
+	kn_unary_fn *fn = ops_act_fn(o, act);
 	for (size_t i = 0; i < n; i += PIECE) {
 		size_t part = n - i < PIECE ? n - i : PIECE;
 		if (fn)
@@ -249,7 +258,7 @@ static void gate_chunk(void *ctx, size_t chunk, size_t thread)
 void ops_gate(ops *o, float *y, size_t ldy, const float *gate, size_t ldg, const float *up, size_t ldu, size_t m, size_t n,
               enum ops_act act)
 {
-	struct rowwise w = {o, y, gate, up, ldy, ldg, ldu, m, n, rows_per_chunk(m, n), act, 0};
+	struct rowwise w = {o, y, gate, up, ldy, ldg, ldu, m, n, ops_rows_per_chunk(m, n), act, 0};
 	pool_run(o->pool, gate_chunk, &w, chunks_of(m, w.rows));
 }
 
@@ -272,7 +281,7 @@ static void mean_chunk(void *ctx, size_t chunk, size_t thread)
 
 void ops_mean_rows(ops *o, float *y, size_t ldy, const float *x, size_t ldx, size_t each, size_t m, size_t n)
 {
-	struct rowwise w = {o, y, x, NULL, ldy, ldx, 0, m, n, rows_per_chunk(m, n), ACT_NONE, each};
+	struct rowwise w = {o, y, x, NULL, ldy, ldx, 0, m, n, ops_rows_per_chunk(m, n), ACT_NONE, each};
 	pool_run(o->pool, mean_chunk, &w, chunks_of(m, w.rows));
 }
 
@@ -281,7 +290,7 @@ void ops_mean_rows(ops *o, float *y, size_t ldy, const float *x, size_t ldx, siz
 struct gather {
 	ops *o;
 	const float *x;
-	size_t ldx, n, n_in, taps, stride, pad, first, m, rows;
+	size_t ldx, n, n_in, taps, stride, pad, dilation, first, m, rows;
 };
 
 /* Row t of the scratch: [channel][tap], as the weights have it. */
@@ -292,7 +301,7 @@ static void gather_chunk(void *ctx, size_t chunk, size_t thread)
 	for (size_t r = chunk * g->rows; r < g->m && r < (chunk + 1) * g->rows; r++) {
 		float *to = (float *)g->o->x + r * g->n_in * g->taps;
 		for (size_t i = 0; i < g->taps; i++) {
-			size_t at = (g->first + r) * g->stride + i; /* of the padded x */
+			size_t at = (g->first + r) * g->stride + i * g->dilation; /* of the padded x */
 			bool inside = at >= g->pad && at - g->pad < g->n;
 			const float *from = g->x + (inside ? at - g->pad : 0) * g->ldx;
 			for (size_t c = 0; c < g->n_in; c++)
@@ -302,13 +311,14 @@ static void gather_chunk(void *ctx, size_t chunk, size_t thread)
 }
 
 void ops_conv1d(ops *o, float *y, size_t ldy, size_t m, const float *x, size_t ldx, size_t n, const weight *w, size_t stride,
-                size_t pad, enum ops_act act)
+                size_t pad, size_t dilation, enum ops_act act)
 {
-	struct gather g = {.o = o, .x = x, .ldx = ldx, .n = n, .n_in = w->n_in / w->taps, .taps = w->taps, .stride = stride, .pad = pad};
+	struct gather g = {.o = o, .x = x, .ldx = ldx, .n = n, .n_in = w->n_in / w->taps, .taps = w->taps, .stride = stride, .pad = pad,
+	                   .dilation = dilation};
 	size_t step = o->x_bytes / (w->n_in * sizeof(float));
 	for (; g.first < m; g.first += g.m) {
 		g.m = m - g.first < step ? m - g.first : step;
-		g.rows = rows_per_chunk(g.m, w->n_in);
+		g.rows = ops_rows_per_chunk(g.m, w->n_in);
 		pool_run(o->pool, gather_chunk, &g, chunks_of(g.m, g.rows));
 		linear_rows(o, y + g.first * ldy, ldy, o->x, w->n_in, g.m, w, act);
 	}
@@ -424,6 +434,34 @@ sn_status conv1d_bind(weight *w, const model_file *f, arena *mem, const char *na
 	*w = (weight){.data = t->data, .type = (kn_type)t->type, .stride = kn_row_bytes((kn_type)t->type, columns), .n_out = n_out,
 	              .n_in = columns, .taps = taps};
 	return bias ? vector_bind(&w->bias, f, mem, bias, n_out, err) : SN_OK;
+}
+
+sn_status conv_transpose1d_bind(weight *w, const model_file *f, arena *mem, const char *name, size_t n_in, size_t n_out, size_t taps,
+                                sn_error *err)
+{
+	const file_tensor *t;
+	size_t rows, values;
+	sn_status st = find(&t, f, name, err);
+	if (st)
+		return st;
+	if (t->n_dims > 3 || t->ne[0] != taps || t->ne[1] != n_out || t->ne[2] != n_in || !taps || __builtin_mul_overflow(n_out, taps, &rows) ||
+	    __builtin_mul_overflow(rows, n_in, &values))
+		return error_set(err, SN_ERR_INVALID, "%s: tensor %s: shape [%llu, %llu, %llu], expected [%zu, %zu, %zu]", f->name, name,
+		                 (unsigned long long)t->ne[2], (unsigned long long)t->ne[1], (unsigned long long)t->ne[0], n_in, n_out, taps);
+	size_t each = kn_row_bytes((kn_type)t->type, 1); /* 0: values in blocks */
+	if (!each)
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: tensor %s: a convolution stored as %s is not supported (F32, F16 and BF16 are)",
+		                 f->name, name, storage_type_find(t->type)->name);
+	uint8_t *to = arena_array(mem, values, each);
+	if (!to)
+		return error_set(err, SN_ERR_NOMEM, "%s: tensor %s: no memory for it", f->name, name);
+	const uint8_t *from = t->data;
+	for (size_t in = 0; in < n_in; in++)
+		for (size_t out = 0; out < n_out; out++)
+			for (size_t i = 0; i < taps; i++)
+				memcpy(to + ((i * n_out + out) * n_in + in) * each, from + ((in * n_out + out) * taps + i) * each, each);
+	*w = (weight){.data = to, .type = (kn_type)t->type, .stride = n_in * each, .n_out = rows, .n_in = n_in};
+	return SN_OK;
 }
 
 void weight_row(const ops *o, const weight *w, size_t row, float *out)

@@ -35,8 +35,11 @@ sn_status ops_reserve(ops *o, const weight *w, sn_error *err);
 size_t ops_scratch_bytes(const weight *w);
 sn_status ops_reserve_bytes(ops *o, size_t bytes, sn_error *err);
 
-enum ops_act { ACT_NONE, ACT_GELU_TANH, ACT_GELU_ERF, ACT_GELU_QUICK, ACT_SILU };
+enum ops_act { ACT_NONE, ACT_GELU_TANH, ACT_GELU_ERF, ACT_GELU_QUICK, ACT_SILU, ACT_TANH };
 
+/* The kernel of an activation, NULL for none; and how many rows of k values a chunk of row-wise work takes. */
+kn_unary_fn *ops_act_fn(const ops *o, enum ops_act act);
+size_t ops_rows_per_chunk(size_t m, size_t k);
 /* y [m, ldy], x [m, ldx]; y and x do not overlap. */
 void ops_linear(ops *o, float *y, size_t ldy, const float *x, size_t ldx, size_t m, const weight *w, enum ops_act act);
 void ops_rms_norm(ops *o, float *y, size_t ldy, const float *x, size_t ldx, const float *w, float eps, size_t m, size_t k);
@@ -49,10 +52,10 @@ void ops_gate(ops *o, float *y, size_t ldy, const float *gate, size_t ldg, const
               enum ops_act act);
 /* y[r] = mean of rows r * each .. r * each + each - 1 of x, over [m, n]. */
 void ops_mean_rows(ops *o, float *y, size_t ldy, const float *x, size_t ldx, size_t each, size_t m, size_t n);
-/* y[t] = act(sum over i of W[i] x[t * stride + i - pad] + b), rows outside x [n, w->n_in / w->taps] being zero; y [m, w->n_out].
+/* y[t] = act(sum over i of W[i] x[t * stride + i * dilation - pad] + b), rows outside x [n, w->n_in / w->taps] being zero; y [m, w->n_out].
  * As gathered rows and the product of ops_linear: what y[t] becomes depends on its taps alone. w from conv1d_bind, reserved. */
 void ops_conv1d(ops *o, float *y, size_t ldy, size_t m, const float *x, size_t ldx, size_t n, const weight *w, size_t stride,
-                size_t pad, enum ops_act act);
+                size_t pad, size_t dilation, enum ops_act act);
 /* Every row of q sees every row of k and v; heads side by side. */
 void ops_attention(ops *o, float *out, size_t ldo, const float *q, size_t ldq, const float *k, size_t ldk, const float *v,
                    size_t ldv, size_t m, size_t n, size_t n_head, size_t head_dim, float scale);
@@ -64,6 +67,9 @@ sn_status weight_bind(weight *w, const model_file *f, arena *mem, const char *na
 /* Binds tensor `name` [n_out][n_in][taps] as a matrix [n_out, n_in * taps]. F32, F16 or BF16: blocks do not fit a tap. */
 sn_status conv1d_bind(weight *w, const model_file *f, arena *mem, const char *name, const char *bias, size_t n_out, size_t n_in,
                       size_t taps, sn_error *err);
+/* Binds tensor `name` [n_in][n_out][taps] as a matrix [taps * n_out, n_in], which is another order: copied into mem. */
+sn_status conv_transpose1d_bind(weight *w, const model_file *f, arena *mem, const char *name, size_t n_in, size_t n_out, size_t taps,
+                                sn_error *err);
 /* A small tensor of n values as floats. */
 sn_status vector_bind(const float **out, const model_file *f, arena *mem, const char *name, size_t n, sn_error *err);
 /* Row `row` of w as floats. */

@@ -195,6 +195,22 @@ static uint32_t shape(const sn_model *m, const char *name, uint64_t out[4])
 	return host_weights.shape(m, name, out);
 }
 
+static sn_rc values(const sn_model *m, const float *src, uint64_t n_rows, uint64_t n, sn_tensor *out, sn_fault *fault)
+{
+	check_host *h = model_of(m)->host;
+	expect(h, IN_LOAD, "weights.values");
+	sn_rc rc = fails_now(h) ? no_memory(fault) : host_weights.values(m, src, n_rows, n, out, fault);
+	return rc == SN_RC_OK ? hand_out(h, m, out, fault) : rc;
+}
+
+static sn_rc conv_transpose1d(const sn_model *m, const char *name, uint64_t n_in, uint64_t n_out, uint64_t taps, const sn_weight **out,
+                              sn_fault *fault)
+{
+	check_host *h = model_of(m)->host;
+	expect(h, IN_LOAD, "weights.conv_transpose1d");
+	return fails_now(h) ? no_memory(fault) : host_weights.conv_transpose1d(m, name, n_in, n_out, taps, out, fault);
+}
+
 /* ---- ops ---- */
 
 static check_ctx *ctx_of(sn_ops_ctx *c)
@@ -319,6 +335,92 @@ static sn_rc op_gate(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *gate, c
 	return host_ops.gate(ctx_of(c)->real, &py, &pg, &pu, act, fault);
 }
 
+/* ---- ops for sound ---- */
+
+static sn_rc op_gather(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *table, const int32_t *ids, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor py = plain(h, y), pt = plain(h, table);
+	expect(h, IN_STEP, "ops.gather");
+	return host_ops.gather(ctx_of(c)->real, &py, &pt, ids, fault);
+}
+
+static sn_rc op_conv1d_dilated(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, const sn_weight *w, uint32_t dilation, int32_t act,
+                               sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor py = plain(h, y), px = plain(h, x);
+	expect(h, IN_STEP, "ops.conv1d_dilated");
+	return host_ops.conv1d_dilated(ctx_of(c)->real, &py, &px, w, dilation, act, fault);
+}
+
+static sn_rc op_conv1d_depthwise(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, const sn_tensor *w, const sn_tensor *b,
+                                 uint32_t dilation, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor py = plain(h, y), px = plain(h, x), pw = plain(h, w), pb = plain(h, b);
+	expect(h, IN_STEP, "ops.conv1d_depthwise");
+	return host_ops.conv1d_depthwise(ctx_of(c)->real, &py, &px, &pw, &pb, dilation, fault);
+}
+
+static sn_rc op_overlap_add(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, uint32_t taps, uint32_t stride, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor py = plain(h, y), px = plain(h, x);
+	expect(h, IN_STEP, "ops.overlap_add");
+	return host_ops.overlap_add(ctx_of(c)->real, &py, &px, taps, stride, fault);
+}
+
+static sn_rc op_snake(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, const sn_tensor *alpha, const sn_tensor *beta, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor py = plain(h, y), px = plain(h, x), pa = plain(h, alpha), pb = plain(h, beta);
+	expect(h, IN_STEP, "ops.snake");
+	return host_ops.snake(ctx_of(c)->real, &py, &px, &pa, &pb, fault);
+}
+
+static sn_rc op_scale(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, const sn_tensor *w, const sn_tensor *b, int32_t act,
+                      sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor py = plain(h, y), px = plain(h, x), pw = w ? plain(h, w) : *y, pb = b ? plain(h, b) : *y;
+	expect(h, IN_STEP, "ops.scale");
+	return host_ops.scale(ctx_of(c)->real, &py, &px, w ? &pw : NULL, b ? &pb : NULL, act, fault);
+}
+
+static sn_rc op_polar(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, float max, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor py = plain(h, y), px = plain(h, x);
+	expect(h, IN_STEP, "ops.polar");
+	return host_ops.polar(ctx_of(c)->real, &py, &px, max, fault);
+}
+
+static sn_rc op_irfft(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor py = plain(h, y), px = plain(h, x);
+	expect(h, IN_STEP, "ops.irfft");
+	return host_ops.irfft(ctx_of(c)->real, &py, &px, fault);
+}
+
+static sn_rc op_rope(sn_ops_ctx *c, const sn_tensor *y, const sn_tensor *x, uint32_t head_dim, float theta, uint64_t first, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor py = plain(h, y), px = plain(h, x);
+	expect(h, IN_STEP, "ops.rope");
+	return host_ops.rope(ctx_of(c)->real, &py, &px, head_dim, theta, first, fault);
+}
+
+static sn_rc op_attention_causal(sn_ops_ctx *c, const sn_tensor *out, const sn_tensor *q, const sn_tensor *k, const sn_tensor *v,
+                                 uint32_t n_head, float scale, uint64_t first, uint64_t window, sn_fault *fault)
+{
+	check_host *h = ctx_of(c)->host;
+	sn_tensor po = plain(h, out), pq = plain(h, q), pk = plain(h, k), pv = plain(h, v);
+	expect(h, IN_STEP, "ops.attention_causal");
+	return host_ops.attention_causal(ctx_of(c)->real, &po, &pq, &pk, &pv, n_head, scale, first, window, fault);
+}
+
 /* Views only reckon with addresses, so the real ones work on handles too. */
 static sn_tensor op_rows(const sn_tensor *t, uint64_t first, uint64_t n)
 {
@@ -342,11 +444,15 @@ static const sn_host_memory MEMORY = {sizeof MEMORY, 0, mem_alloc, mem_free};
 static const sn_host_threads THREADS = {sizeof THREADS, 0, thread_count, run_chunks};
 static const sn_host_weights WEIGHTS = {.size = sizeof WEIGHTS, .get_u32 = get_u32, .get_f32 = get_f32, .get_bool = get_bool,
                                         .get_str = get_str, .get_f32_array = get_f32_array, .linear = linear, .tensor = tensor,
-                                        .get_i32_array = get_i32_array, .get_str_at = get_str_at, .conv1d = conv1d, .shape = shape};
+                                        .get_i32_array = get_i32_array, .get_str_at = get_str_at, .conv1d = conv1d, .shape = shape, .values = values,
+                                        .conv_transpose1d = conv_transpose1d};
 static const sn_host_ops OPS = {.size = sizeof OPS, .alloc = op_alloc, .rows = op_rows, .cols = op_cols, .write = op_write, .read = op_read,
                                 .linear = op_linear, .layer_norm = op_layer_norm, .rms_norm = op_rms_norm, .add = op_add,
                                 .attention = op_attention, .pixel_shuffle = op_pixel_shuffle, .conv1d = op_conv1d,
-                                .mean_rows = op_mean_rows, .reshape = op_reshape, .gate = op_gate};
+                                .mean_rows = op_mean_rows, .reshape = op_reshape, .gate = op_gate, .gather = op_gather,
+                                .conv1d_dilated = op_conv1d_dilated, .conv1d_depthwise = op_conv1d_depthwise, .overlap_add = op_overlap_add,
+                                .snake = op_snake, .scale = op_scale, .polar = op_polar, .irfft = op_irfft, .rope = op_rope,
+                                .attention_causal = op_attention_causal};
 
 static const void *service(const sn_host *host, const char *id)
 {

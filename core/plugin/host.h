@@ -13,6 +13,8 @@
 #include <sensorium/ext/decode.h>
 #include <sensorium/ext/encode.h>
 #include <sensorium/ext/plan.h>
+#include <sensorium/ext/speak.h>
+#include <sensorium/ext/synth.h>
 #include <sensorium/ext/transcribe.h>
 #include <sensorium/ext/write.h>
 

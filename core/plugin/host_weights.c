@@ -136,8 +136,33 @@ static sn_rc tensor(const sn_model *m, const char *name, uint64_t n_rows, uint64
 	return SN_RC_OK;
 }
 
+static sn_rc values(const sn_model *m, const float *src, uint64_t n_rows, uint64_t n, sn_tensor *out, sn_fault *fault)
+{
+	uint64_t rows = n_rows ? n_rows : 1, total;
+	float *v = !n || __builtin_mul_overflow(rows, n, &total) ? NULL : arena_array(m->mem, total, sizeof *v);
+	if (!v)
+		return host_fault(fault, SN_RC_NOMEM, SN_BLAME_RESOURCE, "no memory for a table");
+	memcpy(v, src, total * sizeof *v);
+	*out = (sn_tensor){.data = v, .type = SN_TYPE_F32, .n_dims = 2, .shape = {rows, n, 1, 1}, .stride = {n, 1, 1, 1}};
+	return SN_RC_OK;
+}
+
+static sn_rc conv_transpose1d(const sn_model *m, const char *name, uint64_t n_in, uint64_t n_out, uint64_t taps, const sn_weight **out,
+                              sn_fault *fault)
+{
+	sn_error err = {0};
+	struct sn_weight *w = arena_alloc(m->mem, sizeof *w);
+	if (!w)
+		return host_fault(fault, SN_RC_NOMEM, SN_BLAME_RESOURCE, "no memory for tensor %s", name);
+	sn_status st = conv_transpose1d_bind(&w->w, m->file, m->mem, name, n_in, n_out, taps, &err);
+	if (!st)
+		st = reserve(m, &w->w, &err);
+	*out = w;
+	return to_fault(st, &err, fault);
+}
+
 const sn_host_weights host_weights = {
     .size = sizeof host_weights, .get_u32 = get_u32, .get_f32 = get_f32, .get_bool = get_bool, .get_str = get_str,
     .get_f32_array = get_f32_array, .linear = linear, .tensor = tensor, .get_i32_array = get_i32_array, .get_str_at = get_str_at,
-    .conv1d = conv1d, .shape = shape,
+    .conv1d = conv1d, .shape = shape, .values = values, .conv_transpose1d = conv_transpose1d,
 };

@@ -119,6 +119,8 @@ static const char *extension_problem(const sn_plugin *d)
 	const sn_ext_encode *encode = d->extension(SN_EXT_ENCODE);
 	const sn_ext_write *writer = d->extension(SN_EXT_WRITE);
 	const sn_ext_transcribe *transcribe = d->extension(SN_EXT_TRANSCRIBE);
+	const sn_ext_speak *speak = d->extension(SN_EXT_SPEAK);
+	const sn_ext_synth *synth = d->extension(SN_EXT_SYNTH);
 	if (writer && (writer->size < sizeof *writer || !writer->media_types || !writer->bound || !writer->write))
 		return "its " SN_EXT_WRITE " lacks required members";
 	if (codec && (codec->size < SN_EXT_DECODE_MIN_SIZE || !codec->media_types || !codec->sniff || !codec->measure || !codec->decode))
@@ -135,6 +137,16 @@ static const char *extension_problem(const sn_plugin *d)
 		return SN_EXT_TRANSCRIBE " comes with " SN_EXT_PLAN;
 	if (plan && !d->probe)
 		return "an encoder needs a probe";
+	if (speak && (speak->size < sizeof *speak || !speak->describe))
+		return "its " SN_EXT_SPEAK " lacks required members";
+	if (synth && (synth->size < sizeof *synth || !synth->describe || !synth->plan || !synth->begin || !synth->step || !synth->end))
+		return "its " SN_EXT_SYNTH " lacks required members";
+	if (speak && !synth)
+		return SN_EXT_SPEAK " comes with " SN_EXT_SYNTH;
+	if (synth && !d->probe)
+		return "a speaker needs a probe";
+	if (synth && plan)
+		return "an encoder and a speaker are two plugins: a file beside a model is one of them";
 	if ((codec && !is_name(codec->kind_name, KIND_NAME_MAX)) || (plan && !is_name(plan->kind_name, KIND_NAME_MAX)))
 		return "its kind's name is not made of 1 to 31 of a-z, 0-9, - and _";
 	return NULL;

@@ -34,6 +34,8 @@
 	X(kn_binary_fn, silu_mul) \
 	X(kn_binary_fn, gelu_tanh_mul) \
 	X(kn_binary_fn, add) \
+	X(kn_snake_fn, snake) \
+	X(kn_depthwise_fn, depthwise) \
 	X(kn_load_fn, load_f16) \
 	X(kn_load_fn, load_bf16) \
 	X(kn_load_fn, load_q8_0) \

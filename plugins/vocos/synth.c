@@ -141,10 +141,10 @@ static sn_rc plan(const void *instance, uint32_t n_streams, uint32_t n_frames, u
 	if (!v->loaded)
 		return vocos_fail(fault, SN_RC_INTERNAL, "no model is loaded");
 	if (!n_streams || n_streams > VOCOS_MAX_STREAMS || !n_frames || n_frames > v->synth.max_frames)
-		return vocos_fail(fault, SN_RC_TOO_LARGE, "%u streams of %u frames: must be 1 to %d of 1 to %u", n_streams, n_frames, VOCOS_MAX_STREAMS,
+		return vocos_fail(fault, SN_RC_INTERNAL, "%u streams of %u frames: must be 1 to %d of 1 to %u", n_streams, n_frames, VOCOS_MAX_STREAMS,
 		                  v->synth.max_frames);
 	if (!job_bytes(v, n_streams, n_frames, state_bytes))
-		return vocos_fail(fault, SN_RC_TOO_LARGE, "%u frames are more than can be counted", n_frames);
+		return vocos_fail(fault, SN_RC_INTERNAL, "%u frames are more than can be counted", n_frames);
 	*units = n_units(v);
 	return SN_RC_OK;
 }
@@ -217,8 +217,8 @@ static uint64_t samples_of(const vocos_config *c, const sn_synth_chunk *k)
 
 static sn_rc check_chunk(const vocos *v, const sn_synth_chunk *k, uint32_t frames, sn_fault *fault)
 {
-	if (!k->stream || !k->codes || !k->pcm || k->n_frames != frames || k->capacity < samples_of(&v->config, k) ||
-	    frames > v->synth.max_frames || k->first_frame > v->synth.max_frames - frames)
+	if (!k->stream || !k->codes || !k->pcm || k->n_frames != frames ||
+	    k->capacity < ((uint64_t)frames + v->synth.delay_frames) * v->config.hop || frames > v->synth.max_frames || k->first_frame > v->synth.max_frames - frames)
 		return vocos_fail(fault, SN_RC_INTERNAL, "a chunk that does not fit its job");
 	for (uint32_t i = 0; i < frames; i++)
 		if (k->codes[i] < 0 || (uint32_t)k->codes[i] >= v->config.codes)

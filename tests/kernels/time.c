@@ -62,6 +62,8 @@ static void run_silu(const kn_table *t) { t->silu(s.y, s.x, s.n); }
 static void run_silu_mul(const kn_table *t) { t->silu_mul(s.y, s.x, s.z, s.n); }
 static void run_gelu_tanh_mul(const kn_table *t) { t->gelu_tanh_mul(s.y, s.x, s.z, s.n); }
 static void run_add(const kn_table *t) { t->add(s.y, s.x, s.z, s.n); }
+static void run_snake(const kn_table *t) { t->snake(s.y, s.x, s.z, s.z + s.n, s.n); }
+static void run_depthwise(const kn_table *t) { t->depthwise(s.y, s.k, s.x, s.k, s.z, s.z, s.m, s.k, 7, 3); }
 static void run_load_f16(const kn_table *t) { t->load_f16(s.y, s.w, s.n); }
 static void run_load_bf16(const kn_table *t) { t->load_bf16(s.y, s.w, s.n); }
 static void run_load_q8_0(const kn_table *t) { t->load_q8_0(s.y, s.q, s.n); }
@@ -131,6 +133,8 @@ static const struct timing {
 	{ "silu_mul", run_silu_mul, KN_F32, 0, 4096, 0, 1, 12, "GB/s" },
 	{ "gelu_tanh_mul", run_gelu_tanh_mul, KN_F32, 0, 4096, 0, 1, 12, "GB/s" },
 	{ "add", run_add, KN_F32, 0, 4096, 0, 1, 12, "GB/s" },
+	{ "snake", run_snake, KN_F32, 0, 4096, 0, 1, 1, "Gsin/s" },
+	{ "depthwise", run_depthwise, KN_F32, 512, 0, 128, 1, 14, "GFLOP/s" },
 	{ "load_f16", run_load_f16, KN_F16, 0, 4096, 0, 1, 6, "GB/s" },
 	{ "load_bf16", run_load_bf16, KN_BF16, 0, 4096, 0, 1, 6, "GB/s" },
 	{ "load_q8_0", run_load_q8_0, KN_Q8_0, 0, 4096, 0, 1, 5.0625, "GB/s" },

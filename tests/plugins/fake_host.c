@@ -181,6 +181,32 @@ static sn_rc conv1d(const sn_model *m, const char *name, const char *bias, uint6
 	return rc;
 }
 
+static sn_rc values(const sn_model *m, const float *src, uint64_t n_rows, uint64_t n, sn_tensor *out, sn_fault *fault)
+{
+	(void)m, (void)fault;
+	uint64_t rows = n_rows ? n_rows : 1;
+	float *data = keep(rows * n * sizeof *data);
+	memcpy(data, src, rows * n * sizeof *data);
+	*out = (sn_tensor){.data = data, .n_dims = 2, .shape = {rows, n}, .stride = {n, 1}};
+	return SN_RC_OK;
+}
+
+static sn_rc conv_transpose1d(const sn_model *m, const char *name, uint64_t n_in, uint64_t n_out, uint64_t taps, const sn_weight **out,
+                              sn_fault *fault)
+{
+	sn_rc rc = linear(m, name, NULL, n_in, n_out * taps, out, fault);
+	if (rc != SN_RC_OK)
+		return rc;
+	sn_weight *w = (sn_weight *)(uintptr_t)*out;
+	float *turned = keep(n_in * n_out * taps * sizeof *turned);
+	for (uint64_t in = 0; in < n_in; in++)
+		for (uint64_t o = 0; o < n_out; o++)
+			for (uint64_t i = 0; i < taps; i++)
+				turned[(i * n_out + o) * n_in + in] = w->w[(in * n_out + o) * taps + i];
+	*w = (sn_weight){.n_out = taps * n_out, .n_in = n_in, .w = turned};
+	return SN_RC_OK;
+}
+
 static uint32_t shape(const sn_model *m, const char *name, uint64_t out[4])
 {
 	for (size_t i = 0; i < m->n_shapes; i++)
@@ -289,6 +315,8 @@ static double activate(double x, int32_t act)
 		return x / (1 + exp(-1.702 * x));
 	case SN_ACT_SILU:
 		return x / (1 + exp(-x));
+	case SN_ACT_TANH:
+		return tanh(x);
 	default:
 		return x;
 	}
@@ -439,7 +467,7 @@ static sn_rc op_mean_rows(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *
 static sn_tensor op_reshape(const sn_tensor *t, uint64_t rows, uint64_t cols)
 {
 	sn_tensor v = *t;
-	if (t->stride[0] != t->shape[1] || t->shape[0] * t->shape[1] != rows * cols)
+	if ((t->shape[0] != 1 && t->stride[0] != t->shape[1]) || t->shape[0] * t->shape[1] != rows * cols)
 		v.data = NULL;
 	v.shape[0] = rows;
 	v.shape[1] = v.stride[0] = cols;
@@ -457,17 +485,176 @@ static sn_rc op_gate(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *gate,
 	return SN_RC_OK;
 }
 
+/* ---- ops for sound ---- */
+
+static sn_rc op_gather(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *table, const int32_t *ids, sn_fault *fault)
+{
+	(void)ctx;
+	if (!table->data || !fits(y, y->shape[0], table->shape[1]))
+		return misfit(fault, "gather");
+	for (uint64_t r = 0; r < y->shape[0]; r++) {
+		if (ids[r] < 0 || (uint64_t)ids[r] >= table->shape[0])
+			return misfit(fault, "gather");
+		memcpy(row_of(y, r), row_of(table, (uint64_t)ids[r]), y->shape[1] * sizeof(float));
+	}
+	return SN_RC_OK;
+}
+
+static sn_rc op_conv1d_dilated(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, const sn_weight *w, uint32_t dilation, int32_t act,
+                               sn_fault *fault)
+{
+	(void)ctx;
+	if (!w || !w->taps || !dilation || !fits(y, y->shape[0], w->n_out) || !fits(x, y->shape[0] + (w->taps - 1) * dilation, w->n_in))
+		return misfit(fault, "conv1d_dilated");
+	for (uint64_t t = 0; t < y->shape[0]; t++)
+		for (uint64_t o = 0; o < w->n_out; o++) {
+			double sum = w->b ? w->b[o] : 0.0;
+			for (uint64_t i = 0; i < w->taps; i++)
+				for (uint64_t c = 0; c < w->n_in; c++)
+					sum += (double)row_of(x, t + i * dilation)[c] * w->w[(o * w->n_in + c) * w->taps + i];
+			row_of(y, t)[o] = (float)activate(sum, act);
+		}
+	return SN_RC_OK;
+}
+
+static sn_rc op_conv1d_depthwise(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, const sn_tensor *w, const sn_tensor *b,
+                                 uint32_t dilation, sn_fault *fault)
+{
+	(void)ctx;
+	uint64_t c = y->shape[1];
+	if (!y->data || !w->data || !dilation || w->shape[1] != c || !fits(b, 1, c) || !fits(x, y->shape[0] + (w->shape[0] - 1) * dilation, c))
+		return misfit(fault, "conv1d_depthwise");
+	for (uint64_t t = 0; t < y->shape[0]; t++)
+		for (uint64_t k = 0; k < c; k++) {
+			double sum = row_of(b, 0)[k];
+			for (uint64_t i = 0; i < w->shape[0]; i++)
+				sum += (double)row_of(w, i)[k] * row_of(x, t + i * dilation)[k];
+			row_of(y, t)[k] = (float)sum;
+		}
+	return SN_RC_OK;
+}
+
+static sn_rc op_overlap_add(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, uint32_t taps, uint32_t stride, sn_fault *fault)
+{
+	(void)ctx;
+	uint64_t c = y->shape[1];
+	if (!y->data || !taps || !stride || !fits(x, x->shape[0], taps * c) || y->shape[0] < (x->shape[0] - 1) * stride + taps)
+		return misfit(fault, "overlap_add");
+	for (uint64_t t = 0; t < x->shape[0]; t++)
+		for (uint64_t i = 0; i < taps; i++)
+			for (uint64_t k = 0; k < c; k++)
+				row_of(y, t * stride + i)[k] += row_of(x, t)[i * c + k];
+	return SN_RC_OK;
+}
+
+static sn_rc op_snake(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, const sn_tensor *alpha, const sn_tensor *beta, sn_fault *fault)
+{
+	(void)ctx;
+	uint64_t c = x->shape[1];
+	if (!x->data || !fits(y, x->shape[0], c) || !fits(alpha, 1, c) || !fits(beta, 1, c))
+		return misfit(fault, "snake");
+	for (uint64_t r = 0; r < x->shape[0]; r++)
+		for (uint64_t i = 0; i < c; i++) {
+			double s = sin((double)row_of(alpha, 0)[i] * row_of(x, r)[i]);
+			row_of(y, r)[i] = (float)(row_of(x, r)[i] + row_of(beta, 0)[i] * s * s);
+		}
+	return SN_RC_OK;
+}
+
+static sn_rc op_scale(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, const sn_tensor *w, const sn_tensor *b, int32_t act,
+                      sn_fault *fault)
+{
+	(void)ctx;
+	uint64_t c = x->shape[1];
+	if (!x->data || !fits(y, x->shape[0], c) || (w && !fits(w, 1, c)) || (b && !fits(b, 1, c)))
+		return misfit(fault, "scale");
+	for (uint64_t r = 0; r < x->shape[0]; r++)
+		for (uint64_t i = 0; i < c; i++)
+			row_of(y, r)[i] = (float)activate((double)row_of(x, r)[i] * (w ? row_of(w, 0)[i] : 1.0f) + (b ? row_of(b, 0)[i] : 0.0f), act);
+	return SN_RC_OK;
+}
+
+static sn_rc op_polar(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, float max, sn_fault *fault)
+{
+	(void)ctx;
+	uint64_t k = x->shape[1] / 2;
+	if (!x->data || x->shape[1] % 2 || !fits(y, x->shape[0], x->shape[1]) || y->data == x->data)
+		return misfit(fault, "polar");
+	for (uint64_t r = 0; r < x->shape[0]; r++)
+		for (uint64_t i = 0; i < k; i++) {
+			double size = fmin(exp((double)row_of(x, r)[i]), (double)max), phase = row_of(x, r)[k + i];
+			row_of(y, r)[2 * i] = (float)(size * cos(phase));
+			row_of(y, r)[2 * i + 1] = (float)(size * sin(phase));
+		}
+	return SN_RC_OK;
+}
+
+static sn_rc op_irfft(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, sn_fault *fault)
+{
+	(void)ctx;
+	uint64_t n = y->shape[1], half = n / 2;
+	if (!y->data || !n || n % 2 || !fits(x, y->shape[0], n + 2))
+		return misfit(fault, "irfft");
+	for (uint64_t r = 0; r < y->shape[0]; r++)
+		for (uint64_t t = 0; t < n; t++) {
+			const float *f = row_of(x, r);
+			double sum = f[0] + (t % 2 ? -f[n] : f[n]);
+			for (uint64_t i = 1; i < half; i++) {
+				double angle = 6.283185307179586 * (double)(i * t % n) / (double)n;
+				sum += 2 * (f[2 * i] * cos(angle) - f[2 * i + 1] * sin(angle));
+			}
+			row_of(y, r)[t] = (float)(sum / (double)n);
+		}
+	return SN_RC_OK;
+}
+
+static sn_rc op_rope(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, uint32_t head_dim, float theta, uint64_t first, sn_fault *fault)
+{
+	(void)ctx;
+	uint32_t half = head_dim / 2;
+	if (!x->data || !half || head_dim % 2 || x->shape[1] % head_dim || !fits(y, x->shape[0], x->shape[1]))
+		return misfit(fault, "rope");
+	for (uint64_t t = 0; t < x->shape[0]; t++)
+		for (uint64_t h = 0; h < x->shape[1]; h += head_dim)
+			for (uint32_t i = 0; i < half; i++) {
+				double angle = (double)(first + t) * pow((double)theta, -2.0 * i / head_dim), a = row_of(x, t)[h + i], b = row_of(x, t)[h + half + i];
+				row_of(y, t)[h + i] = (float)(a * cos(angle) - b * sin(angle));
+				row_of(y, t)[h + half + i] = (float)(b * cos(angle) + a * sin(angle));
+			}
+	return SN_RC_OK;
+}
+
+/* Row by row, each over the keys that it sees. */
+static sn_rc op_attention_causal(sn_ops_ctx *ctx, const sn_tensor *out, const sn_tensor *q, const sn_tensor *k, const sn_tensor *v,
+                                 uint32_t n_head, float scale, uint64_t first, uint64_t window, sn_fault *fault)
+{
+	if (!window || first + q->shape[0] > k->shape[0])
+		return misfit(fault, "attention_causal");
+	for (uint64_t t = 0; t < q->shape[0]; t++) {
+		uint64_t end = first + t + 1, begin = end > window ? end - window : 0;
+		sn_tensor qt = op_rows(q, t, 1), to = op_rows(out, t, 1), keys = op_rows(k, begin, end - begin), vals = op_rows(v, begin, end - begin);
+		sn_rc rc = op_attention(ctx, &to, &qt, &keys, &vals, n_head, scale, fault);
+		if (rc != SN_RC_OK)
+			return rc;
+	}
+	return SN_RC_OK;
+}
+
 /* ---- the host ---- */
 
 static const sn_host_log LOG = {.size = sizeof LOG, .write = log_write};
 static const sn_host_memory MEMORY = {.size = sizeof MEMORY, .alloc = mem_alloc, .free = mem_free};
 static const sn_host_weights WEIGHTS = {.size = sizeof WEIGHTS, .get_u32 = get_u32, .get_f32 = get_f32, .get_bool = get_bool,
                                         .get_str = get_str, .get_f32_array = get_f32_array, .linear = linear, .tensor = tensor,
-                                        .get_i32_array = get_i32_array, .get_str_at = get_str_at, .conv1d = conv1d, .shape = shape};
+                                        .get_i32_array = get_i32_array, .get_str_at = get_str_at, .conv1d = conv1d, .shape = shape, .values = values,
+                                        .conv_transpose1d = conv_transpose1d};
 static const sn_host_ops OPS = {.size = sizeof OPS, .alloc = op_alloc, .rows = op_rows, .cols = op_cols, .write = op_write,
                                 .read = op_read, .linear = op_linear, .layer_norm = op_layer_norm, .rms_norm = op_rms_norm,
                                 .add = op_add, .attention = op_attention, .pixel_shuffle = op_pixel_shuffle, .conv1d = op_conv1d,
-                                .mean_rows = op_mean_rows, .reshape = op_reshape, .gate = op_gate};
+                                .mean_rows = op_mean_rows, .reshape = op_reshape, .gate = op_gate, .gather = op_gather,
+                                .conv1d_dilated = op_conv1d_dilated, .conv1d_depthwise = op_conv1d_depthwise, .overlap_add = op_overlap_add,
+                                .snake = op_snake, .scale = op_scale, .polar = op_polar, .irfft = op_irfft, .rope = op_rope,
+                                .attention_causal = op_attention_causal};
 
 static const void *service(const sn_host *host, const char *id)
 {

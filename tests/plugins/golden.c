@@ -53,11 +53,10 @@ void golden_weights(const char *name, size_t count, float scale, float offset, f
 	}
 }
 
-/* The scales of the goldens' make.py (image, hear, vocos), by kind of tensor. */
+/* The scales of tests/golden/image/make.py and tests/golden/hear/make.py, by kind of tensor. */
 void golden_tensor(const char *name, size_t n, float *out)
 {
-	bool norm = strstr(name, ".ln1.") || strstr(name, ".ln2.") || strstr(name, "post_ln") || strstr(name, ".norm_") ||
-	            strstr(name, "norm.");
+	bool norm = strstr(name, ".ln1.") || strstr(name, ".ln2.") || strstr(name, "post_ln") || strstr(name, ".norm_");
 	bool bias = strstr(name, ".bias") != NULL;
 	float scale = bias ? 0.25f : strstr(name, "position") ? 1.0f : strstr(name, "patch_embd") ? 0.125f : 0.5f;
 	golden_weights(name, n, scale, norm && !bias ? 1.0f : 0.0f, out);

@@ -51,7 +51,8 @@ typedef struct sn_ext_synth {
 	uint32_t size;
 	uint32_t reserved;
 	const sn_synth_info *(*describe)(const void *instance); /* never NULL. [any] */
-	/* state_bytes: of the job's state, and, separately, of the tensors it may take from ops; as in sn_media_plan. [any] */
+	/* n_streams: 1 to max_streams, n_frames: 1 to max_frames; others are refused. state_bytes: of the job's state, and, separately,
+	 * of the tensors it may take from ops; as in sn_media_plan. [any] */
 	sn_rc (*plan)(const void *instance, uint32_t n_streams, uint32_t n_frames, uint32_t *n_units, uint64_t *state_bytes, sn_fault *fault);
 	/* chunks: [n], the host's until end; state: zeroed. Takes tensors from ops. [step] */
 	sn_rc (*begin)(void *instance, const sn_call *call, void *state, sn_ops_ctx *ctx, sn_synth_chunk *chunks, uint32_t n, sn_fault *fault);

@@ -58,7 +58,7 @@ typedef struct sn_host_ops {
 
 	/* ---- sound. Time runs along the rows; what a convolution sees before or behind x is the caller's to lay there. ---- */
 
-	/* Row i of y is row ids[i] of table [n][cols]. */
+	/* Row i of y is row ids[i] of table [n][cols]. ids has been read when it returns. */
 	sn_rc (*gather)(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *table, const int32_t *ids, sn_fault *fault);
 	/* y[t] = act(sum over i of W[i] x[t + i * dilation] + b). x [m + (taps - 1) * dilation][c_in], y [m][c_out]; w from conv1d. */
 	sn_rc (*conv1d_dilated)(sn_ops_ctx *ctx, const sn_tensor *y, const sn_tensor *x, const sn_weight *w, uint32_t dilation, int32_t act,
