@@ -217,8 +217,9 @@ static uint64_t samples_of(const vocos_config *c, const sn_synth_chunk *k)
 
 static sn_rc check_chunk(const vocos *v, const sn_synth_chunk *k, uint32_t frames, sn_fault *fault)
 {
-	if (!k->stream || !k->codes || !k->pcm || k->n_frames != frames ||
-	    k->capacity < ((uint64_t)frames + v->synth.delay_frames) * v->config.hop || frames > v->synth.max_frames || k->first_frame > v->synth.max_frames - frames)
+	uint64_t room = ((uint64_t)frames + v->synth.delay_frames) * v->config.hop;
+	if (!k->stream || !k->codes || !k->pcm || k->n_frames != frames || k->capacity < room || frames > v->synth.max_frames ||
+	    k->first_frame > v->synth.max_frames - frames)
 		return vocos_fail(fault, SN_RC_INTERNAL, "a chunk that does not fit its job");
 	for (uint32_t i = 0; i < frames; i++)
 		if (k->codes[i] < 0 || (uint32_t)k->codes[i] >= v->config.codes)
@@ -391,4 +392,5 @@ static void end(void *instance, void *state)
 	(void)state;
 }
 
-const sn_ext_synth vocos_synth_ext = {.size = sizeof vocos_synth_ext, .describe = describe, .plan = plan, .begin = begin, .step = step, .end = end};
+const sn_ext_synth vocos_synth_ext = {.size = sizeof vocos_synth_ext, .describe = describe, .plan = plan, .begin = begin, .step = step,
+                                      .end = end};

@@ -1,6 +1,6 @@
 """How well the speaker is understood: held-out texts are spoken, and an independent listener says what it heard.
 
-    python evaluate_speech.py ../model                                                             # the exported files, heard by the sample's ears
+    python evaluate_speech.py ../model                                     # the exported files, heard by the sample's ears
     python evaluate_speech.py talk/checkpoint.pt --codec codec/checkpoint.pt --ears ears/checkpoint.pt
 
 Texts: sentences of the declared vocabulary that were held out (sounds.DECLARED), and held-out words, alone or beside a common one.  Neither
@@ -26,6 +26,7 @@ import sayings
 import sounds
 import speaking
 from evaluate import error_rates, sound_rows
+from export_speech import load_export, load_voice
 from hearing import LETTER, Hearing, Speller, log_mel
 from model import prompt_ids
 from voice import Voice
@@ -80,12 +81,11 @@ def load(path, codec=None):
     """(language model, voice) of the exported files in a folder, or of checkpoints."""
     lm, voice = speaking.make_model(), Voice()
     if os.path.isdir(path):
-        from export_speech import load_export
         load_export(path, lm, voice)
     else:
         lm.load_state_dict(torch.load(path)["model"])
     if codec:                                           # with its encoder
-        voice.load_state_dict(torch.load(codec)["voice"])
+        voice = load_voice(codec)
     return lm.eval(), voice.eval()
 
 
@@ -108,9 +108,10 @@ def write_wave(path, x):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("speaker", help="folder with the GGUF files, or a checkpoint of train_speech.py")
-    p.add_argument("--codec", help="checkpoint of train_codec.py; with a folder: to hear the codec alone, too")
+    p.add_argument("--codec", help="checkpoint of train_codec.py, or the folder: to hear the codec alone, too")
     p.add_argument("--ears", help="checkpoint of train_hearing.py --stage tower; else the sample's own model listens")
-    p.add_argument("--model", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "model"), help="folder of the listening sample")
+    p.add_argument("--model", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "model"),
+                   help="folder of the listening sample")
     p.add_argument("--texts", type=int, default=200, help="of each set")
     p.add_argument("--temperature", type=float, default=0.0)
     p.add_argument("--seed", type=int, default=2026)

@@ -1,11 +1,10 @@
-"""Checkpoints of the speaker -> what the runtime loads, and back.
+"""Checkpoints of the speaker -> what the runtime loads (speaker.gguf, vocoder.gguf), and back.
 
-    python export_speech.py talk/checkpoint.pt --codec codec/checkpoint.pt --out ../model     # speaker.gguf, vocoder.gguf
-    python export_speech.py talk/checkpoint.pt --codec codec/checkpoint.pt --aux speech_heads.safetensors
+    python export_speech.py talk/checkpoint.pt --codec codec/checkpoint.pt --out ../model --encoder
 
 speaker.gguf is an ordinary model of architecture llama, with a byte vocabulary and 1,024 tokens of code; vocoder.gguf holds the codec's
 decoder (plugins/vocos/vocos.h lists its tensors) and the keys speak.*, which tell how the two go together.  Matrices are
-BF16, filters F16, everything small F32.  The file of auxiliary weights has the codec's encoder and the training-only heads, needed to train on.
+BF16, filters F16, everything small F32.
 """
 
 import argparse
@@ -19,10 +18,11 @@ from gguf.quants import dequantize, quantize
 import sayings
 import speaking as s
 from export import byte_alphabet, describe, finish, interleave, separate
-from voice import Voice, VoiceConfig
+from voice import Voice
 
 NAME = "sensorium-speaker"
 FILES = {"model": "speaker.gguf", "voice": "vocoder.gguf"}
+ENCODER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "voice_encoder.safetensors")
 TOP_K = 0
 
 
@@ -158,25 +158,34 @@ def load_export(folder, lm, voice):
             tensor.copy_(torch.from_numpy(np.array(tensors[name], np.float32)))
 
 
+def load_voice(path):
+    """The codec of a checkpoint of train_codec.py, or of the exported files in a folder."""
+    voice = Voice()
+    if os.path.isdir(path):
+        load_export(path, s.make_model(), voice)
+        from safetensors.torch import load_file
+        voice.encoder.load_state_dict({k: v.float() for k, v in load_file(ENCODER).items()})
+    else:
+        voice.load_state_dict(torch.load(path, map_location="cpu")["voice"])
+    return voice
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("checkpoint", help="of train_speech.py")
-    p.add_argument("--codec", required=True, help="checkpoint of train_codec.py")
+    p.add_argument("--codec", required=True, help="checkpoint of train_codec.py, or a folder with the GGUF files")
     p.add_argument("--out", help="folder for speaker.gguf and vocoder.gguf")
-    p.add_argument("--aux", help="file for the codec's encoder and the training-only heads (F16)")
+    p.add_argument("--encoder", action="store_true", help="also write voice_encoder.safetensors (F16), needed to train on from the files")
     p.add_argument("--temperature", type=float, default=0.0, help="the speaker's usual one")
     args = p.parse_args()
-    loaded, voice = torch.load(args.checkpoint, map_location="cpu"), Voice(VoiceConfig())
-    voice.load_state_dict(torch.load(args.codec, map_location="cpu")["voice"])
+    loaded, voice = torch.load(args.checkpoint, map_location="cpu"), load_voice(args.codec)
     if args.out:
         os.makedirs(args.out, exist_ok=True)
         write_lm(loaded["model"], s.config(), os.path.join(args.out, FILES["model"]))
         write_voice(voice, os.path.join(args.out, FILES["voice"]), args.temperature)
-    if args.aux:
+    if args.encoder:
         from safetensors.torch import save_file
-        heads = {"encoder." + k: v for k, v in voice.encoder.state_dict().items()}
-        heads.update({"heads." + k: v for k, v in loaded["heads"].items()})
-        save_file({k: v.half().contiguous() for k, v in heads.items()}, args.aux)
+        save_file({k: v.half().contiguous() for k, v in voice.encoder.state_dict().items()}, ENCODER)
 
 
 if __name__ == "__main__":

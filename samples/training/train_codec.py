@@ -3,8 +3,8 @@
     python train_codec.py --out codec --sayings sayings --minutes 20             # clips of sayings.py
     python train_codec.py --out codec --sayings sayings --minutes 20 --resume
 
-Losses: spectra (two of four resolutions a step), log-mels, and the distance of the encoder from the code vectors that it is given.  No adversary.
-The first steps go without codes, so that vectors begin where the encoder is.
+Losses: spectra (two of four resolutions a step), log-mels, and the distance of the encoder from the code vectors that
+it is given.  No adversary.  The first steps go without codes, so that vectors begin where the encoder is.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 
     python train_speech.py --out talk --sayings sayings --codec codec/checkpoint.pt --minutes 120
     python train_speech.py --out talk --sayings sayings --codec codec/checkpoint.pt --minutes 120 --resume
+    python train_speech.py --out talk --sayings sayings --codec ../model --start ../model --minutes 60     # from the shipped files
 
 The codes of all clips are made first, and kept beside them (again when the codec is another one).  Losses:
 
@@ -27,6 +28,7 @@ from torch import nn
 
 import speaking
 import train
+from export_speech import load_export, load_voice
 from model import linear
 from sayings import Sayings
 from speaking import END, FIRST_CODE, PAD, prompt_ids, text_at
@@ -36,11 +38,11 @@ LOOKING_LAYERS = (2, 3)                 # head 0 of these looks at the letter th
 PHONEMES = 128                          # classes of the auxiliary head; 0: any other
 
 
-def codes_of(folder, part, clips, samples_of, voice, refresh):
+def codes_of(folder, part, clips, samples_of, voice):
     """[(first, n)] of each clip in one long array of codes; made for clips that have none yet."""
     path = os.path.join(folder, part + ".codes")
     key = hashlib.sha256(voice.codebook.vectors.numpy().tobytes()).hexdigest()
-    done = json.load(open(path + ".json")) if os.path.exists(path + ".json") and not refresh else {}
+    done = json.load(open(path + ".json")) if os.path.exists(path + ".json") else {}
     if done.get("codec") != key:
         done = {"codec": key, "frames": []}
         open(path, "wb").close()
@@ -68,7 +70,7 @@ class Part:
     def __init__(self, folder, part, voice, phonemes, most=None):
         sayings = Sayings(folder, part)
         self.clips = sayings.clips[:most]
-        self.codes, self.spans = codes_of(folder, part, self.clips, sayings.wave, voice, False)
+        self.codes, self.spans = codes_of(folder, part, self.clips, sayings.wave, voice)
         self.phonemes = phonemes
         self.hop = voice.c.hop
 
@@ -100,15 +102,17 @@ class Trainer:
     def __init__(self, args):
         self.args = args
         self.rng = random.Random(args.seed)
-        voice = Voice()
-        voice.load_state_dict(torch.load(args.codec)["voice"])
+        voice = load_voice(args.codec)
         loaded = torch.load(self.path()) if args.resume else {}
         phonemes = loaded.get("phonemes") or count_phonemes(args.sayings)
         self.phonemes = phonemes
-        self.parts = {"held": Part(args.sayings, "held", voice.eval(), phonemes), "train": Part(args.sayings, "train", voice, phonemes, args.clips)}
+        self.parts = {"held": Part(args.sayings, "held", voice.eval(), phonemes),
+                      "train": Part(args.sayings, "train", voice, phonemes, args.clips)}
         self.lm = speaking.make_model()
         self.heads = nn.ModuleDict({"phoneme": linear(speaking.config().hidden, PHONEMES, True)})
         self.said, self.steps = 0, 0
+        if args.start:
+            load_export(args.start, self.lm, Voice())       # the heads are learnt again in a minute
         self.optimizer = train.Optimizer(self.lm, self.heads, 0, args.rate, args.adam_rate)
         if loaded:
             self.lm.load_state_dict(loaded["model"])
@@ -209,8 +213,9 @@ class Trainer:
             self.step(min(1, (self.steps - first + 1) / 50) * min(1, max(0.01, (1 - done) / args.decay)))
             now = clock()
             if self.steps % 50 == 0:
-                print("%s step %d said %d (%.0f/s) | %s" % (time.strftime("%H:%M:%S"), self.steps, self.said, (self.said - said) / (now - last_print),
-                                                            " ".join("%s %.3f" % (k, np.mean(v)) for k, v in self.averages.items())), flush=True)
+                averages = " ".join("%s %.3f" % (k, np.mean(v)) for k, v in self.averages.items())
+                print("%s step %d said %d (%.0f/s) | %s" % (
+                    time.strftime("%H:%M:%S"), self.steps, self.said, (self.said - said) / (now - last_print), averages), flush=True)
                 last_print, said, self.averages = now, self.said, {}
             if now - last_save > args.save_every * 60:
                 self.save()
@@ -226,11 +231,12 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--out", required=True)
     p.add_argument("--sayings", required=True, help="folder of sayings.py")
-    p.add_argument("--codec", required=True, help="checkpoint of train_codec.py")
+    p.add_argument("--codec", required=True, help="checkpoint of train_codec.py, or a folder with the GGUF files")
     p.add_argument("--clips", type=int, help="use only so many")
     p.add_argument("--minutes", type=float, default=120)
     p.add_argument("--cpu-time", action="store_true", help="minutes of processor time, for a busy machine")
-    p.add_argument("--resume", action="store_true")
+    p.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    p.add_argument("--start", help="folder with speaker.gguf and vocoder.gguf to start from")
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--batch", type=int, default=40)
     p.add_argument("--rate", type=float, default=0.02, help="Muon")

@@ -2,8 +2,9 @@
 
     python peer_speaker.py [FOLDER] [--texts N]         # default: samples/model
 
-Needs torch, gguf, numpy, and a built server.  At temperature 0 both choose the same codes, so the sound has the same number of samples and differs
-by no more than the 16 bits of a WAV file; a text where the two likeliest codes are nearly equal may differ from there on, and is told as such.
+Needs torch, gguf, numpy, and a built server.  At temperature 0 both choose the same codes, so the sound has the same
+number of samples and differs by no more than the 16 bits of a WAV file; a text where the two likeliest codes are nearly
+equal somewhere may differ from there on, and is let through.
 """
 import argparse
 import io
@@ -57,7 +58,8 @@ def main():
             same = len(want) == len(got)
             off = float(np.abs(want.clip(-1, 1) - got).max()) if same else float("inf")
             close = margin(lm, text, name)
-            verdict(off < 2e-4 or close < 1e-3, "%s: %s" % (name, text), "%d codes, off by %.2g, least margin %.2g" % (len(codes[0]), off, close))
+            verdict(off < 2e-4 or close < 1e-3, "%s: %s" % (name, text),
+                    "%d codes, off by %.2g, least margin %.2g" % (len(codes[0]), off, close))
     verdict.end()
 
 
