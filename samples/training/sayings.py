@@ -46,7 +46,7 @@ def shape(rng):
 
 
 def any_word(rng):
-    """A word without held-out letters: common, small, or from the dictionary."""
+    """A word of training: common, small, or from the dictionary."""
     x = rng.random()
     if x < 0.4:
         return rng.choice(sounds.common_words(False))
