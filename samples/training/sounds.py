@@ -161,28 +161,40 @@ def is_held_out_text(text):
 
 # --------------------------------------------------------------------- speech
 
+class Event(ctypes.Structure):
+    """espeak_EVENT"""
+    WORD, PHONEME = 1, 7
+    _fields_ = [("type", ctypes.c_int), ("message", ctypes.c_uint), ("text_position", ctypes.c_int), ("length", ctypes.c_int),
+                ("milliseconds", ctypes.c_int), ("sample", ctypes.c_int), ("user_data", ctypes.c_void_p), ("name", ctypes.c_char * 8)]
+
+
 class Speaker:
     """libespeak-ng, asked for samples."""
 
-    SYNCHRONOUS, UTF8 = 2, 1
+    SYNCHRONOUS, UTF8, PHONEME_EVENTS = 2, 1, 1
     PARAMETERS = {"rate": 1, "pitch": 3, "range": 4}
 
     def __init__(self):
         self.library = ctypes.CDLL("libespeak-ng.so.1")
-        if self.library.espeak_Initialize(self.SYNCHRONOUS, 0, None, 0) != ESPEAK_RATE:
+        if self.library.espeak_Initialize(self.SYNCHRONOUS, 0, None, self.PHONEME_EVENTS) != ESPEAK_RATE:
             raise SystemExit("espeak-ng does not speak at %d Hz" % ESPEAK_RATE)
         path = ctypes.c_char_p()
         self.library.espeak_Info.restype = ctypes.c_char_p
         self.library.espeak_Info(ctypes.byref(path))
         self.variants = set(os.listdir(os.path.join(path.value.decode(), "voices", "!v")))
-        self.pieces, self.voice = [], None
-        callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
+        self.pieces, self.events, self.voice = [], [], None
+        callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(Event))
         self.callback = callback(self.take)             # kept: espeak-ng only has its address
         self.library.espeak_SetSynthCallback(self.callback)
 
-    def take(self, samples, n, _):
+    def take(self, samples, n, events):
         if samples and n > 0:
             self.pieces.append(np.ctypeslib.as_array(samples, (n,)).copy())
+        i = 0
+        while events[i].type:                           # words, phonemes: (type, first sample, place in the text, letters, phoneme)
+            e = events[i]
+            self.events.append((e.type, e.sample, e.text_position - 1, e.length, e.name.decode("utf-8", "replace")))
+            i += 1
         return 0
 
     def say(self, text, voice, **parameters):
@@ -195,7 +207,7 @@ class Speaker:
             self.voice = voice
         for name, value in parameters.items():
             self.library.espeak_SetParameter(self.PARAMETERS[name], value, 0)
-        self.pieces = []
+        self.pieces, self.events = [], []
         b = text.encode()
         self.library.espeak_Synth(b, len(b) + 1, 0, 1, 0, self.UTF8, None, None)
         self.library.espeak_Synchronize()
@@ -206,7 +218,8 @@ class Speaker:
         loud = np.nonzero(np.abs(x) > 0.01 * peak)[0]
         if peak == 0 or not len(loud):
             return np.zeros(0, np.float32)
-        return x[max(0, loud[0] - 160):loud[-1] + 320] * (0.7 / peak)
+        self.cut = max(0, loud[0] - 160)
+        return x[self.cut:loud[-1] + 320] * (0.7 / peak)
 
 
 def resample(x, a, b):

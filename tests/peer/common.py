@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(REPO / "tests" / "api"), str(REPO / "samples" / "training")]
+sys.path[:0] = [str(REPO / "samples" / "training"), str(REPO / "tests" / "api")]  # both have sounds.py: the training code wants its own
 from harness import Server  # noqa: E402,F401  (for the peers)
 
 SAMPLE = REPO / "samples" / "model"
