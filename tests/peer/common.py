@@ -78,7 +78,11 @@ def wire(messages):
 
 
 def ask(server, table, messages, max_tokens, **fields):
-    status, _, a = server.chat({"messages": wire(messages), "temperature": 0, "max_tokens": max_tokens, "logprobs": True,
+    return ask_wired(server, table, wire(messages), max_tokens, **fields)
+
+
+def ask_wired(server, table, messages, max_tokens, **fields):
+    status, _, a = server.chat({"messages": messages, "temperature": 0, "max_tokens": max_tokens, "logprobs": True,
                                 "top_logprobs": 20, **fields}, timeout=600)
     if status != 200:
         raise RuntimeError("%d %s" % (status, a))
