@@ -13,15 +13,16 @@ and softer like speech, and silent for 0.2 s around each multiple of 29.9 s: the
 every 30 s. So a recording of a second less than N x 29.9 s is N windows on both sides; what both answer is compared with the script.
 
 Ours: POST /v1/audio/transcriptions (verbose_json, language en) to a server that is warm; windows are on their way four at once, so that
-their steps share the weights' way from memory. Theirs: whisper-cli -bs 1 -bo 1 -nf -mc 0 -sns off, one window after the other, its
-time of loading taken off. Weights are F16 on both sides; we multiply them with f32 rows, whisper.cpp rounds rows to f16 first.
-K and V are f16 on both sides.
+their steps share the weights' way from memory. Theirs: whisper-cli -bs 1 -bo 1 -nf -mc 0, one window after the other, its time of
+loading taken off; built with -DGGML_NATIVE=ON -DGGML_LLAMAFILE=ON it is much faster than by default: say which one was measured.
+Weights, K and V are F16 on both sides; activations are f32 here, whisper.cpp rounds them to f16 where it meets weights.
 
-Figures are medians. Real-time factor: seconds of sound a second. CPU: of the processes' own time, which others on the machine do not
-delay; wall: of the clock. Ours for an encoder pass: the slices of its job; for a token: what the engine's steps took beside slices (cross K and V
-and prompts included), over all tokens. Theirs: the program's own counts (its "encode" includes cross K and V). Floors: the encoder's
-operations over what numpy multiplies matrices at; the decoder's bytes (weights for every step; a window's cross K and V for every token)
-over the bandwidth that numpy reads memory with, if steps are not shared.
+Figures are medians. Real-time factor: seconds of sound a second, of the processes' CPU time and of the clock. On a machine that is busy with
+other things the former is the one to read. An encoder pass and a token: what each side counts itself by the clock, times the share
+of the clock that its process ran. Ours, a pass: the slices of its job; a token: what the engine's steps took beside slices, cross K and V and
+prompts included, over all tokens. Theirs: its "encode", which includes cross K and V; decode and sample. Floors: the encoder's operations
+(cross K and V included) over those that numpy's matrix product does a second; the decoder's bytes over the bandwidth that numpy reads
+memory with, where no step is shared: its weights, and a window's cross K and V.
 """
 import argparse
 import http.client
@@ -163,8 +164,8 @@ def ours(server, path):
         raise RuntimeError(str(answer))
     d = {k: now[k] - was.get(k, 0) for k in now}
     slices, tokens = d["job_slice_seconds_sum"], d["generation_tokens_total"]
-    return {"wall": wall, "cpu": cpu, "windows": d["encoder_runs_total"], "tokens": tokens, "encode_ms": slices / d["encoder_runs_total"] * 1e3,
-            "token_ms": (d["step_seconds_sum"] - slices) / tokens * 1e3, "at_once": now["step_sequences_max"], "text": answer["text"].split()}
+    return {"wall": wall, "cpu": cpu, "windows": d["encoder_runs_total"], "tokens": tokens, "encode_ms": slices / d["encoder_runs_total"] * 1e3 * cpu / wall,
+            "token_ms": (d["step_seconds_sum"] - slices) / tokens * 1e3 * cpu / wall, "at_once": now["step_sequences_max"], "text": answer["text"].split()}
 
 
 def theirs(args, model, path):
@@ -184,8 +185,9 @@ def theirs(args, model, path):
     load, tokens = took["load"][0] / 1e3, took["decode"][1] + took["batchd"][1] + took["encode"][1]
     decode = sum(took[k][0] for k in ("decode", "batchd", "prompt", "sample"))
     text = re.sub(r"^\[[^\]]*\]", "", said, flags=re.M).split()
-    return {"wall": wall - load, "cpu": used.ru_utime + used.ru_stime - load, "windows": took["encode"][1], "tokens": tokens,
-            "encode_ms": took["encode"][0] / took["encode"][1], "token_ms": decode / tokens, "at_once": 1, "text": text}
+    share = (used.ru_utime + used.ru_stime) / wall
+    return {"wall": wall - load, "cpu": (wall - load) * share, "windows": took["encode"][1], "tokens": tokens,
+            "encode_ms": took["encode"][0] / took["encode"][1] * share, "token_ms": decode / tokens * share, "at_once": 1, "text": text}
 
 
 # ---- floors ----
