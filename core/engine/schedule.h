@@ -29,7 +29,7 @@ typedef struct sched_seq {
 	uint32_t n_given;     /* leading ones that it did not compute itself: from the prefix cache, or a sibling of its request */
 	uint32_t max_chunk;   /* rows that its model's buffers hold */
 	bool drop;            /* cancelled or past its deadline: give its pages back now */
-	bool stalled;         /* its reader is behind: no new token */
+	bool stalled;         /* no row now: its reader is behind, or it waits for its gang */
 } sched_seq;
 
 /* One encoder job, in order of arrival. */
