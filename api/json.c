@@ -1,6 +1,7 @@
 #include "json.h"
 
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,40 +10,68 @@
 
 /* jansson tells a failed allocation as a syntax error, or drops bytes of a string and goes on; its reader then runs past the end of its
  * buffer or into an assertion (jansson 2.14, issue 362). Its allocator is ours, so that this thread knows better: a reading that wants
- * for memory is left on the spot, and what it had taken so far, a ring of blocks, is given back. */
-struct block {
-	struct block *next, *prev; /* as large as malloc's alignment */
+ * for memory is left on the spot, and what it had taken so far is given back.
+ *
+ * A reading takes its blocks one behind the other from chunks, which cost less than malloc's own books. A chunk is free again when the
+ * last of its blocks is. Chunks lie at multiples of their size and blocks of them at odd multiples of 8, malloc's blocks at even ones. */
+struct chunk {
+	struct chunk *next;    /* of the same reading, while it goes on */
+	atomic_uint live;      /* blocks, and one for the reading itself */
+	uint32_t used;         /* bytes */
 };
 
+enum { CHUNK = 16384, FIRST = (sizeof(struct chunk) + 15) / 16 * 16 + 8 };
+
 static _Thread_local struct {
-	struct block ring;
+	struct chunk *chunks;
 	jmp_buf out;
 	bool reads, starved;
 } memory;
 
+static void chunk_drop(struct chunk *c)
+{
+	if (atomic_fetch_sub(&c->live, 1) == 1)
+		free(c);
+}
+
+/* A block that is larger than the chunk's rest has a new one, and if need be a longer one, for it. */
+static void *chunk_take(size_t n)
+{
+	struct chunk *c = memory.chunks;
+	if (n > SIZE_MAX - 2 * CHUNK)
+		return NULL;
+	n = (n + 15) / 16 * 16;
+	if (!c || c->used > CHUNK || n > CHUNK - c->used) {
+		size_t size = FIRST + n > CHUNK ? (FIRST + n + CHUNK - 1) / CHUNK * CHUNK : CHUNK;
+		if (!(c = aligned_alloc(CHUNK, size)))
+			return NULL;
+		*c = (struct chunk){.next = memory.chunks, .used = FIRST};
+		atomic_init(&c->live, 1);
+		memory.chunks = c;
+	}
+	uint8_t *block = (uint8_t *)c + c->used;
+	c->used = n > CHUNK ? CHUNK + 1 : c->used + (uint32_t)n;
+	atomic_fetch_add(&c->live, 1);
+	return block;
+}
+
 static void *block_take(size_t n)
 {
-	struct block *b = n <= SIZE_MAX - sizeof *b ? malloc(sizeof *b + n) : NULL;
-	if (!b) {
-		memory.starved = true;
-		if (memory.reads)
-			longjmp(memory.out, 1);
-		return NULL;
-	}
-	struct block *at = memory.reads ? &memory.ring : b;
-	*b = (struct block){at == b ? b : at->next, at};
-	b->next->prev = at->next = b;
-	return b + 1;
+	void *block = memory.reads ? chunk_take(n) : malloc(n);
+	if (block)
+		return block;
+	memory.starved = true;
+	if (memory.reads)
+		longjmp(memory.out, 1);
+	return NULL;
 }
 
 static void block_give(void *p)
 {
-	struct block *b = p ? (struct block *)p - 1 : NULL;
-	if (!b)
-		return;
-	b->next->prev = b->prev;
-	b->prev->next = b->next;
-	free(b);
+	if ((uintptr_t)p % 16 == 8)
+		chunk_drop((struct chunk *)(void *)((uint8_t *)p - (uintptr_t)p % CHUNK));
+	else
+		free(p);
 }
 
 void body_json_init(void)
@@ -59,18 +88,20 @@ void json_text_free(char *text)
 
 json_t *json_read(const char *data, size_t size, size_t flags, json_error_t *why)
 {
-	memory.ring = (struct block){&memory.ring, &memory.ring};
+	json_t *volatile root = NULL;
+	memory.chunks = NULL;
 	memory.reads = true;
-	if (setjmp(memory.out)) {
-		memory.reads = false;
-		while (memory.ring.next != &memory.ring)
-			block_give(memory.ring.next + 1);
-		return NULL;
-	}
-	json_t *root = json_loadb(data, size, flags, why);
+	bool whole = !setjmp(memory.out);
+	if (whole)
+		root = json_loadb(data, size, flags, why);
 	memory.reads = false;
-	memory.ring.next->prev = memory.ring.prev; /* a tree lives on without the ring's end */
-	memory.ring.prev->next = memory.ring.next;
+	for (struct chunk *c = memory.chunks, *next; c; c = next) {
+		next = c->next;
+		if (whole)
+			chunk_drop(c); /* its blocks live on in the tree */
+		else
+			free(c);
+	}
 	return root;
 }
 

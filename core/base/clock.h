@@ -11,4 +11,11 @@ static inline double clock_ms(void)
 	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
+/* Whole milliseconds until then, rounded up: who waits in rounds does not spend the last one awake. 0: it is past. */
+static inline int clock_left_ms(double until)
+{
+	double left = until - clock_ms();
+	return left <= 0 ? 0 : left < 1e9 ? (int)left + 1 : 1000000000;
+}
+
 #endif

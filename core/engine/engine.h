@@ -102,6 +102,7 @@ struct sn_request {
 	uint32_t max_tokens;
 	double t_submit, t_deadline; /* ms; deadline 0: none */
 	bool goes_on;                /* a part of work that was accepted: taken also while draining */
+	uint64_t gang;               /* see window_ask; 0: none */
 	bool started;                /* a row of it was computed: it waits in no queue; engine thread */
 	bool any_token, any_length;  /* a choice has said something, was cut by length; engine thread */
 	uint32_t n_cached;           /* prompt rows from the prefix cache at the first start */
@@ -167,6 +168,8 @@ struct sn_engine {
 	uint32_t n_active, max_active;
 	sched_seq *sched_seqs;
 	sched_job sched_jobs[MEDIA_MAX_JOBS + MAX_MODELS];
+	uint64_t gangs[MEDIA_MAX_JOBS]; /* [n_gangs] of windows that are being encoded in this turn */
+	uint32_t n_gangs;
 	step_plan plan;
 	uint32_t next_job, jobs_passed;
 	sn_request *speaking;   /* requests whose sound is not all made; a list by utterance.next */
@@ -251,7 +254,8 @@ typedef struct window_ask {
 	const uint32_t (*taps)[2];  /* [n_taps] {layer, head} whose weights of cross-attention are asked for; costs a float for each of them, */
 	uint32_t n_taps;            /* each of the rows and each of the medium's rows */
 	uint32_t timeout_ms;        /* total, from submit; 0: none */
-} window_ask;
+	uint64_t gang;              /* windows of one number wait for those of them that are being encoded, so that they are decoded together; */
+} window_ask;                   /* 0: does not wait */
 
 sn_status prompt_of_window(sn_request *r, const window_ask *w, sn_error *err);
 /* As sn_chat_submit: everything is borrowed until return, on success *out must be closed; events come by sn_request_next.

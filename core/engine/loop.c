@@ -240,8 +240,28 @@ static bool must_drop(const sn_engine *e, const sequence *s, double now)
 	       atomic_load(&s->stopped) || atomic_load(&r->cancelled) || atomic_load(&e->abort_all) || (r->t_deadline > 0 && now > r->t_deadline);
 }
 
+/* Windows of a gang whose encoder has ended wait for those whose encoder runs: the work is the same, and tokens of many windows
+ * cost little more than those of one. Nobody else waits for it: the encoder's slices come anyway. */
+static void note_gang(sn_engine *e, const sequence *s)
+{
+	const sn_request *r = s->req;
+	for (uint32_t i = 0; i < r->n_media && r->gang; i++)
+		if (r->media[i]->state == MEDIA_PENDING && e->n_gangs < MEDIA_MAX_JOBS) {
+			e->gangs[e->n_gangs++] = r->gang;
+			return;
+		}
+}
+
+static void hold_gangs(sn_engine *e)
+{
+	for (uint32_t i = 0; i < e->n_active && e->n_gangs; i++)
+		for (uint32_t g = 0; g < e->n_gangs && e->active[i]; g++)
+			e->sched_seqs[i].stalled |= e->active[i]->req->gang == e->gangs[g];
+}
+
 static void describe(sn_engine *e, double now)
 {
+	e->n_gangs = 0;
 	for (uint32_t i = 0; i < e->n_active; i++) {
 		sequence *s = e->active[i];
 		if (!s)
@@ -260,7 +280,9 @@ static void describe(sn_engine *e, double now)
 		    .stalled = u ? utterance_is_stalled(s->req) : request_is_stalled(s->req), .listened = u,
 		    .slack_ms = u ? listener_slack(u->to, u->index, now) : 0,
 		};
+		note_gang(e, s);
 	}
+	hold_gangs(e);
 }
 
 /* ---- run ---- */

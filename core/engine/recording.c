@@ -157,9 +157,9 @@ sn_status recording_next(recording *rec, int wait_ms, window **ready, sn_error *
 	*ready = NULL;
 	for (;;) {
 		sn_status st = start_more(rec, err);
-		int left = (int)(until - clock_ms());
+		int left = clock_left_ms(until);
 		if (!st)
-			st = ask_attempts(rec, left <= 0 ? 0 : left < LOOK_MS ? left : LOOK_MS, err);
+			st = ask_attempts(rec, left < LOOK_MS ? left : LOOK_MS, err);
 		if (st)
 			return st;
 		if (recording_done(rec))

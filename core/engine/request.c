@@ -283,9 +283,9 @@ sn_event_kind sn_request_next(sn_request *r, int timeout_ms, sn_event *ev)
 	/* Tokens that yield no whole character yet are no event: wait on. */
 	for (;;) {
 		size_t n_tokens;
-		int left = (int)(until - clock_ms());
+		int left = clock_left_ms(until);
 		pthread_mutex_lock(&r->lock);
-		wait_for_news(r, left > 0 ? left : 0);
+		wait_for_news(r, left);
 		bool lacked_room = lacks_room(r, r->n_seqs);
 		choice_reader *c = take_run(r, &n_tokens);
 		bool failed = r->failed && r->n_read == r->n_written;

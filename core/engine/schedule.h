@@ -35,7 +35,7 @@ typedef struct sched_seq {
 	uint32_t n_given;     /* leading ones that it did not compute itself: from the prefix cache, or a sibling of its request */
 	uint32_t max_chunk;   /* rows that its model's buffers hold */
 	bool drop;            /* cancelled or past its deadline: give its pages back now */
-	bool stalled;         /* its reader is behind: no new token */
+	bool stalled;         /* no row now: its reader is behind, or it waits for its gang */
 	bool listened;        /* it speaks: slack_ms is known */
 	double slack_ms;      /* until its listener has nothing to play; below 0: for so long has had nothing */
 } sched_seq;

@@ -138,6 +138,7 @@ static sn_status build(sn_engine *e, const struct ask *a, served_model *m, sn_re
 	r->t_deadline = a->timeout_ms ? r->t_submit + a->timeout_ms : 0;
 	r->salt = salt_of(e, a);
 	r->goes_on = a->part;
+	r->gang = a->window ? a->window->gang : 0;
 	r->key = part_key(e, a);
 	sn_status st = copy_sampling(r, a->sampling, err);
 	if (!st)

@@ -133,7 +133,7 @@ static sn_status start(void *ctx, const window *w, bool alone, void **run, sn_er
 	                        .media = &media, .pieces = &piece, .n_pieces = 1, .sampling = sampling_of(t, w, r->n_prompt),
 	                        .timeout_ms = t->t_deadline > 0 ? left > 1 ? (uint32_t)left : 1 : 0,
 	                        .rules = w->kind == ATTEMPT_TEXT ? &t->rules : w->kind == ATTEMPT_LANGUAGE ? &t->language_rules : NULL,
-	                        .has_place = alone, .probes = w->kind == ATTEMPT_TEXT && how->no_speech >= 0, .probe_token = how->no_speech,
+	                        .has_place = alone, .gang = w->index ? (uint64_t)(uintptr_t)t : 0, .probes = w->kind == ATTEMPT_TEXT && how->no_speech >= 0, .probe_token = how->no_speech,
 	                        .probe_row = opening, .taps = how->about->alignment_heads,
 	                        .n_taps = w->kind == ATTEMPT_WORDS ? how->about->n_alignment_heads : 0};
 	media_gate_resume(&t->engine->gate); /* the encoder's begin is a gate's work */

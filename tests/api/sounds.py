@@ -1,6 +1,7 @@
 """Recordings for the tests, made of nothing but Python: whole ones and hostile ones."""
 
 import math
+import random
 import struct
 
 
@@ -27,6 +28,17 @@ def wav(seconds=0.5, rate=16000, channels=1):
     return riff(fmt_chunk(channels=channels, rate=rate), data_chunk(tone(seconds, rate, channels=channels)))
 
 
+def hiss(seconds, seed, rate=8000):
+    """A WAV of noise, louder and softer by parts of a second, with pauses: made fast, and no two stretches are alike."""
+    rng, pieces, left = random.Random(seed), [], int(seconds * rate)
+    softer = [bytes(128 + (i - 128) * loud // 8 for i in range(256)) for loud in (0, 1, 2, 4, 8)]
+    while left:
+        n = min(left, rng.randrange(rate // 8, rate))
+        pieces.append(rng.randbytes(n).translate(rng.choice(softer)))
+        left -= n
+    return riff(fmt_chunk(rate=rate, bits=8), data_chunk(b"".join(pieces)))
+
+
 def wav_of(data, **fmt):
     return riff(fmt_chunk(**fmt), data_chunk(data))
 
@@ -46,18 +58,28 @@ def crc(data, bits, poly):
     return value
 
 
-def flac_silence(seconds, rate=16000):
-    """Frames of 65,535 equal samples: a dozen bytes for four seconds."""
-    samples = int(seconds * rate)
-    head = b"fLaC\x80\0\0\x22" + struct.pack(">HH", 65535, 65535) + bytes(6) + struct.pack(">Q", rate << 44 | 15 << 36 | samples) + bytes(16)
+def flac_steps(samples, rate, block, value):
+    """Frames of equal samples, frame i of value(i): a dozen bytes each."""
+    head = b"fLaC\x80\0\0\x22" + struct.pack(">HH", block, block) + bytes(6) + struct.pack(">Q", rate << 44 | 15 << 36 | samples) + bytes(16)
     frames = []
-    for i, at in enumerate(range(0, samples, 65535)):
-        n = min(65535, samples - at)
-        number = bytes([i]) if i < 0x80 else bytes([0xC0 | i >> 6, 0x80 | i & 63]) if i < 0x800 else bytes([0xE0 | i >> 12, 0x80 | i >> 6 & 63, 0x80 | i & 63])
+    for i, at in enumerate(range(0, samples, block)):
+        n = min(block, samples - at)
+        number = chr(i).encode("utf-8", "surrogatepass")  # FLAC codes it so
         frame = b"\xff\xf8\x70\0" + number + struct.pack(">H", n - 1)
-        frame += bytes([crc(frame, 8, 0x07)]) + b"\0\0\0"
+        frame += bytes([crc(frame, 8, 0x07)]) + struct.pack(">bh", 0, value(i))
         frames.append(frame + struct.pack(">H", crc(frame, 16, 0x8005)))
     return head + b"".join(frames)
+
+
+def flac_silence(seconds, rate=16000):
+    """A dozen bytes for four seconds."""
+    return flac_steps(int(seconds * rate), rate, 65535, lambda i: 0)
+
+
+def flac_rumble(seconds, seed, rate=8000):
+    """Ten steps a second, now and then none: no two stretches are alike, and an hour is half a megabyte."""
+    rng = random.Random(seed)
+    return flac_steps(int(seconds * rate), rate, rate // 10, lambda i: rng.randrange(-9000, 9000) if i // 7 % 3 else 0)
 
 
 NAN, INF = struct.pack("<f", math.nan), struct.pack("<f", math.inf)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
@@ -133,6 +134,19 @@ def drawn(seed, size=(320, 240)):
     out = io.BytesIO()
     image.save(out, "PNG")
     return out.getvalue()
+
+
+def bandwidth(threads):
+    """Bytes a second that all threads together read."""
+    import numpy as np
+    parts = [np.ones(48 << 20, np.float32) for _ in range(threads)]
+    best = 0
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(5):
+            begin = time.monotonic()
+            list(pool.map(np.max, parts))
+            best = max(best, sum(p.nbytes for p in parts) / (time.monotonic() - begin))
+    return best
 
 
 def quantile(values, q):

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import llama_cpp
 import numpy as np
@@ -31,18 +30,6 @@ from common import BIN, SAMPLE, drawn, median
 SMOL = dict(hidden=576, layers=30, heads=9, kv_heads=3, ffn=1536, vocab=49152, theta=100000.0)
 TOWER = dict(image=512, patch=16, hidden=768, layers=3, heads=12, ffn=3072, scale=4, width=64)
 PARTS = ("sample", "F16", "BF16", "Q8_0", "Q4_K_M", "tower")
-
-
-def bandwidth(threads):
-    """Bytes a second that all threads together read."""
-    parts = [np.ones(48 << 20, np.float32) for _ in range(threads)]
-    best = 0
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in range(5):
-            begin = time.monotonic()
-            list(pool.map(np.max, parts))
-            best = max(best, sum(p.nbytes for p in parts) / (time.monotonic() - begin))
-    return best
 
 
 def weight_bytes(path):
@@ -221,7 +208,7 @@ def main():
     args = p.parse_args()
     args.batches = [int(n) for n in args.batch_sizes.split(",")]
     wanted = lambda part: not args.only or part in args.only  # noqa: E731
-    read, report = bandwidth(args.threads), Report()
+    read, report = common.bandwidth(args.threads), Report()
     print("%s; %d threads; memory read at %.1f GB/s; llama-cpp-python %s%s; prompts of %d tokens, answers of %d" % (
         common.machine(), args.threads, read / 1e9, llama_cpp.__version__, ", flash attention" if args.flash else "", args.prompt, args.output))
     print("%-44s %10s %10s     %6s" % ("medians of %d rounds" % args.rounds, "ours", "llama.cpp", "ratio"))

@@ -13,6 +13,8 @@ static uint32_t FIRST[N_WINDOWS + 1]; /* of each window's prompt in IDS, where -
 
 static uint32_t holes_to_plan = 1, rows_to_plan = N_CROSS;
 static useconds_t unit_us; /* so long takes a unit: time for others to arrive, who then begin together */
+static metrics *watched;   /* if not NULL: of the engine whose tokens are counted while units run */
+static uint64_t tokens_before_unit;
 
 static uint32_t row_dim(const void *instance)
 {
@@ -56,6 +58,7 @@ static sn_rc step(void *instance, const sn_call *call, void *state, sn_ops_ctx *
 	struct state *s = state;
 	*units_done = 1;
 	usleep(unit_us);
+	tokens_before_unit = watched ? metric_get(watched, M_GENERATION_TOKENS) : 0;
 	if (++s->done < 3)
 		return SN_RC_AGAIN;
 	memcpy(rows, s->rows, sizeof s->rows);
@@ -427,6 +430,41 @@ static void what_cannot_be_asked_is_refused(void **state)
 	sn_engine_close(&e);
 }
 
+/* How many tokens had been said when the last unit ran: window 0 is of one gang, those that come just behind it of another. */
+static uint64_t tokens_before_last_unit(uint64_t gang, uint64_t others)
+{
+	sn_engine *e = open_window_engine((sn_engine_config){.threads = 1});
+	sn_request *r[N_WINDOWS];
+	sn_error err;
+	uint64_t before = metric_get(&e->metrics, M_GENERATION_TOKENS); /* of warming up */
+	unit_us = 60000;
+	watched = &e->metrics;
+	for (uint32_t w = 0; w < N_WINDOWS; w++)
+		assert_int_equal(ask_more(e, w, STEPS, &(window_ask){.gang = w ? others : gang}, &r[w], &err), SN_OK);
+	for (uint32_t w = 0; w < N_WINDOWS; w++) {
+		struct answer a = {0};
+		collect(r[w], &a);
+		assert_int_equal(a.status, SN_OK);
+		assert_int_equal(a.n, STEPS);
+		sn_request_close(&r[w]);
+	}
+	assert_int_equal(metric_get(&e->metrics, M_ENCODER_UNITS), 3 * N_WINDOWS);
+	uint64_t tokens = tokens_before_unit - before;
+	unit_us = 0;
+	watched = NULL;
+	sn_engine_close(&e);
+	return tokens;
+}
+
+static void a_gang_is_encoded_before_it_speaks(void **state)
+{
+	(void)state;
+	assert_int_equal(tokens_before_last_unit(5, 5), 0);
+	assert_true(tokens_before_last_unit(0, 5) > 0); /* who is of no gang, or of another, does not wait */
+	assert_true(tokens_before_last_unit(4, 5) > 0);
+	assert_true(tokens_before_last_unit(0, 0) > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -439,6 +477,7 @@ int main(void)
 	    cmocka_unit_test(a_probe_is_the_models_own_probability),
 	    cmocka_unit_test(taps_are_the_weights_of_cross_attention),
 	    cmocka_unit_test(what_cannot_be_asked_is_refused),
+	    cmocka_unit_test(a_gang_is_encoded_before_it_speaks),
 	};
 	size_t n, w = 0;
 	IDS = read_golden("whisper.ids", &n);
