@@ -98,12 +98,12 @@ void sn_engine_close(sn_engine **engine);
 typedef struct sn_model_config {
 	const char *name;   /* what "model" in a request selects */
 	const char *path;   /* GGUF file */
-	const char *const *mmproj; /* GGUF files of its media towers, [n_mmproj]; no two of one kind */
+	const char *const *mmproj; /* GGUF files of its media towers, no two of one kind, and of its speaker; [n_mmproj] */
 	size_t n_mmproj;
 	const char *chat_template; /* Jinja source that replaces the file's, or NULL */
 } sn_model_config;
 
-/* Maps and checks the files, loads an encoder plugin for the tower, makes room for its KV in the pool. [main] */
+/* Maps and checks the files, loads an encoder plugin for each tower and a vocoder for the speaker, makes room for its KV in the pool. [main] */
 sn_status sn_engine_load(sn_engine *engine, const sn_model_config *config, sn_error *err);
 /* Starts the engine thread and runs one warm-up token per model; ready afterwards. [main] */
 sn_status sn_engine_start(sn_engine *engine, sn_error *err);

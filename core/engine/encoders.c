@@ -1,5 +1,6 @@
 /* What stands beside a served model: encoders, those of its media towers, and those that claim its own file; also of plugins that
- * were added while serving; and a vocoder, with which it speaks. The list of encoders only grows: an entry is whole before n_encoders tells of it, so readers need no lock. */
+ * were added while serving; and a vocoder, with which it speaks. The list of encoders only grows: an entry is whole before n_encoders
+ * tells of it, so readers need no lock. */
 #include <string.h>
 
 #include "base/error.h"

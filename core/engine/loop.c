@@ -230,7 +230,8 @@ static uint32_t rows_ready(const sequence *s, uint32_t n, const media_entry **fa
 
 static bool waited_too_long(const sn_engine *e, const sn_request *r, double now)
 {
-	return e->config.queue_timeout_ms && !r->started && now > r->t_submit + e->config.queue_timeout_ms;
+	bool goes_on = r->voice && r->voice->index; /* its speech has begun */
+	return e->config.queue_timeout_ms && !r->started && !goes_on && now > r->t_submit + e->config.queue_timeout_ms;
 }
 
 static bool must_drop(const sn_engine *e, const sequence *s, double now)

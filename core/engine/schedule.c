@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { MIN_CHUNK = 16, IDLE_SLICES = 4 /* with no tokens flowing a slice may be this many times longer */, MAX_PASSED = 16 };
+enum { MIN_CHUNK = 16, IDLE_SLICES = 4 /* with no tokens flowing a slice may be this many times longer */, MAX_PASSED = 8 };
 
 static const double NO_LISTENER_MS = 1000, URGENT_MS = 500;
 
@@ -212,11 +212,12 @@ static struct flow share_rows(const sched_state *st, step_plan *out)
 	share_places(st, out->parts, n_parts);
 	uint32_t left = serve_tokens(st, out, &flow, &kept);
 	if (flow.decoding && st->row_ms > 0) { /* other people's chunks must not hold up tokens for long */
-		double fit = flow.urgent ? 0 : st->slice_ms / st->row_ms;
+		double fit = st->slice_ms / st->row_ms;
 		uint32_t cap = fit < MIN_CHUNK ? MIN_CHUNK : fit > 1e6 ? 1000000 : (uint32_t)fit;
 		left = min_u32(left, cap > kept ? cap : kept);
 	}
 	share_chunk_rows(st, out->parts, n_parts, left);
+	uint32_t others = flow.urgent ? MIN_CHUNK : UINT32_MAX; /* rows of those that are not about to run dry */
 	for (uint32_t i = 0; i < st->n_seqs; i++) {
 		const sched_seq *s = &st->seqs[i];
 		uint32_t n = todo(s);
@@ -226,11 +227,14 @@ static struct flow share_rows(const sched_state *st, step_plan *out)
 		uint32_t share = part->rows / part->n_chunks--;
 		if (share < MIN_CHUNK)
 			share = min_u32(MIN_CHUNK, part->rows);
+		if (!is_urgent(s))
+			share = min_u32(share, others);
 		if (i == part->first && share < part->kept)
 			share = part->kept;
 		n = out->want[i] = whole_spans(s, min_u32(n, min_u32(share, s->max_chunk))); /* 0: a span too large for now has its turn when first */
 		part->rows -= n;
 		part->places -= n > 0;
+		others -= is_urgent(s) ? 0 : min_u32(n, others);
 	}
 	return flow;
 }
@@ -249,17 +253,24 @@ static bool is_listed(const uint32_t *list, uint32_t n, uint32_t v)
 	return false;
 }
 
-/* Frees pages for sequence i by preempting younger ones. */
+static void preempt(const sched_state *st, step_plan *out, uint32_t v, uint32_t *available)
+{
+	const sched_seq *s = &st->seqs[v];
+	if (s->drop || s->n_computed == 0 || is_listed(out->preempted, out->n_preempted, v))
+		return;
+	*available += pages_given(s->kv);
+	out->preempted[out->n_preempted++] = v;
+	out->want[v] = 0;
+}
+
+/* Frees pages for sequence i by preempting younger ones, then older ones that stand still for their readers. */
 static bool make_room(const sched_state *st, step_plan *out, uint32_t i, uint32_t need, uint32_t *available)
 {
-	for (uint32_t v = st->n_seqs; need > *available && v-- > i + 1;) {
-		const sched_seq *s = &st->seqs[v];
-		if (s->drop || s->n_computed == 0 || is_listed(out->preempted, out->n_preempted, v))
-			continue;
-		*available += pages_given(s->kv);
-		out->preempted[out->n_preempted++] = v;
-		out->want[v] = 0;
-	}
+	for (uint32_t v = st->n_seqs; need > *available && v-- > i + 1;)
+		preempt(st, out, v, available);
+	for (uint32_t v = i; need > *available && v-- > 0;)
+		if (st->seqs[v].stalled)
+			preempt(st, out, v, available);
 	return need <= *available;
 }
 

@@ -14,11 +14,11 @@
  * Somebody may be listening: what a sequence says, or what a job decodes, becomes sound that is played while it is made. Its slack
  * is how long what the listener has will last. Where a key's places are short, its tokens with the least slack come first (who has
  * no listener counts as one with a second in hand), and of jobs the one that is about to run dry. While a token of a sequence that is
- * about to run dry is in the step, chunks have MIN_CHUNK rows, and jobs that nobody listens to wait, but not for more than MAX_PASSED
- * slices in a row.
+ * about to run dry is in the step, chunks of those that are not have MIN_CHUNK rows together (beside one, or a span, for each key), and
+ * jobs that nobody listens to wait, but not for more than MAX_PASSED slices in a row.
  *
  * Pages are given in order of arrival, whoever's they are: when they are short the youngest holder is preempted (its rows
- * will be recomputed), never one that is older than who needs the page. */
+ * will be recomputed), never one that is older than who needs the page, unless it stands still: its reader is behind. */
 #ifndef SN_ENGINE_SCHEDULE_H
 #define SN_ENGINE_SCHEDULE_H
 

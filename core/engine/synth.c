@@ -116,7 +116,8 @@ static sn_status check_chunk(const struct synth_job *j, const utterance *u, cons
 	uint64_t frames = u->n_decoded + c->n_frames, most = frames * i->frame_samples, n = u->n_samples + c->n_samples;
 	uint64_t least = c->last ? most : frames > i->delay_frames ? (frames - i->delay_frames) * i->frame_samples : 0;
 	if (c->n_samples > c->capacity || n > most || n < least)
-		return plugin_broke(j->who->voc->p, err, "it made %u samples of a chunk of %u frames, which is not what it had announced", c->n_samples, c->n_frames);
+		return plugin_broke(j->who->voc->p, err, "it made %u samples of a chunk of %u frames, which is not what it had announced", c->n_samples,
+		                    c->n_frames);
 	for (uint32_t k = 0; k < c->n_samples; k++)
 		if (!isfinite(c->pcm[k]))
 			return plugin_broke(j->who->voc->p, err, "it made samples that are not finite, or did not fill them");
@@ -127,6 +128,10 @@ static void hand_out(sn_engine *e, struct synth_job *j)
 {
 	double now = clock_ms();
 	bool all_well = true;
+	metric_add(&e->metrics, M_SYNTH_JOBS, 1);
+	metric_add(&e->metrics, M_SYNTH_STREAMS, j->n);
+	if (j->n > metric_get(&e->metrics, M_SYNTH_MAX))
+		metric_set(&e->metrics, M_SYNTH_MAX, j->n);
 	for (uint32_t i = 0; i < j->n; i++) {
 		sn_request *r = j->streams[i];
 		utterance *u = r->voice;
@@ -147,10 +152,6 @@ static void hand_out(sn_engine *e, struct synth_job *j)
 	}
 	if (all_well)
 		plugin_worked(j->who->voc->p);
-	metric_add(&e->metrics, M_SYNTH_JOBS, 1);
-	metric_add(&e->metrics, M_SYNTH_STREAMS, j->n);
-	if (j->n > metric_get(&e->metrics, M_SYNTH_MAX))
-		metric_set(&e->metrics, M_SYNTH_MAX, j->n);
 	let_go(j);
 }
 

@@ -196,13 +196,14 @@ uint32_t utterance_ready(sn_request *r, bool *last)
 	return n && unread(r) + chunk_room(u, n) <= u->capacity ? n : 0;
 }
 
+/* A sequence that starts again may have to compute its rows again: so not for each chunk that is taken. */
 bool utterance_is_stalled(sn_request *r)
 {
-	const utterance *u = r->voice;
+	utterance *u = r->voice;
 	bool last;
-	if (!next_chunk(u, &last)) /* the vocoder is waiting for codes */
-		return false;
-	return unread(r) + chunk_room(u, utterance_frames(u) - u->n_decoded + 1) > u->capacity;
+	uint64_t n = unread(r), most = u->stalled ? u->capacity / 2 : u->capacity;
+	u->stalled = next_chunk(u, &last) && n + chunk_room(u, utterance_frames(u) - u->n_decoded + 1) > most;
+	return u->stalled;
 }
 
 void utterance_give(sn_request *r, const float *pcm, uint32_t n, double now)

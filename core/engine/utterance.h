@@ -27,6 +27,7 @@ typedef struct utterance {
 	bool said_all;        /* its last code is known */
 	sn_finish finish;     /* then */
 	bool over;            /* its request has ended, well or not */
+	bool stalled;         /* until its reader has taken half of what there is room for */
 	bool in_job;
 	bool alone;           /* its vocoder run with others failed: it is tried by itself */
 	void *stream, *saved; /* [info->stream_bytes] the vocoder's; as it was before the job: NULL until one needs it */

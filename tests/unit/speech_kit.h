@@ -13,8 +13,8 @@ enum { N_SLOTS = 3, FRAME = 8, FIRST = 2, CHUNK = 3, DELAY = 1, MAX_FRAMES = 40,
 static const sn_speak_slot SLOTS[N_SLOTS] = {{.first_token = "a", .n = 20}, {.first_token = "A", .n = 16}, {.first_token = "0", .n = 10}};
 static const char *const ENDS[] = {"<end_of_utterance>"};
 static const sn_voice VOICES[] = {{"ann", "Ann", "en"}, {"bo-2", "Bo", ""}};
-static const sn_speak_piece PROMPT[] = {{.what = SN_SPEAK_TRUSTED, .text = "<|im_start|>"}, {.what = SN_SPEAK_VOICE}, {.what = SN_SPEAK_PLAIN, .text = ": "},
-                                        {.what = SN_SPEAK_TEXT}, {.what = SN_SPEAK_TRUSTED, .text = "<end_of_utterance>"}};
+static const sn_speak_piece PROMPT[] = {{.what = SN_SPEAK_TRUSTED, .text = "<|im_start|>"}, {.what = SN_SPEAK_VOICE},
+                                        {.what = SN_SPEAK_PLAIN, .text = ": "}, {.what = SN_SPEAK_TEXT}, {.what = SN_SPEAK_TRUSTED, .text = "<end_of_utterance>"}};
 static sn_speaker ABOUT;
 static sn_synth_info INFO;
 
@@ -169,9 +169,9 @@ static const sn_synth_info *synth_describe(const void *instance)
 	return &INFO;
 }
 
-static int32_t speak_probe(const sn_host *host, const sn_model *model)
+static int32_t speak_probe(const sn_host *host, const sn_model *m)
 {
-	(void)host, (void)model;
+	(void)host, (void)m;
 	return 1000; /* surer than who is right */
 }
 
@@ -181,9 +181,9 @@ static sn_rc speak_init(void *instance, const sn_host *host, sn_fault *fault)
 	return SN_RC_OK;
 }
 
-static sn_rc speak_load(void *instance, const sn_model *model, sn_fault *fault)
+static sn_rc speak_load(void *instance, const sn_model *m, sn_fault *fault)
 {
-	(void)instance, (void)model, (void)fault;
+	(void)instance, (void)m, (void)fault;
 	return SN_RC_OK;
 }
 
@@ -284,5 +284,45 @@ static inline void assert_same_sound(const struct spoken *a, const struct spoken
 	assert_memory_equal(a->pcm, b->pcm, a->n * sizeof *a->pcm);
 	assert_int_equal(a->usage.completion_tokens, b->usage.completion_tokens);
 }
+
+static inline void assert_nothing_is_left(sn_engine *e)
+{
+	assert_all_pages_free(e);
+	assert_int_equal(atomic_load(&e->n_requests), 0);
+	for (int i = 0; i < 400 && atomic_load(&n_begun) != atomic_load(&n_ended); i++)
+		usleep(5000);
+	assert_int_equal(atomic_load(&n_begun), atomic_load(&n_ended));
+}
+
+/* ---- what several speeches say alone ---- */
+
+enum { N_SPEECHES = 8 };
+
+static const char TEXT[] = "One is here. And two is there, said Mr. Three! Who counts to 4.5 now?";
+static struct spoken ALONE[N_SPEECHES + 1];
+
+static inline void speak_alone(sn_engine_config c, const char *text)
+{
+	sn_engine *e = open_speaking(c);
+	for (int i = 0; i <= N_SPEECHES; i++) {
+		free(ALONE[i].pcm);
+		ALONE[i] = hear(begin_speech(e, text, (uint64_t)i));
+		assert_int_equal(ALONE[i].status, SN_OK);
+	}
+	assert_all_pages_free(e);
+	assert_true(metric_get(&e->metrics, M_PREEMPTIONS) == 0);
+	sn_engine_close(&e);
+}
+
+static inline int run_speech_tests(const struct CMUnitTest *tests, size_t n, const char *name)
+{
+	describe_again();
+	int failed = kit_run_group(tests, n, name);
+	for (int i = 0; i <= N_SPEECHES; i++)
+		free(ALONE[i].pcm);
+	return failed;
+}
+
+#define speech_run(tests) run_speech_tests(tests, sizeof(tests) / sizeof *(tests), #tests)
 
 #endif

@@ -104,9 +104,38 @@ static void without_stamps_the_lists_still_hold(void **state)
 	}
 }
 
+static void frames_leave_a_slots_codes_and_ends_where_a_frame_begins(void **state)
+{
+	(void)state;
+	rng r = {3};
+	for (int round = 0; round < 2000; round++) {
+		enum { N = 60 };
+		token_range slots[4];
+		int32_t ends[3];
+		token_rules rules = {.slots = slots, .n_slots = rng_between(&r, 1, 4), .ends = ends, .n_ends = rng_between(&r, 1, 3), .no_stamps = -1};
+		for (uint32_t i = 0; i < rules.n_slots; i++) {
+			slots[i].first = (int32_t)rng_below(&r, N - 1);
+			slots[i].n = rng_between(&r, 1, N - (uint32_t)slots[i].first);
+		}
+		for (uint32_t i = 0; i < rules.n_ends; i++)
+			ends[i] = (int32_t)rng_below(&r, N / 3) + (i ? ends[i - 1] : 0);
+		uint32_t said = rng_below(&r, 3) ? rng_below(&r, 20) : 100000 + rng_below(&r, 20);
+		float w[N] = {0};
+		rules_apply_frames(&rules, w, N, said);
+		for (int32_t t = 0; t < N; t++) {
+			const token_range *slot = &slots[said % rules.n_slots];
+			bool may = t >= slot->first && t < slot->first + (int32_t)slot->n;
+			for (uint32_t i = 0; i < rules.n_ends && said % rules.n_slots == 0; i++)
+				may |= ends[i] == t;
+			assert_int_equal(w[t] == 0, may);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(frames_leave_a_slots_codes_and_ends_where_a_frame_begins),
 	    cmocka_unit_test(rules_leave_what_the_reference_leaves),
 	    cmocka_unit_test(only_these_tokens_are_left),
 	    cmocka_unit_test(without_stamps_the_lists_still_hold),

@@ -393,9 +393,168 @@ static void the_same_state_gives_the_same_plan(void **state)
 	world_close(w);
 }
 
+/* ---- who is listened to ---- */
+
+static sched_seq *add_speaking(struct world *w, uint64_t key, double slack_ms)
+{
+	sched_seq *s = add(w, 11, 10);
+	s->key = key;
+	s->listened = true;
+	s->slack_ms = slack_ms;
+	return s;
+}
+
+static void short_places_go_to_the_least_slack(void **state)
+{
+	(void)state;
+	struct world *w = world_open(1024);
+	add_speaking(w, 1, 5000); /* can wait for longer than those to whom nobody listens */
+	add(w, 11, 10)->key = 1;
+	add_speaking(w, 1, 300);
+	add(w, 11, 10)->key = 1;
+	add_speaking(w, 1, -20);
+	static const uint32_t first[] = {4, 2, 1, 3, 0};
+	for (uint32_t places = 1; places <= 5; places++) {
+		w->st.max_seqs = places;
+		const step_plan *p = plan(w);
+		assert_int_equal(p->n_seqs, places);
+		for (uint32_t i = 0; i < 5; i++)
+			assert_int_equal(rows_of(p, first[i]), i < places);
+		for (uint32_t i = 1; i < p->n_seqs; i++)
+			assert_true(p->seqs[i - 1].seq < p->seqs[i].seq); /* the plan keeps the order of arrival */
+	}
+	world_close(w);
+}
+
+static void who_stands_still_gives_up_pages_to_whoever_moves(void **state)
+{
+	(void)state;
+	struct world *w = world_open(6);
+	sched_seq *old = add(w, 13, 12); /* 3 pages each */
+	add(w, 13, 12);
+	assert_int_equal(plan(w)->n_preempted, 1);
+	assert_int_equal(w->plan.preempted[0], 1);
+	old->stalled = true;
+	assert_int_equal(plan(w)->n_preempted, 1);
+	assert_int_equal(w->plan.preempted[0], 0);
+	assert_int_equal(rows_of(&w->plan, 1), 1);
+	w->seqs[1].stalled = true;
+	assert_int_equal(plan(w)->n_preempted, 0); /* for nobody */
+	world_close(w);
+}
+
+static void slack_takes_nothing_from_another_key(void **state)
+{
+	(void)state;
+	rng r = {5};
+	for (int round = 0; round < 300; round++) {
+		struct world *w = world_open(2048);
+		uint32_t n = rng_between(&r, 2, 40), got[3] = {0}, plain[3] = {0};
+		for (uint32_t i = 0; i < n; i++) {
+			uint64_t key = rng_below(&r, 3);
+			uint32_t computed = rng_below(&r, 50);
+			sched_seq *s = add(w, computed + 1, computed);
+			s->key = key;
+		}
+		w->st.max_seqs = rng_between(&r, 1, 12);
+		const step_plan *p = plan(w);
+		for (uint32_t i = 0; i < p->n_seqs; i++)
+			plain[w->seqs[p->seqs[i].seq].key]++;
+		for (uint32_t i = 0; i < n; i++) {
+			w->seqs[i].listened = rng_below(&r, 2);
+			w->seqs[i].slack_ms = rng_unit(&r) * 3000 - 500;
+		}
+		p = plan(w);
+		for (uint32_t i = 0; i < p->n_seqs; i++)
+			got[w->seqs[p->seqs[i].seq].key]++;
+		for (int k = 0; k < 3; k++)
+			assert_int_equal(got[k], plain[k]);
+		world_close(w);
+	}
+}
+
+static void chunks_stand_back_behind_who_is_about_to_run_dry(void **state)
+{
+	(void)state;
+	struct world *w = world_open(1024);
+	w->st.row_ms = 0.1;
+	add(w, 1000, 0)->key = 2;
+	sched_seq *s = add_speaking(w, 1, 2000);
+	assert_int_equal(rows_of(plan(w), 0), 200); /* 20 ms */
+	s->slack_ms = 100;
+	assert_int_equal(rows_of(plan(w), 0), 16); /* still some */
+	assert_int_equal(rows_of(plan(w), 1), 1);
+	set_span(w, 0, 0, 50); /* and a span whole, or not at all */
+	assert_int_equal(rows_of(plan(w), 0), 50);
+	sched_seq *newcomer = add_speaking(w, 3, 0); /* who waits for the first sound is not held back */
+	newcomer->n_known = newcomer->n_ready = 70;
+	assert_int_equal(rows_of(plan(w), 0), 50);
+	assert_int_equal(rows_of(plan(w), 2), 60);
+	newcomer->stalled = true;
+	s->stalled = true; /* it is not in the step */
+	assert_int_equal(rows_of(plan(w), 0), 512);
+	world_close(w);
+}
+
+static void of_jobs_the_one_about_to_run_dry_comes_first(void **state)
+{
+	(void)state;
+	struct world *w = world_open(16);
+	for (uint32_t i = 0; i < 4; i++)
+		w->jobs[i] = (sched_job){.units_left = 5, .unit_ms = 1, .listened = i >= 2, .slack_ms = 3000};
+	w->st.n_jobs = 4;
+	for (uint32_t i = 0; i < 8; i++) { /* nobody in need: in turn */
+		w->st.next_job = i;
+		assert_int_equal(plan(w)->jobs[0].job, i % 4);
+		assert_int_equal(w->plan.n_passed, 0);
+	}
+	w->jobs[2].slack_ms = 400;
+	w->jobs[3].slack_ms = 100;
+	uint32_t others = 0, turns = 90;
+	for (uint32_t i = 0; i < turns; i++) {
+		const step_plan *p = plan(w);
+		assert_int_equal(p->n_jobs, 1);
+		assert_true(p->jobs[0].job != 2);
+		others += p->jobs[0].job < 2;
+		w->st.jobs_passed = p->n_passed;
+		w->st.next_job = p->jobs[0].job + 1;
+	}
+	assert_int_equal(others, turns / 9); /* whom nobody listens to is not forgotten */
+	world_close(w);
+}
+
+static void jobs_stand_back_behind_a_token_about_to_run_dry(void **state)
+{
+	(void)state;
+	struct world *w = world_open(64);
+	w->jobs[0] = (sched_job){.units_left = 5, .unit_ms = 1};
+	w->st.n_jobs = 1;
+	sched_seq *s = add_speaking(w, 1, 100);
+	uint32_t slices = 0;
+	for (uint32_t i = 0; i < 18; i++) {
+		const step_plan *p = plan(w);
+		slices += p->n_jobs;
+		w->st.jobs_passed = p->n_passed;
+	}
+	assert_int_equal(slices, 2);
+	s->slack_ms = 600;
+	assert_int_equal(plan(w)->n_jobs, 1);
+	s->slack_ms = 100; /* its own vocoder does not wait */
+	w->jobs[0].listened = true;
+	w->jobs[0].slack_ms = 9000;
+	assert_int_equal(plan(w)->n_jobs, 1);
+	world_close(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(short_places_go_to_the_least_slack),
+	    cmocka_unit_test(who_stands_still_gives_up_pages_to_whoever_moves),
+	    cmocka_unit_test(slack_takes_nothing_from_another_key),
+	    cmocka_unit_test(chunks_stand_back_behind_who_is_about_to_run_dry),
+	    cmocka_unit_test(of_jobs_the_one_about_to_run_dry_comes_first),
+	    cmocka_unit_test(jobs_stand_back_behind_a_token_about_to_run_dry),
 	    cmocka_unit_test(nothing_to_do_is_an_empty_plan),
 	    cmocka_unit_test(decoding_comes_first_and_the_rest_is_shared),
 	    cmocka_unit_test(a_short_prompt_leaves_its_share_to_those_after_it),
