@@ -71,11 +71,12 @@ bool check_violation(check *c)
 bool life_open(life *l, check *c, const sn_plugin *d)
 {
 	sn_error err;
-	*l = (life){.c = c, .d = d, .codec = d->extension(SN_EXT_DECODE), .plan = d->extension(SN_EXT_PLAN), .encode = d->extension(SN_EXT_ENCODE), .write = d->extension(SN_EXT_WRITE)};
+	*l = (life){.c = c, .d = d, .codec = d->extension(SN_EXT_DECODE), .plan = d->extension(SN_EXT_PLAN), .encode = d->extension(SN_EXT_ENCODE), .write = d->extension(SN_EXT_WRITE),
+	             .speak = d->extension(SN_EXT_SPEAK), .synth = d->extension(SN_EXT_SYNTH)};
 	l->instance = plugin_instance_new(d);
 	if (!l->instance)
 		return check_fails(c, "no memory for an instance");
-	if (l->codec || !l->encode)
+	if (l->codec || (!l->encode && !l->synth))
 		return true;
 	if (check_model_open(&l->model, c->host, c->config->model, &err) != SN_OK)
 		return check_lacks(c, "%s", err.text);
@@ -124,7 +125,8 @@ bool life_start(life *l, check *c, const sn_plugin *d)
 
 bool check_pass(life *l)
 {
-	return (!l->codec || check_pass_codec(l)) && (!l->encode || check_pass_encoder(l)) && (!l->write || check_pass_writer(l));
+	return (!l->codec || check_pass_codec(l)) && (!l->encode || check_pass_encoder(l)) && (!l->write || check_pass_writer(l)) &&
+	       (!l->synth || check_pass_synth(l));
 }
 
 void life_close(life *l)
@@ -158,6 +160,7 @@ static const struct {
     {"garbage", "empty, cut, random and damaged files against guard pages", check_garbage, SN_EXT_DECODE},
     {"writes", "bound, room to the byte, the same file twice, read again, refusals", check_writes, SN_EXT_WRITE},
     {"rows", "same rows however sliced, in any company, on a device of PROT_NONE pages", check_rows, SN_EXT_ENCODE},
+    {"sound", "same samples however cut into chunks and units, in any company, on a device of PROT_NONE pages", check_sound, SN_EXT_SYNTH},
 };
 
 enum { N_CHECKS = sizeof table / sizeof *table };

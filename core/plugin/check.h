@@ -7,7 +7,8 @@
  *   check_codec.c    "sn.decode/1": garbage, limits, samples
  *   check_encoder.c  "sn.plan/1" and "sn.encode/1": rows, orders
  *   check_write.c    "sn.write/1": files
- *   check_media.c    media for the last two
+ *   check_synth.c    "sn.speak/1" and "sn.synth/1": descriptions, sound
+ *   check_media.c    media for encoders and writers
  * and what stands around the plugin meanwhile:
  *   check_host.c     the host that it sees
  *   check_device.c   the device on which its tensors are
@@ -50,6 +51,8 @@ typedef struct life {
 	const sn_ext_plan *plan;
 	const sn_ext_encode *encode;
 	const sn_ext_write *write;
+	const sn_ext_speak *speak; /* with synth */
+	const sn_ext_synth *synth;
 } life;
 
 /* Instance and model; no call yet but probe. False: told already, or probe had no memory. */
@@ -103,14 +106,18 @@ void check_limits(check *c);
 void check_samples(check *c);
 void check_rows(check *c);
 void check_writes(check *c);
+void check_sound(check *c);
 void check_job_orders(life *l, check *c);
+void check_synth_orders(life *l);
 /* One pass over all that the plugin can do, whatever it returns; for the checks of memory and threads. False: told already. */
 bool check_pass(life *l);
 bool check_pass_codec(life *l);
 bool check_pass_encoder(life *l);
 bool check_pass_writer(life *l);
+bool check_pass_synth(life *l);
 void check_threads_codec(life *l);
 void check_threads_encoder(life *l);
 void check_threads_writer(life *l);
+void check_threads_synth(life *l);
 
 #endif

@@ -77,6 +77,13 @@ static void calls_before_load(life *l)
 		l->plan->row_dim(l->instance);
 		l->plan->plan(l->instance, NULL, &media, &plan, &fault);
 	}
+	if (l->synth) {
+		uint32_t n_units = 0;
+		uint64_t bytes = 0;
+		if ((l->speak && !l->speak->describe(l->instance)) || !l->synth->describe(l->instance))
+			check_fails(l->c, "%s: describe gives nothing before load", l->d->id);
+		l->synth->plan(l->instance, 1, 1, &n_units, &bytes, &fault);
+	}
 	if (l->write) {
 		const sn_write_options options = {.size = sizeof options, .media_type = "application/x-none"};
 		uint64_t n = 0;
@@ -116,6 +123,8 @@ void check_orders(check *c)
 		if (!check_failed(c) && life_start(&l, c, d) && life_start(&other, c, d)) {
 			if (l.encode)
 				check_job_orders(&other, c);
+			if (l.synth)
+				check_synth_orders(&other);
 		}
 		life_close(&l);
 		if (other.instance)
@@ -144,6 +153,8 @@ void check_threads(check *c)
 				check_threads_encoder(&l);
 			if (l.write)
 				check_threads_writer(&l);
+			if (l.synth)
+				check_threads_synth(&l);
 		}
 		life_close(&l);
 	}

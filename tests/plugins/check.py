@@ -56,6 +56,22 @@ CAUGHT = {
 }
 
 
+SPEAKERS = {  # habit: a word of what the check of sound says; of others where it does not come so far
+    "of_chunks": "one chunk over the whole gives another sound",
+    "of_company": "company in a job gives another sound",
+    "too_little": "samples after",
+    "too_much": "samples after|not finite",
+    "unfilled": "not finite, or was not filled",
+    "beside": "before its samples",
+    "over_codes": "it crashes|without a result",
+    "without_limits": "which it had excluded",
+    "of_nobody": "a voice's name",
+    "no_words": "no place, or several, for the text",
+    "not_of_itself": "describes nothing",
+    "without_sound": "comes with",
+}
+
+
 SMALL = {  # one pixel each
     "gif": bytes.fromhex("47494638396101000100800000000000ffffff2c00000000010001000002024401003b"),
     "webp": base64.b64decode("UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=="),
@@ -83,7 +99,9 @@ def main():
     pictures = REPO / "samples" / "pictures"
     files = [p for p in (pictures / "word.png", *sorted(pictures.glob("*.jpg"))[:1])]
     shipped = {"image-codec": [a for f in files for a in ("--sample", f)],
-               "siglip": ["--model", REPO / "tests/golden/engine/mmproj.gguf"]}
+               "siglip": ["--model", REPO / "tests/golden/engine/mmproj.gguf"],
+               "snac": ["--model", REPO / "tests/golden/speak/snac.gguf"],
+               "qwen3-tts": ["--model", REPO / "tests/golden/speak/qwen3-tts.gguf"]}
     for name, args in shipped.items():
         passed, checks = check(BUILD / "plugins" / (name + ".so"), *args)
         assert passed, (name, checks)
@@ -103,7 +121,7 @@ def main():
         good = rows_file(pathlib.Path(folder) / "good", 1.0)
         passed, checks = check(BUILD / "zoo" / "zoo_good.so", "--sample", good)
         assert passed, checks
-        assert not [n for n, (v, _) in checks.items() if v != "pass"], checks
+        assert [n for n, (v, _) in checks.items() if v != "pass"] == ["sound"], checks  # it does not speak
         requests = [int(checks["memory"][1].split()[2])]
         passed, checks = check(BUILD / "zoo" / "zoo_allocates_every_way.so", "--sample", good)
         assert passed, checks
@@ -120,6 +138,12 @@ def main():
             assert passed == (not failed)
             texts = " ".join(checks[n][1] for n in expected)
             assert any(w in texts for w in word.split("|")), (habit, checks)
+        passed, checks = check(BUILD / "zoo" / "zoo_speaks.so")
+        assert passed and checks["sound"] == ("pass", "10 frames"), checks
+        for habit, word in SPEAKERS.items():
+            passed, checks = check(BUILD / "zoo" / f"zoo_speaks_{habit}.so")
+            text = checks["file" if habit == "without_sound" else "sound"][1]
+            assert not passed and any(w in text for w in word.split("|")), (habit, checks)
         passed, checks = check(BUILD / "zoo" / "zoo_sound.so", "--sample", good)
         assert checks["samples"][0] == checks["garbage"][0] == "pass", checks
         passed, checks = check(BUILD / "zoo" / "zoo_sound_of_its_rate.so", "--sample", good)
