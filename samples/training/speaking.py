@@ -62,7 +62,7 @@ def speak(lm, texts, voices, temperature=0.0, seed=0, batch=64):
             part = which[k:k + batch]
             caches = [{} for _ in lm.layers]
             h, _ = lm(lm.embed_tokens(torch.tensor([prompts[i] for i in part])), torch.arange(n)[None], caches)
-            for step in range(MAX_FRAMES + 1):
+            for step in range(MAX_FRAMES):
                 logits = lm.logits(h[:, -1])
                 logits[:, :FIRST_CODE] = logits[:, :FIRST_CODE].masked_fill(torch.arange(FIRST_CODE) != END, -1e9)
                 if step == 0:
@@ -75,7 +75,7 @@ def speak(lm, texts, voices, temperature=0.0, seed=0, batch=64):
                     ended[i] |= t == END
                     if not ended[i]:
                         codes[i].append(t - FIRST_CODE)
-                if all(ended[i] for i in part) or step == MAX_FRAMES:
+                if all(ended[i] for i in part):
                     break
                 h, _ = lm(lm.embed_tokens(token[:, None]), torch.tensor([[n + step]]), caches)
     return codes, ended

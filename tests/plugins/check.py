@@ -101,6 +101,7 @@ def main():
     shipped = {"image-codec": [a for f in files for a in ("--sample", f)],
                "siglip": ["--model", REPO / "tests/golden/engine/mmproj.gguf"],
                "snac": ["--model", REPO / "tests/golden/speak/snac.gguf"],
+               "vocos": ["--model", REPO / "tests/golden/speak/vocos.gguf"],
                "qwen3-tts": ["--model", REPO / "tests/golden/speak/qwen3-tts.gguf"]}
     for name, args in shipped.items():
         passed, checks = check(BUILD / "plugins" / (name + ".so"), *args)
