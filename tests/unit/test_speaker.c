@@ -40,7 +40,7 @@ static void a_plugin_has_both_sides_of_a_speaker_whole(void **state)
 	part_speak = SPEAK;
 	part_synth = SYNTH;
 	d.extension = only_speak;
-	assert_string_equal(plugin_descriptor_problem(&d), SN_EXT_SPEAK " and " SN_EXT_SYNTH " come together or not at all");
+	assert_string_equal(plugin_descriptor_problem(&d), SN_EXT_SPEAK " comes with " SN_EXT_SYNTH);
 	d.extension = both;
 	assert_null(plugin_descriptor_problem(&d));
 	part_synth.step = NULL;
