@@ -222,5 +222,8 @@ sn_status window_submit(sn_engine *e, const window_ask *w, sn_request **out, sn_
 {
 	const struct ask a = {.request_id = w->request_id, .cache_key = w->cache_key, .cache_salt = w->cache_salt, .sampling = &w->sampling,
 	                      .timeout_ms = w->timeout_ms, .window = w};
-	return submit(e, w->model, &a, out, err);
+	engine_gang_begin(e, w->gang);
+	sn_status st = submit(e, w->model, &a, out, err);
+	engine_gang_end(e, w->gang);
+	return st;
 }
