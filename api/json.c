@@ -12,15 +12,21 @@
  * buffer or into an assertion (jansson 2.14, issue 362). Its allocator is ours, so that this thread knows better: a reading that wants
  * for memory is left on the spot, and what it had taken so far is given back.
  *
- * A reading takes its blocks one behind the other from chunks, which cost less than malloc's own books. A chunk is free again when the
- * last of its blocks is. Chunks lie at multiples of their size and blocks of them at odd multiples of 8, malloc's blocks at even ones. */
+ * A reading takes its blocks one behind the other from chunks, which costs less than malloc's own books do. A chunk is free again
+ * when the last of its blocks is. */
 struct chunk {
-	struct chunk *next;    /* of the same reading, while it goes on */
-	atomic_uint live;      /* blocks, and one for the reading itself */
-	uint32_t used;         /* bytes */
+	struct chunk *next; /* of the same reading, while it goes on */
+	atomic_uint live;   /* blocks, and one for the reading itself */
+	uint32_t used;      /* bytes of room */
+	_Alignas(8) uint8_t room[];
 };
 
-enum { CHUNK = 16384, FIRST = (sizeof(struct chunk) + 15) / 16 * 16 + 8 };
+struct block {
+	struct chunk *chunk; /* NULL: a block of malloc's */
+};
+
+enum { CHUNK = 16384, UNIT = 8 };
+_Static_assert(sizeof(struct block) <= UNIT, "what follows a block is aligned for jansson's values");
 
 static _Thread_local struct {
 	struct chunk *chunks;
@@ -34,32 +40,38 @@ static void chunk_drop(struct chunk *c)
 		free(c);
 }
 
-/* A block that is larger than the chunk's rest has a new one, and if need be a longer one, for it. */
-static void *chunk_take(size_t n)
+/* n: a multiple of UNIT. A block that is larger than a chunk has a chunk to itself. */
+static struct block *chunk_take(size_t n)
 {
 	struct chunk *c = memory.chunks;
-	if (n > SIZE_MAX - 2 * CHUNK)
-		return NULL;
-	n = (n + 15) / 16 * 16;
-	if (!c || c->used > CHUNK || n > CHUNK - c->used) {
-		size_t size = FIRST + n > CHUNK ? (FIRST + n + CHUNK - 1) / CHUNK * CHUNK : CHUNK;
-		if (!(c = aligned_alloc(CHUNK, size)))
+	if (!c || n > CHUNK || c->used > CHUNK - n) {
+		c = malloc(sizeof *c + (n > CHUNK ? n : CHUNK));
+		if (!c)
 			return NULL;
-		*c = (struct chunk){.next = memory.chunks, .used = FIRST};
+		c->next = memory.chunks;
+		c->used = 0;
 		atomic_init(&c->live, 1);
 		memory.chunks = c;
 	}
-	uint8_t *block = (uint8_t *)c + c->used;
-	c->used = n > CHUNK ? CHUNK + 1 : c->used + (uint32_t)n;
+	struct block *b = (struct block *)(void *)(c->room + c->used);
+	b->chunk = c;
+	c->used += n > CHUNK ? CHUNK : (uint32_t)n;
 	atomic_fetch_add(&c->live, 1);
-	return block;
+	return b;
 }
 
 static void *block_take(size_t n)
 {
-	void *block = memory.reads ? chunk_take(n) : malloc(n);
-	if (block)
-		return block;
+	struct block *b = NULL;
+	if (n <= SIZE_MAX - 2 * UNIT - sizeof(struct chunk)) {
+		n = UNIT + (n + UNIT - 1) / UNIT * UNIT;
+		if (memory.reads)
+			b = chunk_take(n);
+		else if ((b = malloc(n)))
+			b->chunk = NULL;
+	}
+	if (b)
+		return (uint8_t *)b + UNIT;
 	memory.starved = true;
 	if (memory.reads)
 		longjmp(memory.out, 1);
@@ -68,10 +80,11 @@ static void *block_take(size_t n)
 
 static void block_give(void *p)
 {
-	if ((uintptr_t)p % 16 == 8)
-		chunk_drop((struct chunk *)(void *)((uint8_t *)p - (uintptr_t)p % CHUNK));
+	struct block *b = p ? (struct block *)(void *)((uint8_t *)p - UNIT) : NULL;
+	if (b && b->chunk)
+		chunk_drop(b->chunk);
 	else
-		free(p);
+		free(b);
 }
 
 void body_json_init(void)

@@ -152,6 +152,8 @@ struct sn_engine {
 	pthread_cond_t wake;
 	sn_request *inbox, **inbox_tail;
 	bool nudge;             /* something changed: look again */
+	uint64_t coming[MEDIA_MAX_JOBS]; /* [n_coming] gangs of windows that are being made ready; under lock */
+	uint32_t n_coming;
 	size_t newcomer_scratch;   /* an encoder added while serving wants ops_reserve; 0: none */
 	sn_status newcomer_status;
 	pthread_cond_t newcomer_served;
@@ -168,7 +170,7 @@ struct sn_engine {
 	uint32_t n_active, max_active;
 	sched_seq *sched_seqs;
 	sched_job sched_jobs[MEDIA_MAX_JOBS + MAX_MODELS];
-	uint64_t gangs[MEDIA_MAX_JOBS]; /* [n_gangs] of windows that are being encoded in this turn */
+	uint64_t gangs[2 * MEDIA_MAX_JOBS]; /* [n_gangs] of windows that in this turn are being made ready or encoded */
 	uint32_t n_gangs;
 	step_plan plan;
 	uint32_t next_job, jobs_passed;
@@ -190,6 +192,9 @@ void engine_nudge(sn_engine *e);
 /* For vocoders' jobs, on the engine thread: all sound is there; or what went wrong. Both let go of the request. */
 void loop_end_speaking(sn_engine *e, sn_request *r);
 void loop_fail_request(sn_engine *e, sn_request *r, const sn_error *err);
+/* A window of this gang (0: of none) is being made ready; and is no longer, because it was submitted or failed. [any] */
+void engine_gang_begin(sn_engine *e, uint64_t gang);
+void engine_gang_end(sn_engine *e, uint64_t gang);
 
 /* sequence.c */
 /* A request's sequences over these prompt rows, bounded by the context and the pool. */
@@ -254,7 +259,7 @@ typedef struct window_ask {
 	const uint32_t (*taps)[2];  /* [n_taps] {layer, head} whose weights of cross-attention are asked for; costs a float for each of them, */
 	uint32_t n_taps;            /* each of the rows and each of the medium's rows */
 	uint32_t timeout_ms;        /* total, from submit; 0: none */
-	uint64_t gang;              /* windows of one number wait for those of them that are being encoded, so that they are decoded together; */
+	uint64_t gang;              /* windows of one number wait for those of them that are on their way, so that they are decoded together; */
 } window_ask;                   /* 0: does not wait */
 
 sn_status prompt_of_window(sn_request *r, const window_ask *w, sn_error *err);

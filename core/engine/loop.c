@@ -208,6 +208,8 @@ static void drain_inbox(sn_engine *e)
 		if (r->voice)
 			begin_speaking(e, r);
 	}
+	memcpy(e->gangs, e->coming, e->n_coming * sizeof *e->gangs);
+	e->n_gangs = e->n_coming;
 	e->nudge = false;
 	pthread_mutex_unlock(&e->lock);
 }
@@ -241,13 +243,37 @@ static bool must_drop(const sn_engine *e, const sequence *s, double now)
 	       atomic_load(&s->stopped) || atomic_load(&r->cancelled) || atomic_load(&e->abort_all) || (r->t_deadline > 0 && now > r->t_deadline);
 }
 
-/* Windows of a gang whose encoder has ended wait for those whose encoder runs: the work is the same, and tokens of many windows
- * cost little more than those of one. Nobody else waits for it: the encoder's slices come anyway. */
+/* ---- gangs ---- */
+
+void engine_gang_begin(sn_engine *e, uint64_t gang)
+{
+	pthread_mutex_lock(&e->lock);
+	if (gang && e->n_coming < MEDIA_MAX_JOBS)
+		e->coming[e->n_coming++] = gang;
+	pthread_mutex_unlock(&e->lock);
+}
+
+void engine_gang_end(sn_engine *e, uint64_t gang)
+{
+	pthread_mutex_lock(&e->lock);
+	for (uint32_t i = 0; i < e->n_coming; i++)
+		if (e->coming[i] == gang) {
+			e->coming[i] = e->coming[--e->n_coming];
+			e->nudge = true;
+			pthread_cond_signal(&e->wake);
+			break;
+		}
+	pthread_mutex_unlock(&e->lock);
+}
+
+/* Windows of a gang that could be decoded wait for those that are on their way: being made ready by their recording's thread (drain_inbox
+ * knows those) or encoded. The work is the same, and tokens of many windows cost little more than those of one. Nobody else waits for it:
+ * the encoder's slices come anyway. */
 static void note_gang(sn_engine *e, const sequence *s)
 {
 	const sn_request *r = s->req;
 	for (uint32_t i = 0; i < r->n_media && r->gang; i++)
-		if (r->media[i]->state == MEDIA_PENDING && e->n_gangs < MEDIA_MAX_JOBS) {
+		if (r->media[i]->state == MEDIA_PENDING && e->n_gangs < 2 * MEDIA_MAX_JOBS) {
 			e->gangs[e->n_gangs++] = r->gang;
 			return;
 		}
@@ -260,9 +286,10 @@ static void hold_gangs(sn_engine *e)
 			e->sched_seqs[i].stalled |= e->active[i]->req->gang == e->gangs[g];
 }
 
+/* ---- plan ---- */
+
 static void describe(sn_engine *e, double now)
 {
-	e->n_gangs = 0;
 	for (uint32_t i = 0; i < e->n_active; i++) {
 		sequence *s = e->active[i];
 		if (!s)

@@ -227,7 +227,10 @@ sn_status window_submit(sn_engine *e, const window_ask *w, sn_request **out, sn_
 {
 	const struct ask a = {.request_id = w->request_id, .cache_key = w->cache_key, .cache_salt = w->cache_salt, .sampling = &w->sampling,
 	                      .timeout_ms = w->timeout_ms, .part = true, .has_place = w->has_place, .window = w};
-	return submit(e, w->model, &a, out, err);
+	engine_gang_begin(e, w->gang);
+	sn_status st = submit(e, w->model, &a, out, err);
+	engine_gang_end(e, w->gang);
+	return st;
 }
 
 sn_status utterance_submit(sn_engine *e, const utterance_ask *u, sn_request **out, sn_error *err)

