@@ -183,9 +183,9 @@ static enum verdict judge(const sentences *s, size_t i, size_t *after)
 	size_t n, j = i, n_marks = 0;
 	bool alone = false, point = s->text.p[i] == '.';
 	uint32_t cp = 0;
-	for (; j < s->text.n && is_end(cp = char_at(s, j, &n)); j += n, n_marks++)
+	for (; j < s->text.n && j - s->at <= s->max && is_end(cp = char_at(s, j, &n)); j += n, n_marks++)
 		alone |= ends_alone(cp);
-	while (j < s->text.n && is_closer(char_at(s, j, &n)))
+	while (j < s->text.n && j - s->at <= s->max && is_closer(char_at(s, j, &n)))
 		j += n;
 	*after = j;
 	if (j - s->at > s->max)
