@@ -240,9 +240,9 @@ static struct counts serve(struct machine *w, run *runs, uint32_t n_runs, struct
 	struct counts c = {0};
 	sched_seq seqs[MAX_RUNS];
 	plan_seq planned[MAX_RUNS];
-	uint32_t dropped[MAX_RUNS], preempted[MAX_RUNS], want[MAX_RUNS], part_of[MAX_RUNS], left = n_runs;
+	uint32_t dropped[MAX_RUNS], preempted[MAX_RUNS], want[MAX_RUNS], part_of[MAX_RUNS], order[MAX_RUNS], left = n_runs;
 	key_part parts[MAX_RUNS];
-	step_plan plan = {.seqs = planned, .dropped = dropped, .preempted = preempted, .want = want, .part_of = part_of, .parts = parts};
+	step_plan plan = {.seqs = planned, .dropped = dropped, .preempted = preempted, .want = want, .part_of = part_of, .order = order, .parts = parts};
 	for (uint32_t step = 0; left; step++) {
 		uint32_t n = step / 3 + 1 < n_runs ? step / 3 + 1 : n_runs, waiting = 0;
 		assert_true(step < 20000);
