@@ -70,7 +70,7 @@ def evaluate(model, n, seed=77, show=0):
     answers = answer_samples(model, shapes)
     figures["shape_questions"] = round(sum(a == s.answer for a, s in zip(answers, shapes)) / n, 4)
     for skill in talk.SKILLS:
-        exchanges = [talk.exchange(rng, held_out=True, skill=skill) for _ in range(n)]
+        exchanges = [talk.exchange(rng, held_out=True, skill=skill, ears=model.hearing is not None) for _ in range(n)]
         answers = model.answer([prompt_ids(e.question, False) for e in exchanges])
         figures[skill] = round(sum(a == e.answer for a, e in zip(answers, exchanges)) / n, 4)
         if show:

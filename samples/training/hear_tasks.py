@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import sounds
 import talk
 
-TRANSCRIBE = ("Transcribe the audio.", "What was said?", "What did you hear?", "Transcribe.")
+TRANSCRIBE = ("Transcribe.", "Transcribe the audio.", "What was said?", "What did you hear?")     # the first one is what POST /v1/audio/transcriptions asks
 ANSWER = ("", "", "Answer the question.")
 TASKS = {"transcribe": 60, "upper": 5, "count": 7, "first": 3, "last": 3, "answer": 22}
 
@@ -29,7 +29,7 @@ def small_talk(text):
     """The answer of talk.py to a spoken phrase, or None."""
     for questions, answer in talk.SMALL_TALK:
         if text in map(sounds.plain, questions):
-            return answer
+            return talk.WITH_EARS.get(answer, answer)
     return None
 
 
@@ -95,5 +95,5 @@ def sample(rng, utterance, skill=None):
     text = " ".join(c.text for c in utterance)
     kind = utterance[0].kind if len(utterance) == 1 else "words"
     skill = skill or rng.choices(list(TASKS), list(TASKS.values()))[0]
-    question = rng.choice(ANSWER) if skill == "answer" else rng.choice(TRANSCRIBE[:1] * 5 + TRANSCRIBE)
+    question = rng.choice(ANSWER) if skill == "answer" else rng.choice(TRANSCRIBE[:1] * 4 + TRANSCRIBE)
     return make(skill, text, kind, question, rng.random() < 0.3)

@@ -353,7 +353,7 @@ class SampleModel(nn.Module):
         return features, self.model.connector(features)
 
     @torch.no_grad()
-    def answer(self, prompts, pixels=None, waves=None, longest=80):
+    def answer(self, prompts, pixels=None, waves=None, longest=120):
         """Greedy answers; prompts are lists of ids, with a picture and a sound each, or with none."""
         text = self.model.text_model
         rows = self.look(pixels)[1] if pixels is not None else None

@@ -14,6 +14,11 @@ WHO = "I am a tiny sample model. I read short text and name shapes in pictures."
 HELP = "Show me a picture with a word, a price or coloured shapes, and ask what it is."
 UNKNOWN = "I do not know. I can only read short text and name shapes in pictures."
 NO_PICTURE = "I see no picture. Please send one."
+WITH_EARS = {       # what a model that hears says instead
+    WHO: "I am a tiny sample model. I read short text, name shapes in pictures and hear short phrases.",
+    HELP: "Show me a picture with a word, a price or coloured shapes, or say a short phrase, and ask what it is.",
+    UNKNOWN: "I do not know. I can only read short text, name shapes in pictures and hear short phrases.",
+}
 SMALL_TALK = (
     (("Hello!", "Hi", "Hello", "Hi there!", "Hi there", "Hey", "Good morning!", "Good evening.", "hello", "hi"),
      "Hello! Send me a picture and I will read it."),
@@ -125,8 +130,14 @@ def arithmetic(rng, skill):
     return Exchange(question, str(answer), skill, digits=tuple(end - back for end in numbers for back in (2, 1)))
 
 
-def exchange(rng, held_out=False, skill=None):
-    """One exchange; skill: a key of SKILLS, or any."""
+def exchange(rng, held_out=False, skill=None, ears=False):
+    """One exchange with a model without ears or with them; skill: a key of SKILLS, or any."""
+    e = some_exchange(rng, held_out, skill)
+    e.answer = WITH_EARS.get(e.answer, e.answer) if ears else e.answer
+    return e
+
+
+def some_exchange(rng, held_out, skill):
     skill = skill or rng.choices(list(SKILLS), list(SKILLS.values()))[0]
     if skill == "small_talk":
         questions, answer = rng.choice(SMALL_TALK)

@@ -366,12 +366,12 @@ class Trainer:
 
     def talk_loss(self, n):
         """Text-only exchanges; the guide shows which characters of the question an answer repeats."""
-        prompts, exchanges = [], []
+        prompts, exchanges, ears = [], [], self.model.hearing is not None
         longer = self.rng.random() < 0.15       # with a system message, an earlier turn
         for _ in range(n):
-            e = talk.exchange(self.rng)
+            e = talk.exchange(self.rng, ears=ears)
             system = self.rng.choice(talk.SYSTEM_PROMPTS) if longer and self.rng.random() < 0.5 else None
-            before = talk.exchange(self.rng) if longer and self.rng.random() < 0.5 else None
+            before = talk.exchange(self.rng, ears=ears) if longer and self.rng.random() < 0.5 else None
             prompts.append(prompt_ids(e.question, False, system, [(before.question, before.answer)] if before else ()))
             exchanges.append(e)
         ids, targets = pad_batch(prompts, [e.answer for e in exchanges])

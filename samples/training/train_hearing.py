@@ -48,12 +48,12 @@ class Clips:
         self.queue, self.refreshed = [], time.time()
 
     def batch(self, n, joined):
-        """n utterances: lists of one clip, or (a share of `joined`) of two to four that are said one after the other."""
+        """n utterances: lists of one clip, or (a share of `joined`) of two to five that are said one after the other."""
         if not self.queue:
             if time.time() - self.refreshed > 300:
                 self.speech.refresh()
                 self.refreshed = time.time()
-            pool = [[self.rng.choice(self.speech.clips) for _ in range(self.rng.choice((2, 2, 3, 4)) if self.rng.random() < joined else 1)]
+            pool = [[self.rng.choice(self.speech.clips) for _ in range(self.rng.choice((2, 2, 3, 4, 5)) if self.rng.random() < joined else 1)]
                     for _ in range(8 * n)]
             pool.sort(key=lambda u: sum(c.length for c in u))
             self.queue = [pool[k:k + n] for k in range(0, 8 * n, n)]
@@ -120,7 +120,7 @@ class TowerTrainer:
         os.replace(self.path() + ".tmp", self.path())
 
     def step(self, factor):
-        waves, texts = zip(*(self.source.sound(u) for u in self.source.batch(self.args.batch, self.args.joined)))
+        waves, texts = zip(*(self.source.sound(u, self.args.effects) for u in self.source.batch(self.args.batch, self.args.joined)))
         mel, frames = log_mel(waves)
         mel = self.source.mask(mel, frames)
         with torch.autocast("cpu", torch.bfloat16):
@@ -203,6 +203,12 @@ class JointTrainer(train.Trainer):
             self.model.hearing.load_state_dict(tower["hearing"])
             self.speller.load_state_dict(tower["speller"])
 
+    def run(self):
+        if self.args.freeze_sight:
+            for p in [*self.model.model.vision_model.parameters(), *self.model.model.connector.parameters()]:
+                p.requires_grad_(False)
+        super().run()
+
     def state(self):
         return dict(super().state(), speller=self.speller.state_dict())
 
@@ -218,12 +224,13 @@ class JointTrainer(train.Trainer):
         tasks = [hear_tasks.sample(self.rng, u) for u in utterances]
         rings = [self.add_picture(task, u) if k < self.args.hear_pictures else None
                  for k, (task, u) in enumerate(zip(tasks, utterances))]
-        waves, texts = zip(*(self.source.sound(u) for u in utterances))
+        waves, texts = zip(*(self.source.sound(u, self.args.effects) for u in utterances))
         mel, frames = log_mel(waves)
         mel = self.source.mask(mel, frames)
-        features, lengths = hearing.audio_tower(mel, frames, first_position(self.rng, mel))
-        log_probs = self.speller(features)
-        spell = self.speller.loss(log_probs, lengths, texts)
+        with torch.set_grad_enabled(not self.args.freeze_tower):
+            features, lengths = hearing.audio_tower(mel, frames, first_position(self.rng, mel))
+            log_probs = self.speller(features)
+            spell = self.speller.loss(log_probs, lengths, texts)
         rows, counts = hearing.multi_modal_projector(features, lengths)
         prompts = [prompt_ids(t.question, ring is not None, sound=n, sound_last=t.sound_last)
                    for t, ring, n in zip(tasks, rings, counts.tolist())]
@@ -291,7 +298,10 @@ def main():
     p.add_argument("--tower", help="checkpoint whose tower to start from")
     p.add_argument("--text", help="checkpoint of train.py to start from")
     p.add_argument("--tower-rate", type=float, help="Muon rate of the ears")
+    p.add_argument("--freeze-tower", action="store_true", help="stage joint: the decoder and its projector learn from a tower that stands still")
+    p.add_argument("--freeze-sight", action="store_true", help="stage joint: the tower for pictures and its projector stand still")
     p.add_argument("--joined", type=float, default=0.12, help="share of utterances of several clips")
+    p.add_argument("--effects", type=float, default=1.0, help="how often sound is spoilt, as a share of the usual")
     p.add_argument("--hear", type=int, default=64, help="utterances of a step that has them")
     p.add_argument("--hear-every", type=int, default=1, help="every n-th step has them")
     p.add_argument("--hear-pictures", type=int, default=6, help="so many of them beside a picture")

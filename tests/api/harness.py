@@ -9,6 +9,7 @@ import os
 import pathlib
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -44,6 +45,20 @@ def multipart(fields, boundary=b"------------------------0123456789abcdef"):
         head = b'Content-Disposition: form-data; name="%s"' % name.encode() + (b'; filename="a.wav"\r\nContent-Type: audio/wav' if file else b"")
         parts.append(b"--%s\r\n%s\r\n\r\n%s\r\n" % (boundary, head, value if file else str(value).encode()))
     return {"Content-Type": "multipart/form-data; boundary=" + boundary.decode()}, b"".join(parts) + b"--%s--\r\n" % boundary
+
+
+def sample_files():
+    """Paths of the sample's language model and of its tower for pictures, the first one that it lists."""
+    files = json.loads((pathlib.Path(MODEL) / "models.json").read_text())["models"][0]["files"]
+    towers = files["mmproj"] if isinstance(files["mmproj"], list) else [files["mmproj"]]
+    return pathlib.Path(MODEL) / files["model"], pathlib.Path(MODEL) / towers[0]
+
+
+def sample_that_sees(folder):
+    """The sample without its other senses, as a folder of two files. -> its path"""
+    for file, name in zip(sample_files(), ("model.gguf", "mmproj.gguf")):
+        shutil.copy(file, pathlib.Path(folder) / name)
+    return str(folder)
 
 
 class Server:

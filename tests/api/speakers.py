@@ -7,13 +7,12 @@ import shutil
 import struct
 import sys
 
-from harness import BIN, MODEL, REPO
+from harness import BIN, REPO, sample_that_sees
 
 sys.path.insert(0, str(REPO / "tests" / "plugins"))
 from ears import STRING, U32, key  # noqa: E402
 
 RATE, FRAME = 24000, 480
-FILES = json.loads((pathlib.Path(MODEL) / "models.json").read_text())["models"][0]["files"]
 BUILD = pathlib.Path(BIN).parent
 
 
@@ -35,8 +34,7 @@ def whistle(path, **numbers):
 def speaker(folder, name="voice", beside=(), **numbers):
     """A folder with models.json: the speaker, and `beside` it other entries. -> the folder's path"""
     folder.mkdir()
-    shutil.copy(pathlib.Path(MODEL) / FILES["model"], folder / "model.gguf")
-    shutil.copy(pathlib.Path(MODEL) / FILES["mmproj"], folder / "mmproj.gguf")
+    sample_that_sees(folder)
     whistle(folder / "whistle.gguf", **numbers)
     entry = {"name": name, "files": {"model": "model.gguf", "mmproj": "whistle.gguf"}, "roles": ["speech"]}
     (folder / "models.json").write_text(json.dumps({"models": [*beside, entry]}))

@@ -12,7 +12,7 @@ import openai
 import pytest
 
 import contract
-from harness import MODEL, PATIENCE, REPO, TRANSCRIPTIONS, TRANSLATIONS, Server, ask, error_of, multipart, sse_events
+from harness import PATIENCE, REPO, TRANSCRIPTIONS, TRANSLATIONS, Server, ask, error_of, multipart, sample_that_sees, sse_events
 from sounds import BOMBS, wav
 from test_hearing_parts import audio_url, hear, input_audio
 
@@ -23,8 +23,8 @@ BLANKS = " \t\r\n"  # random weights say control characters, too
 
 
 @pytest.fixture(scope="module")
-def server():
-    with Server("--model", "ear=%s" % EAR, "--model", "eye=%s" % MODEL, model=None) as s:
+def server(tmp_path_factory):
+    with Server("--model", "ear=%s" % EAR, "--model", "eye=%s" % sample_that_sees(tmp_path_factory.mktemp("eye")), model=None) as s:
         yield s
         s.wait_idle()
 

@@ -12,13 +12,13 @@ import subprocess
 import pytest
 from PIL import Image
 
-from harness import BIN, CHAT, COMPLETIONS, GOLDEN, JSON, MODEL, SANITIZED, Server, ask, run
+from harness import BIN, CHAT, COMPLETIONS, GOLDEN, JSON, MODEL, SANITIZED, Server, ask, run, sample_that_sees
 
 MB = 1 << 20
 
 
-def refusal(*flags):
-    code, _, log = run("serve", MODEL, "--port", "0", *flags)
+def refusal(*flags, model=MODEL):
+    code, _, log = run("serve", model, "--port", "0", *flags)
     lines = [line for line in log.splitlines() if " error " in line]
     assert len(lines) == 1, log
     return code, lines[0], log
@@ -33,13 +33,14 @@ def plan_of(line):
     return [int(n) for n in PLAN.search(line).groups()]
 
 
-def test_36_more_than_the_limit_is_refused_with_both_figures():
+def test_36_more_than_the_limit_is_refused_with_both_figures(tmp_path):
     """Weights, buffers and pool each: what is needed and what there is, before anything is loaded."""
-    code, line, _ = refusal("--memory-limit", "100M", "--kv-cache-memory", "100M")  # the pool's own tables do not fit any more
+    model = sample_that_sees(tmp_path)
+    code, line, _ = refusal("--memory-limit", "100M", "--kv-cache-memory", "100M", model=model)  # the pool's own tables do not fit any more
     pool, had = (int(n) for n in re.search(r"(\d+) bytes together, exceeds the memory limit of (\d+)", line).groups())
     assert code == 2 and str(100 * MB) in line and pool > had == 100 * MB
     limit, steps = 64 * MB, 0
-    while (found := refusal("--memory-limit", str(limit), "--kv-cache-memory", "63M") if steps < 2 else None):
+    while (found := refusal("--memory-limit", str(limit), "--kv-cache-memory", "63M", model=model) if steps < 2 else None):
         code, line, log = found
         need, *parts, had = plan_of(line)
         buffers, pool = parts[2], parts[4]
@@ -47,12 +48,12 @@ def test_36_more_than_the_limit_is_refused_with_both_figures():
         assert "layers, context" not in log, "the model was loaded first"
         limit, steps = need, steps + 1  # first the model alone is too much, then with its tower
     # More rows in a step need larger buffers, and only those.
-    code, line, _ = refusal("--memory-limit", "64M", "--kv-cache-memory", "63M", "--max-num-batched-tokens", "65536")
+    code, line, _ = refusal("--memory-limit", "64M", "--kv-cache-memory", "63M", "--max-num-batched-tokens", "65536", model=model)
     assert code == 3 and int(re.search(r"buffers of a step (\d+)", line).group(1)) > 16 * buffers
     # With exactly what is needed it starts.
-    with Server("--memory-limit", str(need), "--kv-cache-memory", "63M") as server:
+    with Server("--memory-limit", str(need), "--kv-cache-memory", "63M", model=model) as server:
         assert server.chat(ask())[0] == 200
-    assert refusal("--memory-limit", str(need - 1), "--kv-cache-memory", "63M")[0] == 3
+    assert refusal("--memory-limit", str(need - 1), "--kv-cache-memory", "63M", model=model)[0] == 3
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer maps terabytes")

@@ -7,7 +7,7 @@ import shutil
 import openai
 import pytest
 
-from harness import COMPLETIONS, GOLDEN, MODEL, Server, ask, error_of, run
+from harness import COMPLETIONS, GOLDEN, Server, ask, error_of, run, sample_files, sample_that_sees
 
 NAMES = ["first", "second"]
 
@@ -16,10 +16,10 @@ NAMES = ["first", "second"]
 def two(tmp_path_factory):
     """The sample twice, under two names; the second without its tower."""
     folder = tmp_path_factory.mktemp("models")
-    files = json.loads((pathlib.Path(MODEL) / "models.json").read_text())["models"][0]["files"]
+    text, tower = sample_files()
     for name in NAMES:
-        shutil.copy(pathlib.Path(MODEL) / files["model"], folder / (name + ".gguf"))
-    shutil.copy(pathlib.Path(MODEL) / files["mmproj"], folder / "tower.gguf")
+        shutil.copy(text, folder / (name + ".gguf"))
+    shutil.copy(tower, folder / "tower.gguf")
     (folder / "models.json").write_text(json.dumps({"models": [
         {"name": "first", "files": {"model": "first.gguf", "mmproj": "tower.gguf"}, "roles": ["chat", "vision"]},
         {"name": "second", "files": {"model": "second.gguf"}, "roles": ["chat"]}]}))
@@ -73,11 +73,12 @@ def test_the_sdk_uses_both_at_once(two):
 def files(tmp_path_factory):
     """The sample's files as they might lie about: a model, its tower, a folder with both."""
     folder = tmp_path_factory.mktemp("files")
-    named = json.loads((pathlib.Path(MODEL) / "models.json").read_text())["models"][0]["files"]
     (folder / "pair").mkdir()
     for place in (folder, folder / "pair"):
-        shutil.copy(pathlib.Path(MODEL) / named["model"], place / "model.gguf")
-        shutil.copy(pathlib.Path(MODEL) / named["mmproj"], place / "mmproj.gguf")
+        sample_that_sees(place)
+    (folder / "listed").mkdir()
+    sample_that_sees(folder / "listed")
+    (folder / "listed" / "models.json").write_text(json.dumps({"models": [{"name": "x", "files": {"model": "model.gguf", "mmproj": "mmproj.gguf"}, "roles": ["chat"]}]}))
     (folder / "shout.jinja").write_text("{% for m in messages %}{{ m.content }}!{% endfor %}")
     return folder
 
@@ -94,7 +95,7 @@ def prompt_of(server, model):
 def test_models_are_given_one_by_one(files):
     """A file, a file with its tower, a folder, and the list of a folder that holds one; one pool, `model` selects, the first is the default."""
     flags = ["--model", "plain=%s" % (files / "model.gguf"), "--model=sees=%s" % (files / "model.gguf"), "--mmproj", "sees=%s" % (files / "mmproj.gguf"),
-             "--model", "folder=%s" % (files / "pair"), "--model", "listed=%s" % MODEL, "--chat-template", "plain=%s" % (files / "shout.jinja")]
+             "--model", "folder=%s" % (files / "pair"), "--model", "listed=%s" % (files / "listed"), "--chat-template", "plain=%s" % (files / "shout.jinja")]
     with Server(*flags, model=None) as server:
         assert names(server) == [("plain", False), ("sees", True), ("folder", True), ("listed", True)]
         answers = [server.chat({**GOLDEN, "model": name})[2] for name in ("sees", "folder", "listed")]

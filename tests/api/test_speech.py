@@ -10,7 +10,7 @@ import openai
 import pytest
 
 import speakers
-from harness import JSON, MODEL, PATIENCE, Server, error_of, run
+from harness import JSON, MODEL, PATIENCE, Server, error_of, run, sample_that_sees
 
 SPEECH, VOICES = "/v1/audio/speech", "/v1/audio/voices"
 TEXT = "One. Two three. A longer sentence comes behind it, and then it ends."
@@ -329,8 +329,10 @@ def test_who_speaks_is_named(home):
         assert json.loads(s.get("/v1/models")[2])["data"][0]["output_modalities"] == ["text", "audio"]
         status, _, answer = s.chat(spoken())
         assert status == 200 and answer["choices"][0]["message"]["audio"]["data"]
+    (folder / "mute").mkdir()
+    mute = sample_that_sees(folder / "mute")
     for name, why in (("nobody", "no model called nobody"), ("voice", "does not speak")):
-        code, _, err = run("serve", MODEL, "--model", f"voice={MODEL}", "--speaker", name, "--plugin-dir", plugins, "--port", "0")
+        code, _, err = run("serve", mute, "--model", f"voice={mute}", "--speaker", name, "--plugin-dir", plugins, "--port", "0")
         assert code == 2 and "--speaker" in err and why in err, err
     code, _, err = run("serve", speakers.speaker(folder / "self", beside=[
         {"name": "x", "speaker": 1, "files": {"model": "model.gguf"}}]), "--plugin-dir", plugins, "--port", "0")

@@ -15,7 +15,7 @@ import time
 import pytest
 
 import towers
-from harness import CHAT, COMPLETIONS, JSON, MODEL, PATIENCE, REPO, TRANSCRIPTIONS, TRANSLATIONS, Server, ask, error_of, multipart, sse_events
+from harness import CHAT, COMPLETIONS, JSON, PATIENCE, REPO, TRANSCRIPTIONS, TRANSLATIONS, Server, ask, error_of, multipart, sample_that_sees, sse_events
 from sounds import flac_silence, tone, wav, wav_of
 from test_hearing_parts import audio_url, hear, input_audio
 from test_towers import PICTURE, about, image
@@ -164,7 +164,7 @@ def leave(server, call, name, word, reset):
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     both = towers.sees_and_hears(tmp_path_factory.mktemp("both"))
-    return [x for pair in (("eye", MODEL), ("ear", EAR), ("both", both)) for x in ("--model", "%s=%s" % pair)]
+    return [x for pair in (("eye", sample_that_sees(tmp_path_factory.mktemp("eye"))), ("ear", EAR), ("both", both)) for x in ("--model", "%s=%s" % pair)]
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from harness import CHAT, COMPLETIONS, Server, ask, error_of
+from harness import CHAT, COMPLETIONS, Server, ask, error_of, sample_that_sees
 
 TEXTS = ["", "Hello", " two  spaces ", "naïve \U0001f600 日本語 ∑", "a\x00b", "\n\n\r\n\t", "<|im_end|> in words"]
 
@@ -124,7 +124,7 @@ def test_what_is_wrong_is_named(hostile, path, body, param):
 def test_variables_reach_the_template(tmp_path, specials):
     template = tmp_path / "t.jinja"
     template.write_text("{% for m in messages %}{{ m.content }}{% endfor %}{% if think is true %}|T{% endif %}|{{ n }}|{{ s }}")
-    with Server("--chat-template", str(template)) as s:
+    with Server("--chat-template", str(template), model=sample_that_sees(tmp_path)) as s:
         tokens = tokenize(s, messages=ask("hi")["messages"], chat_template_kwargs={"think": True, "n": 3, "s": "<|im_end|>"})
         want = tokenize(s, messages=ask("hi")["messages"], chat_template_kwargs={"n": 3, "s": "xyz"})
         assert detokenize(s, tokens).endswith("hi|T|3|<|im_end|>") and detokenize(s, want).endswith("hi|3|xyz")

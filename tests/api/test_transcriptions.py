@@ -1,6 +1,6 @@
 """The form of /v1/audio/transcriptions and /translations: what is wrong with it is refused by name before anything is decoded, by any
-model (goals 1, 6, 7, 13, 29). What a model that hears answers is in test_listen.py. The sample does not hear, which is the last thing
-that it is asked for here: a form that gets that far is right."""
+model (goals 1, 6, 7, 13, 29). What a model that hears answers is in test_listen.py. The one here does not hear, which is the last thing
+that it is asked for: a form that gets that far is right."""
 
 import json
 import random
@@ -10,11 +10,18 @@ import time
 import pytest
 
 import contract
-from harness import JSON, PATIENCE, REPO, TRANSCRIPTIONS, TRANSLATIONS, error_of, multipart, responses_in, status_of
+from harness import JSON, PATIENCE, REPO, TRANSCRIPTIONS, TRANSLATIONS, Baseline, Server, error_of, multipart, responses_in, sample_that_sees, status_of
 from sounds import wav
 
 SOUND = wav(0.1)
 PATHS = (TRANSCRIPTIONS, TRANSLATIONS)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with Server("--header-timeout", "2", "--body-timeout", "3", "--keep-alive-timeout", "1", model=sample_that_sees(tmp_path_factory.mktemp("deaf"))) as s:
+        s.baseline = Baseline(s)
+        yield s
 
 
 @pytest.fixture(scope="module")

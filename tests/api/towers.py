@@ -2,18 +2,15 @@
 has heard nothing ever, so what it says of a sound means nothing; how it is served is what any model with two towers gets."""
 
 import json
-import pathlib
-import shutil
 import sys
 
-from harness import MODEL, REPO
+from harness import REPO, sample_that_sees
 
 sys.path.insert(0, str(REPO / "tests" / "plugins"))
 import ears  # noqa: E402
 
 NAME = "hears"
 WIDTH = 256  # of the sample's embeddings
-FILES = json.loads((pathlib.Path(MODEL) / "models.json").read_text())["models"][0]["files"]
 
 
 def ear(path, width=WIDTH):
@@ -22,8 +19,7 @@ def ear(path, width=WIDTH):
 
 def sample(folder, listed=None):
     """The sample's files and the ear in a folder; listed: `mmproj` of its models.json, else the folder has none. -> the folder's path"""
-    shutil.copy(pathlib.Path(MODEL) / FILES["model"], folder / "model.gguf")
-    shutil.copy(pathlib.Path(MODEL) / FILES["mmproj"], folder / "mmproj.gguf")
+    sample_that_sees(folder)
     ear(folder / "mmproj-ear.gguf")
     if listed is not None:
         entry = {"name": NAME, "files": {"model": "model.gguf", "mmproj": listed}, "roles": ["chat", "vision"]}
