@@ -32,15 +32,15 @@ static sn_rc read_sizes(const sn_host_weights *weights, const sn_model *model, t
 	    {KEY("attention.layer_norm_rms_epsilon"), &c->eps}, {KEY("rope.freq_base"), &c->theta}};
 	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
 		if (!weights->get_u32(model, sizes[i].key, sizes[i].value))
-			return tts_fail(fault, SN_RC_INVALID, "%s is missing or not an integer", sizes[i].key);
+			return kit_fail(fault, SN_RC_INVALID, "%s is missing or not an integer", sizes[i].key);
 		if (*sizes[i].value < sizes[i].min || *sizes[i].value > sizes[i].max)
-			return tts_fail(fault, SN_RC_INVALID, "%s = %u: must be %u to %u", sizes[i].key, *sizes[i].value, sizes[i].min, sizes[i].max);
+			return kit_fail(fault, SN_RC_INVALID, "%s = %u: must be %u to %u", sizes[i].key, *sizes[i].value, sizes[i].min, sizes[i].max);
 	}
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
 		if (!weights->get_f32(model, numbers[i].key, numbers[i].value))
-			return tts_fail(fault, SN_RC_INVALID, "%s is missing or not a number", numbers[i].key);
+			return kit_fail(fault, SN_RC_INVALID, "%s is missing or not a number", numbers[i].key);
 		if (!(*numbers[i].value > 0 && *numbers[i].value < 1e9f))
-			return tts_fail(fault, SN_RC_INVALID, "%s = %g: must be above 0", numbers[i].key, (double)*numbers[i].value);
+			return kit_fail(fault, SN_RC_INVALID, "%s = %g: must be above 0", numbers[i].key, (double)*numbers[i].value);
 	}
 	return SN_RC_OK;
 }
@@ -52,10 +52,10 @@ static sn_rc read_list(const sn_host_weights *weights, const sn_model *model, co
 	int32_t list[TTS_MAX_BLOCKS];
 	*n = weights->get_i32_array(model, key, list, max);
 	if (*n == 0 || *n > max)
-		return tts_fail(fault, SN_RC_INVALID, "%s must be an array of 1 to %u integers", key, max);
+		return kit_fail(fault, SN_RC_INVALID, "%s must be an array of 1 to %u integers", key, max);
 	for (uint32_t i = 0; i < *n; i++) {
 		if (list[i] < 1 || list[i] > most)
-			return tts_fail(fault, SN_RC_INVALID, "%s[%u] = %d: must be 1 to %d", key, i, list[i], most);
+			return kit_fail(fault, SN_RC_INVALID, "%s[%u] = %d: must be 1 to %d", key, i, list[i], most);
 		values[i] = (uint32_t)list[i];
 	}
 	return SN_RC_OK;
@@ -72,18 +72,18 @@ sn_rc tts_read_config(const sn_host_weights *weights, const sn_model *model, tts
 	if (rc != SN_RC_OK)
 		return rc;
 	if (c->codebook_dim % 2)
-		return tts_fail(fault, SN_RC_INVALID, KEY("codebook_dim") " = %u: must be even", c->codebook_dim);
+		return kit_fail(fault, SN_RC_INVALID, KEY("codebook_dim") " = %u: must be even", c->codebook_dim);
 	if (c->head_dim % 2)
-		return tts_fail(fault, SN_RC_INVALID, KEY("attention.key_length") " = %u: must be even", c->head_dim);
+		return kit_fail(fault, SN_RC_INVALID, KEY("attention.key_length") " = %u: must be even", c->head_dim);
 	if (c->dim % (1u << c->n_blocks))
-		return tts_fail(fault, SN_RC_INVALID, KEY("decoder_dim") " = %u cannot be halved %u times", c->dim, c->n_blocks);
+		return kit_fail(fault, SN_RC_INVALID, KEY("decoder_dim") " = %u cannot be halved %u times", c->dim, c->n_blocks);
 	c->frame_samples = 1;
 	for (uint32_t i = 0; i < c->n_ratios; i++)
 		c->frame_samples *= c->ratios[i];
 	for (uint32_t i = 0; i < c->n_blocks && c->frame_samples <= c->rate; i++)
 		c->frame_samples *= c->rates[i];
 	if (c->frame_samples > c->rate)
-		return tts_fail(fault, SN_RC_INVALID, KEY("upsample_rates") ": more samples in a frame than in a second");
+		return kit_fail(fault, SN_RC_INVALID, KEY("upsample_rates") ": more samples in a frame than in a second");
 	return SN_RC_OK;
 }
 

@@ -36,10 +36,9 @@
 #ifndef QWEN3_TTS_H
 #define QWEN3_TTS_H
 
+#include <kit.h>
+
 #include <sensorium/ext/synth.h>
-#include <sensorium/host/memory.h>
-#include <sensorium/host/ops.h>
-#include <sensorium/host/weights.h>
 
 enum {
 	TTS_TAPS = 7, TTS_PRE_TAPS = 3, TTS_UNITS = 3, TTS_MAX_CODES = 32, TTS_MAX_LAYERS = 32, TTS_MAX_RATIOS = 4, TTS_MAX_BLOCKS = 6,
@@ -98,9 +97,7 @@ typedef struct tts_block {
 } tts_block;
 
 typedef struct tts {
-	const sn_host *host;
-	const sn_host_weights *weights;
-	const sn_host_ops *ops;
+	kit_host host;
 	bool loaded;
 	tts_config config;
 	sn_synth_info info;
@@ -114,7 +111,6 @@ typedef struct tts {
 	tts_snake out_snake;
 } tts;
 
-sn_rc tts_fail(sn_fault *fault, sn_rc code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* config.c */
 int32_t tts_probe(const sn_host *host, const sn_model *model);

@@ -56,8 +56,8 @@ static uint64_t all_rows(const tts_run *r)
 
 static sn_tensor matrix(const tts_run *r, const sn_tensor *flat, uint64_t at, uint64_t rows, uint64_t cols)
 {
-	sn_tensor v = r->s->ops->cols(flat, at * cols, rows * cols);
-	return r->s->ops->reshape(&v, rows, cols);
+	sn_tensor v = r->s->host.ops->cols(flat, at * cols, rows * cols);
+	return r->s->host.ops->reshape(&v, rows, cols);
 }
 
 /* Rows [at, at + n) of a stream's window. */
@@ -88,7 +88,7 @@ static sn_tensor output(const tts_run *r)
 
 static sn_tensor part_of(const tts_run *r, const sn_tensor *all, uint32_t stream)
 {
-	return r->s->ops->rows(all, (uint64_t)(stream - r->first) * r->rows, r->rows);
+	return r->s->host.ops->rows(all, (uint64_t)(stream - r->first) * r->rows, r->rows);
 }
 
 static float *carry_of(const tts_run *r, uint32_t stream)
@@ -102,35 +102,35 @@ static sn_rc complete(const tts_run *r, uint32_t stream)
 	if (r->row || !r->g->held)
 		return SN_RC_OK;
 	sn_tensor head = window(r, stream, 0, r->g->held), tail = window(r, stream, fresh(r), r->g->held);
-	TRY(r->s->ops->write(r->ctx, &head, carry_of(r, stream), r->fault));
-	return r->s->ops->read(r->ctx, &tail, carry_of(r, stream), r->fault);
+	TRY(r->s->host.ops->write(r->ctx, &head, carry_of(r, stream), r->fault));
+	return r->s->host.ops->read(r->ctx, &tail, carry_of(r, stream), r->fault);
 }
 
 static sn_rc linear(const tts_run *r, const sn_tensor *y, const sn_tensor *x, const sn_weight *w, int32_t act)
 {
-	return r->s->ops->linear(r->ctx, y, x, w, act, r->fault);
+	return r->s->host.ops->linear(r->ctx, y, x, w, act, r->fault);
 }
 
 static sn_rc copy(const tts_run *r, const sn_tensor *y, const sn_tensor *x)
 {
-	return r->s->ops->scale(r->ctx, y, x, NULL, NULL, SN_ACT_NONE, r->fault);
+	return r->s->host.ops->scale(r->ctx, y, x, NULL, NULL, SN_ACT_NONE, r->fault);
 }
 
 static sn_rc snake(const tts_run *r, const sn_tensor *y, const sn_tensor *x, const tts_snake *k)
 {
-	return r->s->ops->snake(r->ctx, y, x, &k->alpha, &k->beta, r->fault);
+	return r->s->host.ops->snake(r->ctx, y, x, &k->alpha, &k->beta, r->fault);
 }
 
 static sn_rc convolve(const tts_run *r, const sn_tensor *y, const sn_tensor *x, const sn_weight *w)
 {
-	return r->s->ops->conv1d_dilated(r->ctx, y, x, w, r->g->dilation, SN_ACT_NONE, r->fault);
+	return r->s->host.ops->conv1d_dilated(r->ctx, y, x, w, r->g->dilation, SN_ACT_NONE, r->fault);
 }
 
 /* y += scale * x; x is used up. */
 static sn_rc add_scaled(const tts_run *r, const sn_tensor *sum, const sn_tensor *y, const sn_tensor *x, const sn_tensor *scale)
 {
-	TRY(r->s->ops->scale(r->ctx, x, x, scale, NULL, SN_ACT_NONE, r->fault));
-	return r->s->ops->add(r->ctx, sum, y, x, r->fault);
+	TRY(r->s->host.ops->scale(r->ctx, x, x, scale, NULL, SN_ACT_NONE, r->fault));
+	return r->s->host.ops->add(r->ctx, sum, y, x, r->fault);
 }
 
 /* ---- codes ---- */
@@ -140,7 +140,7 @@ static sn_rc look_up(const tts_run *r, uint32_t book, const sn_tensor *y)
 	const uint32_t n = r->j->n_frames, n_codes = r->s->config.n_codes;
 	for (uint64_t k = 0; k < all_rows(r); k++)
 		r->j->ids[k] = r->j->chunks[r->first + k / n].codes[k % n * n_codes + book];
-	return r->s->ops->gather(r->ctx, y, &r->s->codebooks[book], r->j->ids, r->fault);
+	return r->s->host.ops->gather(r->ctx, y, &r->s->codebooks[book], r->j->ids, r->fault);
 }
 
 static sn_rc quantised(const tts_run *r)
@@ -154,11 +154,11 @@ static sn_rc quantised(const tts_run *r)
 	TRY(look_up(r, 1, &rest));
 	for (uint32_t book = 2; book < c->n_codes; book++) {
 		TRY(look_up(r, book, &more));
-		TRY(s->ops->add(r->ctx, &rest, &rest, &more, r->fault));
+		TRY(s->host.ops->add(r->ctx, &rest, &rest, &more, r->fault));
 	}
 	TRY(linear(r, &z, &first, s->first, SN_ACT_NONE));
 	TRY(linear(r, &other, &rest, s->rest, SN_ACT_NONE));
-	TRY(s->ops->add(r->ctx, &z, &z, &other, r->fault));
+	TRY(s->host.ops->add(r->ctx, &z, &z, &other, r->fault));
 	for (uint32_t i = r->first; i < r->end; i++) {
 		sn_tensor part = part_of(r, &z, i), to = window(r, i, r->g->held, r->rows), x = window(r, i, 0, r->g->held + r->rows), y = target(r, i);
 		TRY(copy(r, &to, &part));
@@ -173,7 +173,7 @@ static sn_rc quantised(const tts_run *r)
 /* One stream's rows: keys and values that it carries, then its own; out: the attention's, over the keys' place. */
 static sn_rc attend(const tts_run *r, uint32_t stream, const sn_tensor *q, const sn_tensor *k, const sn_tensor *v)
 {
-	const sn_host_ops *ops = r->s->ops;
+	const sn_host_ops *ops = r->s->host.ops;
 	const tts_config *c = &r->s->config;
 	uint64_t kv = (uint64_t)c->heads * c->head_dim, n = r->rows, before = r->j->chunks[stream].first_frame, most = c->window - 1;
 	uint64_t kept = before < most ? before : most, keep = before + n < most ? before + n : most;
@@ -193,7 +193,7 @@ static sn_rc attend(const tts_run *r, uint32_t stream, const sn_tensor *q, const
 
 static sn_rc layer(const tts_run *r)
 {
-	const sn_host_ops *ops = r->s->ops;
+	const sn_host_ops *ops = r->s->host.ops;
 	const tts_config *c = &r->s->config;
 	const tts_layer *l = &r->s->layers[r->g->i];
 	uint64_t n = all_rows(r), kv = (uint64_t)c->heads * c->head_dim;
@@ -229,15 +229,15 @@ static sn_rc spread(const tts_run *r)
 	sn_tensor x = input(r), wide = matrix(r, &r->j->a, 0, all_rows(r), (uint64_t)r->g->stride * r->g->out);
 	TRY(linear(r, &wide, &x, n->up, SN_ACT_NONE));
 	for (uint32_t i = r->first; i < r->end; i++) {
-		sn_tensor part = part_of(r, &wide, i), y = target(r, i), narrow = r->s->ops->reshape(&part, (uint64_t)r->rows * r->g->stride, r->g->out);
-		TRY(r->s->ops->scale(r->ctx, &y, &narrow, NULL, &n->up_bias, SN_ACT_NONE, r->fault));
+		sn_tensor part = part_of(r, &wide, i), y = target(r, i), narrow = r->s->host.ops->reshape(&part, (uint64_t)r->rows * r->g->stride, r->g->out);
+		TRY(r->s->host.ops->scale(r->ctx, &y, &narrow, NULL, &n->up_bias, SN_ACT_NONE, r->fault));
 	}
 	return SN_RC_OK;
 }
 
 static sn_rc next_block(const tts_run *r)
 {
-	const sn_host_ops *ops = r->s->ops;
+	const sn_host_ops *ops = r->s->host.ops;
 	const tts_next *n = &r->s->nexts[r->g->i];
 	const float norm_eps = 1e-6f;
 	sn_tensor x = matrix(r, &r->j->a, 0, all_rows(r), r->g->in), wide = matrix(r, &r->j->b, 0, all_rows(r), 4 * (uint64_t)r->g->in);
@@ -271,7 +271,7 @@ static sn_rc enter(const tts_run *r)
 /* Sums that are complete go on, the last ones stay in the stream. */
 static sn_rc overlap(const tts_run *r, const tts_block *b, uint32_t stream, const sn_tensor *wide)
 {
-	const sn_host_ops *ops = r->s->ops;
+	const sn_host_ops *ops = r->s->host.ops;
 	uint32_t stride = r->g->stride;
 	uint64_t rows = (uint64_t)r->rows * stride;
 	sn_tensor sums = matrix(r, &r->j->c, 0, rows + stride, r->g->out), head = ops->rows(&sums, 0, stride), tail = ops->rows(&sums, rows, stride);
@@ -313,7 +313,7 @@ static sn_rc residual(const tts_run *r)
 	TRY(linear(r, &y, &x, u->conv2, SN_ACT_NONE));
 	for (uint32_t i = r->first; i < r->end; i++) {
 		sn_tensor part = part_of(r, &y, i), same = window(r, i, r->g->held + r->row, r->rows), to = target(r, i);
-		TRY(r->s->ops->add(r->ctx, &to, &part, &same, r->fault));
+		TRY(r->s->host.ops->add(r->ctx, &to, &part, &same, r->fault));
 	}
 	return SN_RC_OK;
 }
@@ -327,7 +327,7 @@ static sn_rc leave(const tts_run *r)
 		sn_tensor y = matrix(r, &r->j->b, 0, r->rows, 1);
 		TRY(snake(r, &turned, &seen, &r->s->out_snake));
 		TRY(convolve(r, &y, &turned, r->s->out));
-		TRY(r->s->ops->read(r->ctx, &y, chunk->pcm + r->row, r->fault));
+		TRY(r->s->host.ops->read(r->ctx, &y, chunk->pcm + r->row, r->fault));
 		for (uint32_t k = r->row; k < r->row + r->rows; k++)
 			chunk->pcm[k] = chunk->pcm[k] > 1 ? 1 : chunk->pcm[k] < -1 ? -1 : chunk->pcm[k];
 		chunk->n_samples = r->row + r->rows;
@@ -349,7 +349,7 @@ sn_rc tts_run_stage(const tts_run *r)
 		x = input(r);
 		y = output(r);
 		normed = matrix(r, &r->j->a, 0, all_rows(r), r->g->in);
-		TRY(r->s->ops->rms_norm(r->ctx, &normed, &x, &r->s->tfm_norm, r->s->config.eps, r->fault));
+		TRY(r->s->host.ops->rms_norm(r->ctx, &normed, &x, &r->s->tfm_norm, r->s->config.eps, r->fault));
 		return linear(r, &y, &normed, r->s->tfm_out, SN_ACT_NONE);
 	case STAGE_SPREAD: return spread(r);
 	case STAGE_NEXT: return next_block(r);
@@ -358,5 +358,5 @@ sn_rc tts_run_stage(const tts_run *r)
 	case STAGE_UNIT: return residual(r);
 	case STAGE_OUT: return leave(r);
 	}
-	return tts_fail(r->fault, SN_RC_INTERNAL, "an unknown stage");
+	return kit_fail(r->fault, SN_RC_INTERNAL, "an unknown stage");
 }

@@ -83,9 +83,9 @@ static uint64_t units_of(const tts *s, uint32_t n_streams, uint32_t n_frames)
 static sn_rc check_job(const tts *s, uint32_t n_streams, uint32_t n_frames, sn_fault *fault)
 {
 	if (!s->loaded)
-		return tts_fail(fault, SN_RC_INTERNAL, "no model is loaded");
+		return kit_fail(fault, SN_RC_INTERNAL, "no model is loaded");
 	if (!n_streams || n_streams > s->info.max_streams || !n_frames || n_frames > s->info.max_frames)
-		return tts_fail(fault, SN_RC_INTERNAL, "a job of %u streams and %u frames: at most %u and %u", n_streams, n_frames, s->info.max_streams,
+		return kit_fail(fault, SN_RC_INTERNAL, "a job of %u streams and %u frames: at most %u and %u", n_streams, n_frames, s->info.max_streams,
 		                s->info.max_frames);
 	return SN_RC_OK;
 }
@@ -110,10 +110,10 @@ static sn_rc check_chunk(const tts *s, const sn_synth_chunk *chunk, uint32_t n_f
 	const tts_config *c = &s->config;
 	if (chunk->n_frames != n_frames || chunk->first_frame > s->info.max_frames - n_frames || !chunk->stream || !chunk->codes || !chunk->pcm ||
 	    chunk->capacity < (uint64_t)n_frames * c->frame_samples)
-		return tts_fail(fault, SN_RC_INTERNAL, "a chunk of %u frames from %u on does not fit the job", chunk->n_frames, chunk->first_frame);
+		return kit_fail(fault, SN_RC_INTERNAL, "a chunk of %u frames from %u on does not fit the job", chunk->n_frames, chunk->first_frame);
 	for (uint32_t i = 0; i < n_frames * c->n_codes; i++)
 		if (chunk->codes[i] < 0 || (uint32_t)chunk->codes[i] >= c->codebook_size)
-			return tts_fail(fault, SN_RC_INTERNAL, "code %d of frame %u is none of %u", chunk->codes[i], chunk->first_frame + i / c->n_codes, c->codebook_size);
+			return kit_fail(fault, SN_RC_INTERNAL, "code %d of frame %u is none of %u", chunk->codes[i], chunk->first_frame + i / c->n_codes, c->codebook_size);
 	return SN_RC_OK;
 }
 
@@ -134,7 +134,7 @@ static sn_rc begin(void *instance, const sn_call *call, void *state, sn_ops_ctx 
 	const struct { sn_tensor *t; uint64_t n; } tensors[] = {{&j->windows[0], z.window}, {&j->windows[1], z.window}, {&j->a, z.a},
 	                                                        {&j->b, z.b},               {&j->c, z.c},               {&j->d, z.d}};
 	for (size_t i = 0; i < sizeof tensors / sizeof *tensors && rc == SN_RC_OK; i++)
-		rc = s->ops->alloc(ctx, 1, tensors[i].n, tensors[i].t, fault);
+		rc = s->host.ops->alloc(ctx, 1, tensors[i].n, tensors[i].t, fault);
 	j->chunks = chunks;
 	j->n = n;
 	j->n_frames = chunks[0].n_frames;

@@ -30,7 +30,7 @@ static const sn_weight *linear(binder *b, const char *part, bool bias, uint64_t 
 	snprintf(weight_name, sizeof weight_name, "%s%s.weight", b->prefix, part);
 	snprintf(bias_name, sizeof bias_name, "%s%s.bias", b->prefix, part);
 	if (b->rc == SN_RC_OK)
-		b->rc = b->s->weights->linear(b->model, weight_name, bias ? bias_name : NULL, n_out, n_in, &w, b->fault);
+		b->rc = b->s->host.weights->linear(b->model, weight_name, bias ? bias_name : NULL, n_out, n_in, &w, b->fault);
 	return w;
 }
 
@@ -41,7 +41,7 @@ static const sn_weight *conv(binder *b, const char *part, uint64_t n_out, uint64
 	snprintf(weight_name, sizeof weight_name, "%s%s.weight", b->prefix, part);
 	snprintf(bias_name, sizeof bias_name, "%s%s.bias", b->prefix, part);
 	if (b->rc == SN_RC_OK)
-		b->rc = b->s->weights->conv1d(b->model, weight_name, bias_name, n_out, n_in, taps, &w, b->fault);
+		b->rc = b->s->host.weights->conv1d(b->model, weight_name, bias_name, n_out, n_in, taps, &w, b->fault);
 	return w;
 }
 
@@ -51,7 +51,7 @@ static const sn_weight *transposed(binder *b, const char *part, uint64_t n_in, u
 	char name[NAME];
 	snprintf(name, sizeof name, "%s%s", b->prefix, part);
 	if (b->rc == SN_RC_OK)
-		b->rc = b->s->weights->conv_transpose1d(b->model, name, n_in, n_out, taps, &w, b->fault);
+		b->rc = b->s->host.weights->conv_transpose1d(b->model, name, n_in, n_out, taps, &w, b->fault);
 	return w;
 }
 
@@ -61,7 +61,7 @@ static sn_tensor tensor(binder *b, const char *part, uint64_t rows, uint64_t n)
 	char name[NAME];
 	snprintf(name, sizeof name, "%s%s", b->prefix, part);
 	if (b->rc == SN_RC_OK)
-		b->rc = b->s->weights->tensor(b->model, name, rows, n, &t, b->fault);
+		b->rc = b->s->host.weights->tensor(b->model, name, rows, n, &t, b->fault);
 	return t;
 }
 

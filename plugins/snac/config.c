@@ -21,9 +21,9 @@ static sn_rc read_sizes(const sn_host_weights *weights, const sn_model *model, s
 	};
 	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
 		if (!weights->get_u32(model, sizes[i].key, sizes[i].value))
-			return snac_fail(fault, SN_RC_INVALID, "%s is missing or not an integer", sizes[i].key);
+			return kit_fail(fault, SN_RC_INVALID, "%s is missing or not an integer", sizes[i].key);
 		if (*sizes[i].value < sizes[i].min || *sizes[i].value > sizes[i].max)
-			return snac_fail(fault, SN_RC_INVALID, "%s = %u: must be %u to %u", sizes[i].key, *sizes[i].value, sizes[i].min, sizes[i].max);
+			return kit_fail(fault, SN_RC_INVALID, "%s = %u: must be %u to %u", sizes[i].key, *sizes[i].value, sizes[i].min, sizes[i].max);
 	}
 	return SN_RC_OK;
 }
@@ -35,10 +35,10 @@ static sn_rc read_list(const sn_host_weights *weights, const sn_model *model, co
 	int32_t list[SNAC_MAX_BLOCKS];
 	*n = weights->get_i32_array(model, key, list, max);
 	if (*n == 0 || *n > max)
-		return snac_fail(fault, SN_RC_INVALID, "%s must be an array of 1 to %u integers", key, max);
+		return kit_fail(fault, SN_RC_INVALID, "%s must be an array of 1 to %u integers", key, max);
 	for (uint32_t i = 0; i < *n; i++) {
 		if (list[i] < 1 || list[i] > most)
-			return snac_fail(fault, SN_RC_INVALID, "%s[%u] = %d: must be 1 to %d", key, i, list[i], most);
+			return kit_fail(fault, SN_RC_INVALID, "%s[%u] = %d: must be 1 to %d", key, i, list[i], most);
 		values[i] = (uint32_t)list[i];
 	}
 	return SN_RC_OK;
@@ -60,13 +60,13 @@ static sn_rc check_levels(snac_config *c, sn_fault *fault)
 	uint32_t n_codes = 0;
 	for (uint32_t i = 0; i < c->n_levels; i++) {
 		if (i && (c->strides[i - 1] % c->strides[i] || c->strides[i - 1] == c->strides[i]))
-			return snac_fail(fault, SN_RC_INVALID, "snac.vq_strides[%u] = %u: must divide the one before, %u", i, c->strides[i], c->strides[i - 1]);
+			return kit_fail(fault, SN_RC_INVALID, "snac.vq_strides[%u] = %u: must divide the one before, %u", i, c->strides[i], c->strides[i - 1]);
 		n_codes += c->strides[0] / c->strides[i];
 	}
 	if (c->strides[c->n_levels - 1] != 1)
-		return snac_fail(fault, SN_RC_INVALID, "snac.vq_strides: the last one is %u, not 1", c->strides[c->n_levels - 1]);
+		return kit_fail(fault, SN_RC_INVALID, "snac.vq_strides: the last one is %u, not 1", c->strides[c->n_levels - 1]);
 	if (n_codes > SNAC_MAX_CODES)
-		return snac_fail(fault, SN_RC_UNSUPPORTED, "snac.vq_strides: %u codes in a frame: at most %d are supported", n_codes, SNAC_MAX_CODES);
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "snac.vq_strides: %u codes in a frame: at most %d are supported", n_codes, SNAC_MAX_CODES);
 	c->n_codes = 0;
 	lay_slots(c, 0, 0);
 	return SN_RC_OK;
@@ -86,13 +86,13 @@ sn_rc snac_read_config(const sn_host_weights *weights, const sn_model *model, sn
 	if (rc != SN_RC_OK)
 		return rc;
 	if (c->dim % (1u << c->n_blocks))
-		return snac_fail(fault, SN_RC_INVALID, "snac.decoder_dim = %u cannot be halved %u times", c->dim, c->n_blocks);
+		return kit_fail(fault, SN_RC_INVALID, "snac.decoder_dim = %u cannot be halved %u times", c->dim, c->n_blocks);
 	if (weights->get_u32(model, "snac.attn_window_size", &window))
-		return snac_fail(fault, SN_RC_UNSUPPORTED, "snac.attn_window_size = %u: attention (of the 32 and 44 kHz models) is not supported", window);
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "snac.attn_window_size = %u: attention (of the 32 and 44 kHz models) is not supported", window);
 	c->frame_samples = c->strides[0];
 	for (uint32_t i = 0; i < c->n_blocks; i++)
 		c->frame_samples *= c->rates[i];
 	if (c->frame_samples > c->rate)
-		return snac_fail(fault, SN_RC_INVALID, "snac.decoder_rates: %u samples in a frame, more than a second", c->frame_samples);
+		return kit_fail(fault, SN_RC_INVALID, "snac.decoder_rates: %u samples in a frame, more than a second", c->frame_samples);
 	return SN_RC_OK;
 }

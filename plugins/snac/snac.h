@@ -33,11 +33,10 @@
 #ifndef SNAC_H
 #define SNAC_H
 
+#include <kit.h>
+
 #include <sensorium/ext/speak.h>
 #include <sensorium/ext/synth.h>
-#include <sensorium/host/memory.h>
-#include <sensorium/host/ops.h>
-#include <sensorium/host/weights.h>
 
 enum {
 	SNAC_TAPS = 7, SNAC_UNITS = 3,
@@ -87,9 +86,7 @@ typedef struct snac_block {
 } snac_block;
 
 typedef struct snac {
-	const sn_host *host;
-	const sn_host_weights *weights;
-	const sn_host_ops *ops;
+	kit_host host;
 	bool loaded;
 	snac_config config;
 	snac_stage stages[SNAC_MAX_STAGES];
@@ -107,8 +104,6 @@ typedef struct snac {
 	char first_tokens[SNAC_MAX_CODES][32];
 } snac;
 
-/* Fills the fault, returns code. */
-sn_rc snac_fail(sn_fault *fault, sn_rc code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* config.c */
 int32_t snac_probe(const sn_host *host, const sn_model *model);

@@ -61,11 +61,11 @@ sn_rc snac_read_speaker(snac *s, const sn_model *model, sn_fault *fault)
 {
 	static const char KEY[] = "snac.voices";
 	uint32_t n = 0;
-	for (const char *name; (name = s->weights->get_str_at(model, KEY, n)); n++) {
+	for (const char *name; (name = s->host.weights->get_str_at(model, KEY, n)); n++) {
 		if (n == SNAC_MAX_VOICES)
-			return snac_fail(fault, SN_RC_UNSUPPORTED, "%s has more than %d names", KEY, SNAC_MAX_VOICES);
+			return kit_fail(fault, SN_RC_UNSUPPORTED, "%s has more than %d names", KEY, SNAC_MAX_VOICES);
 		if (!is_voice(name))
-			return snac_fail(fault, SN_RC_INVALID, "%s[%u] is not made of 1 to 63 of a-z, 0-9, - and _", KEY, n);
+			return kit_fail(fault, SN_RC_INVALID, "%s[%u] is not made of 1 to 63 of a-z, 0-9, - and _", KEY, n);
 		s->voices[n] = (sn_voice){.name = name, .prompt = name, .language = ""};
 	}
 	s->speaker.n_voices = n;

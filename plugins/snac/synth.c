@@ -115,9 +115,9 @@ static uint64_t aligned(uint64_t bytes)
 static sn_rc check_job(const snac *s, uint32_t n_streams, uint32_t n_frames, sn_fault *fault)
 {
 	if (!s->loaded)
-		return snac_fail(fault, SN_RC_INTERNAL, "no model is loaded");
+		return kit_fail(fault, SN_RC_INTERNAL, "no model is loaded");
 	if (!n_streams || n_streams > s->info.max_streams || !n_frames || n_frames > s->info.max_frames)
-		return snac_fail(fault, SN_RC_INTERNAL, "a job of %u streams and %u frames: at most %u and %u", n_streams, n_frames,
+		return kit_fail(fault, SN_RC_INTERNAL, "a job of %u streams and %u frames: at most %u and %u", n_streams, n_frames,
 		                 s->info.max_streams, s->info.max_frames);
 	return SN_RC_OK;
 }
@@ -140,10 +140,10 @@ static sn_rc check_chunk(const snac *s, const sn_synth_chunk *chunk, uint32_t n_
 	uint64_t capacity = ((uint64_t)n_frames + s->info.delay_frames) * s->config.frame_samples;
 	if (chunk->n_frames != n_frames || chunk->first_frame > s->info.max_frames - n_frames || !chunk->stream || !chunk->codes || !chunk->pcm ||
 	    chunk->capacity < capacity)
-		return snac_fail(fault, SN_RC_INTERNAL, "a chunk of %u frames from %u on does not fit the job", chunk->n_frames, chunk->first_frame);
+		return kit_fail(fault, SN_RC_INTERNAL, "a chunk of %u frames from %u on does not fit the job", chunk->n_frames, chunk->first_frame);
 	for (uint32_t i = 0; i < n_frames * s->config.n_codes; i++)
 		if (chunk->codes[i] < 0 || (uint32_t)chunk->codes[i] >= s->config.codebook_size)
-			return snac_fail(fault, SN_RC_INTERNAL, "code %d of frame %u is none of %u", chunk->codes[i],
+			return kit_fail(fault, SN_RC_INTERNAL, "code %d of frame %u is none of %u", chunk->codes[i],
 			                 chunk->first_frame + i / s->config.n_codes, s->config.codebook_size);
 	return SN_RC_OK;
 }
@@ -166,7 +166,7 @@ static sn_rc begin(void *instance, const sn_call *call, void *state, sn_ops_ctx 
 	const struct { sn_tensor *t; uint64_t n; } tensors[] = {
 	    {&j->windows[0], z.window}, {&j->windows[1], z.window}, {&j->one, z.one}, {&j->two, z.two}, {&j->codes, z.codes}};
 	for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
-		TRY(s->ops->alloc(ctx, 1, tensors[i].n, tensors[i].t, fault));
+		TRY(s->host.ops->alloc(ctx, 1, tensors[i].n, tensors[i].t, fault));
 	j->chunks = chunks;
 	j->n = n;
 	j->n_frames = chunks[0].n_frames;
@@ -178,8 +178,8 @@ static sn_rc begin(void *instance, const sn_call *call, void *state, sn_ops_ctx 
 
 static sn_tensor matrix(const run *r, const sn_tensor *flat, uint64_t at, uint64_t rows, uint64_t cols)
 {
-	sn_tensor v = r->s->ops->cols(flat, at, rows * cols);
-	return r->s->ops->reshape(&v, rows, cols);
+	sn_tensor v = r->s->host.ops->cols(flat, at, rows * cols);
+	return r->s->host.ops->reshape(&v, rows, cols);
 }
 
 static snac_span span_of(const run *r, uint32_t stage, uint32_t stream)
@@ -210,13 +210,13 @@ static sn_rc hand_on(const run *r, uint32_t stream, const sn_tensor *rows)
 	uint32_t next = r->j->stage + 1;
 	snac_span p = span_of(r, next, stream);
 	sn_tensor to = matrix(r, &r->to, (window_at(r, next, stream) + p.held) * r->g->out, rows->shape[0], r->g->out);
-	return r->s->ops->scale(r->ctx, &to, rows, NULL, NULL, SN_ACT_NONE, r->fault);
+	return r->s->host.ops->scale(r->ctx, &to, rows, NULL, NULL, SN_ACT_NONE, r->fault);
 }
 
 /* Completes a window around its fresh rows, and keeps for the stream what the next chunk will look at. */
 static sn_rc complete(const run *r, uint32_t stream, const snac_span *p, sn_tensor *window)
 {
-	const sn_host_ops *ops = r->s->ops;
+	const sn_host_ops *ops = r->s->host.ops;
 	uint64_t rows = snac_window(p);
 	*window = matrix(r, &r->from, window_at(r, r->j->stage, stream) * r->g->in, rows, r->g->in);
 	sn_tensor held = ops->rows(window, 0, p->held), behind = ops->rows(window, rows - p->zeros, p->zeros), kept = ops->rows(window, rows - p->keep, p->keep);
@@ -229,13 +229,13 @@ static sn_rc complete(const run *r, uint32_t stream, const snac_span *p, sn_tens
 
 static sn_rc snake(const run *r, const sn_tensor *y, const sn_tensor *x, const snac_snake *k)
 {
-	return r->s->ops->snake(r->ctx, y, x, &k->alpha, &k->beta, r->fault);
+	return r->s->host.ops->snake(r->ctx, y, x, &k->alpha, &k->beta, r->fault);
 }
 
 /* Depthwise convolutions of the unit's windows, one after the other into two; snaked first if it says how. */
 static sn_rc depthwise(const run *r, const snac_snake *k, const sn_tensor *w, const sn_tensor *b, uint64_t *rows)
 {
-	const sn_host_ops *ops = r->s->ops;
+	const sn_host_ops *ops = r->s->host.ops;
 	*rows = 0;
 	for (uint32_t i = r->first; i < r->end; i++) {
 		snac_span p = span_of(r, r->j->stage, i);
@@ -273,16 +273,16 @@ static sn_rc look_up(const run *r)
 		}
 		sn_tensor codes = matrix(r, &r->j->codes, 0, rows, c->codebook_dim), z = matrix(r, &r->j->one, 0, rows, c->latent);
 		sn_tensor part = matrix(r, &r->j->two, 0, rows, c->latent);
-		TRY(s->ops->gather(r->ctx, &codes, &s->codebooks[level], r->j->ids, r->fault));
-		TRY(s->ops->linear(r->ctx, level ? &part : &z, &codes, s->out_proj[level], SN_ACT_NONE, r->fault));
+		TRY(s->host.ops->gather(r->ctx, &codes, &s->codebooks[level], r->j->ids, r->fault));
+		TRY(s->host.ops->linear(r->ctx, level ? &part : &z, &codes, s->out_proj[level], SN_ACT_NONE, r->fault));
 		if (level)
-			TRY(s->ops->add(r->ctx, &z, &z, &part, r->fault));
+			TRY(s->host.ops->add(r->ctx, &z, &z, &part, r->fault));
 	}
 	for (uint32_t i = r->first; i < r->end; i++) {
 		snac_span p = span_of(r, r->j->stage, i);
 		sn_tensor z = matrix(r, &r->j->one, (uint64_t)(i - r->first) * each * c->latent, each, c->latent);
 		sn_tensor to = matrix(r, &r->from, (window_at(r, r->j->stage, i) + p.held) * c->latent, each, c->latent);
-		TRY(s->ops->scale(r->ctx, &to, &z, NULL, NULL, SN_ACT_NONE, r->fault));
+		TRY(s->host.ops->scale(r->ctx, &to, &z, NULL, NULL, SN_ACT_NONE, r->fault));
 	}
 	return SN_RC_OK;
 }
@@ -296,13 +296,13 @@ static sn_rc enter(const run *r)
 		return SN_RC_OK;
 	/* An UP holds nothing: windows of the unit's streams are one matrix. */
 	sn_tensor x = matrix(r, &r->j->two, 0, rows, r->g->in), y = matrix(r, &r->to, window_at(r, r->j->stage + 1, r->first) * r->g->out, rows, r->g->out);
-	return r->s->ops->linear(r->ctx, &y, &x, r->s->in_pw, SN_ACT_NONE, r->fault);
+	return r->s->host.ops->linear(r->ctx, &y, &x, r->s->in_pw, SN_ACT_NONE, r->fault);
 }
 
 /* One stream's rows of products, `wide`, become sums: the ones that are complete go on, the others stay in the stream. */
 static sn_rc overlap(const run *r, const snac_block *b, uint32_t stream, const snac_span *p, const sn_tensor *wide)
 {
-	const sn_host_ops *ops = r->s->ops;
+	const sn_host_ops *ops = r->s->host.ops;
 	uint32_t stride = r->g->stride;
 	uint64_t rows = (p->fresh + 1) * stride;
 	uint64_t before = snac_span_of(r->s, r->j->stage, 0, r->j->chunks[stream].first_frame, false).fresh; /* rows of the stream so far */
@@ -329,12 +329,12 @@ static sn_rc upsample(const run *r)
 	sn_tensor x = matrix(r, &r->from, first * r->g->in, rows, r->g->in), y = matrix(r, &r->j->one, 0, rows, r->g->in);
 	sn_tensor wide = matrix(r, &r->j->two, 0, rows, wide_cols);
 	TRY(snake(r, &y, &x, &b->snake));
-	TRY(r->s->ops->linear(r->ctx, &wide, &y, b->up, SN_ACT_NONE, r->fault));
+	TRY(r->s->host.ops->linear(r->ctx, &wide, &y, b->up, SN_ACT_NONE, r->fault));
 	for (uint32_t i = r->first; i < r->end; i++) {
 		snac_span p = span_of(r, r->j->stage, i);
 		if (p.fresh == 0)
 			continue;
-		sn_tensor of_stream = r->s->ops->rows(&wide, at, p.fresh);
+		sn_tensor of_stream = r->s->host.ops->rows(&wide, at, p.fresh);
 		TRY(overlap(r, b, i, &p, &of_stream));
 		at += p.fresh;
 	}
@@ -350,14 +350,14 @@ static sn_rc residual(const run *r)
 		return SN_RC_OK;
 	sn_tensor x = matrix(r, &r->j->two, 0, rows, r->g->in), y = matrix(r, &r->j->one, 0, rows, r->g->in);
 	TRY(snake(r, &x, &x, &u->snake2));
-	TRY(r->s->ops->linear(r->ctx, &y, &x, u->pw, SN_ACT_NONE, r->fault));
+	TRY(r->s->host.ops->linear(r->ctx, &y, &x, u->pw, SN_ACT_NONE, r->fault));
 	for (uint32_t i = r->first; i < r->end; i++) {
 		snac_span p = span_of(r, r->j->stage, i);
 		if (p.out == 0)
 			continue;
-		sn_tensor part = r->s->ops->rows(&y, at, p.out);
+		sn_tensor part = r->s->host.ops->rows(&y, at, p.out);
 		sn_tensor same = matrix(r, &r->from, (window_at(r, r->j->stage, i) + r->g->pad) * r->g->in, p.out, r->g->in);
-		TRY(r->s->ops->add(r->ctx, &part, &part, &same, r->fault));
+		TRY(r->s->host.ops->add(r->ctx, &part, &part, &same, r->fault));
 		TRY(hand_on(r, i, &part));
 		at += p.out;
 	}
@@ -366,7 +366,7 @@ static sn_rc residual(const run *r)
 
 static sn_rc leave(const run *r)
 {
-	const sn_host_ops *ops = r->s->ops;
+	const sn_host_ops *ops = r->s->host.ops;
 	sn_synth_chunk *chunk = &r->j->chunks[r->first];
 	snac_span p = span_of(r, r->j->stage, r->first);
 	sn_tensor window;

@@ -20,7 +20,7 @@ static const sn_weight *linear(binder *b, const char *prefix, uint64_t n_out, ui
 	snprintf(weight, sizeof weight, "%s.weight", prefix);
 	snprintf(bias, sizeof bias, "%s.bias", prefix);
 	if (b->rc == SN_RC_OK)
-		b->rc = b->s->weights->linear(b->model, weight, bias, n_out, n_in, &w, b->fault);
+		b->rc = b->s->host.weights->linear(b->model, weight, bias, n_out, n_in, &w, b->fault);
 	return w;
 }
 
@@ -30,7 +30,7 @@ static sn_tensor tensor(binder *b, const char *prefix, const char *part, uint64_
 	char name[NAME];
 	snprintf(name, sizeof name, "%s.%s", prefix, part);
 	if (b->rc == SN_RC_OK)
-		b->rc = b->s->weights->tensor(b->model, name, rows, n, &t, b->fault);
+		b->rc = b->s->host.weights->tensor(b->model, name, rows, n, &t, b->fault);
 	return t;
 }
 
@@ -64,7 +64,7 @@ static void bind_block(binder *b, uint32_t i, snac_block *block)
 	block->snake = snake(b, prefix, "snake", in);
 	snprintf(weight, sizeof weight, "%s.weight", prefix);
 	if (b->rc == SN_RC_OK)
-		b->rc = b->s->weights->conv_transpose1d(b->model, weight, in, out, 2 * (uint64_t)c->rates[i], &block->up, b->fault);
+		b->rc = b->s->host.weights->conv_transpose1d(b->model, weight, in, out, 2 * (uint64_t)c->rates[i], &block->up, b->fault);
 	block->up_bias = tensor(b, prefix, "bias", 0, out);
 	for (uint32_t r = 0; r < SNAC_UNITS; r++) {
 		snprintf(prefix, sizeof prefix, "blk.%u.res.%u", i, r);
@@ -91,6 +91,6 @@ sn_rc snac_bind(snac *s, const sn_model *model, sn_fault *fault)
 	uint64_t last = c->dim >> c->n_blocks;
 	s->out_snake = snake(&b, "out", "snake", last);
 	if (b.rc == SN_RC_OK)
-		b.rc = s->weights->conv1d(model, "out.weight", "out.bias", 1, last, SNAC_TAPS, &s->out, fault);
+		b.rc = s->host.weights->conv1d(model, "out.weight", "out.bias", 1, last, SNAC_TAPS, &s->out, fault);
 	return b.rc;
 }

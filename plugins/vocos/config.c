@@ -19,9 +19,9 @@ sn_rc vocos_read_size(const sn_host_weights *weights, const sn_model *model, con
                       sn_fault *fault)
 {
 	if (!weights->get_u32(model, key, out))
-		return vocos_fail(fault, SN_RC_INVALID, "%s is missing or not an integer", key);
+		return kit_fail(fault, SN_RC_INVALID, "%s is missing or not an integer", key);
 	if (*out < min || *out > max)
-		return vocos_fail(fault, SN_RC_INVALID, "%s = %u: must be %u to %u", key, *out, min, max);
+		return kit_fail(fault, SN_RC_INVALID, "%s = %u: must be %u to %u", key, *out, min, max);
 	return SN_RC_OK;
 }
 
@@ -29,9 +29,9 @@ sn_rc vocos_read_number(const sn_host_weights *weights, const sn_model *model, c
                         sn_fault *fault)
 {
 	if (!weights->get_f32(model, key, out))
-		return vocos_fail(fault, SN_RC_INVALID, "%s is missing or not a number", key);
+		return kit_fail(fault, SN_RC_INVALID, "%s is missing or not a number", key);
 	if (!(*out > above || (equal && *out == above)) || !(*out <= max))
-		return vocos_fail(fault, SN_RC_INVALID, "%s = %g: must be %s %g and at most %g", key, (double)*out, equal ? "at least" : "above",
+		return kit_fail(fault, SN_RC_INVALID, "%s = %g: must be %s %g and at most %g", key, (double)*out, equal ? "at least" : "above",
 		                  (double)above, (double)max);
 	return SN_RC_OK;
 }
@@ -42,7 +42,7 @@ sn_rc vocos_read_config(const sn_host_weights *weights, const sn_model *model, v
 	bool causal = false;
 	*c = (vocos_config){0};
 	if (!is_mine(weights, model))
-		return vocos_fail(fault, SN_RC_UNSUPPORTED, "general.architecture is not vocos");
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "general.architecture is not vocos");
 	const struct {
 		const char *key;
 		uint32_t *value, min, max;
@@ -64,12 +64,12 @@ sn_rc vocos_read_config(const sn_host_weights *weights, const sn_model *model, v
 	}
 	/* Of a Hann window every sample must lie in two, or the sum that it is divided by comes close to zero. */
 	if (c->n_fft % c->hop || c->n_fft / c->hop < 2 || c->n_fft / c->hop > VOCOS_MAX_TAPS || c->n_fft % 2 || c->hop % 2)
-		return vocos_fail(fault, SN_RC_INVALID, "vocos.fft_length = %u: must be 2 to %d times vocos.hop_length = %u, and both even", c->n_fft,
+		return kit_fail(fault, SN_RC_INVALID, "vocos.fft_length = %u: must be 2 to %d times vocos.hop_length = %u, and both even", c->n_fft,
 		                  VOCOS_MAX_TAPS, c->hop);
 	if (!weights->get_bool(model, CAUSAL, &causal))
-		return vocos_fail(fault, SN_RC_INVALID, "%s is missing or not a truth value", CAUSAL);
+		return kit_fail(fault, SN_RC_INVALID, "%s is missing or not a truth value", CAUSAL);
 	if (!causal)
-		return vocos_fail(fault, SN_RC_UNSUPPORTED, "%s = false: only decoders that see nothing of what is to come are served", CAUSAL);
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "%s = false: only decoders that see nothing of what is to come are served", CAUSAL);
 	sn_rc rc = vocos_read_number(weights, model, "vocos.layer_norm_epsilon", 0, false, 1, &c->eps, fault);
 	if (rc == SN_RC_OK)
 		rc = vocos_read_number(weights, model, "vocos.max_magnitude", 0, false, 1e6f, &c->max_magnitude, fault);

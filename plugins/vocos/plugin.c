@@ -1,41 +1,19 @@
 /* plugin.c - vocos' side of the contract. See vocos.h for the model and the parts. */
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "vocos.h"
 
-sn_rc vocos_fail(sn_fault *fault, sn_rc code, const char *format, ...)
-{
-	if (fault) {
-		va_list args;
-		va_start(args, format);
-		fault->code = code;
-		fault->retryable = code == SN_RC_NOMEM;
-		fault->blame = code == SN_RC_NOMEM ? SN_BLAME_RESOURCE : code == SN_RC_INTERNAL ? SN_BLAME_PLUGIN : SN_BLAME_INPUT;
-		vsnprintf(fault->text, sizeof fault->text, format, args);
-		va_end(args);
-	}
-	return code;
-}
-
 static sn_rc init(void *instance, const sn_host *host, sn_fault *fault)
 {
 	vocos *v = instance;
-	v->host = host;
-	v->weights = host->service(host, SN_HOST_WEIGHTS);
-	v->ops = host->service(host, SN_HOST_OPS);
-	v->memory = host->service(host, SN_HOST_MEMORY);
-	if (!v->weights || v->weights->size < sizeof *v->weights || !v->ops || v->ops->size < sizeof *v->ops || !v->memory)
-		return vocos_fail(fault, SN_RC_INTERNAL, "the host lacks a service that vocos needs");
-	return SN_RC_OK;
+	return kit_host_init(&v->host, "vocos", KIT_MODEL, host, fault);
 }
 
 static void release(vocos *v)
 {
-	v->memory->free(v->host, v->blocks);
-	v->memory->free(v->host, v->window);
-	v->memory->free(v->host, v->tables);
+	kit_free(&v->host, v->blocks);
+	kit_free(&v->host, v->window);
+	kit_free(&v->host, v->tables);
 	v->blocks = NULL;
 	v->window = NULL;
 	v->tables = NULL;
@@ -45,14 +23,14 @@ static sn_rc load(void *instance, const sn_model *model, sn_fault *fault)
 {
 	vocos *v = instance;
 	v->loaded = false;
-	sn_rc rc = vocos_read_config(v->weights, model, &v->config, fault);
+	sn_rc rc = vocos_read_config(v->host.weights, model, &v->config, fault);
 	if (rc != SN_RC_OK)
 		return rc;
 	release(v); /* a second load takes the first one's place */
-	v->blocks = v->memory->alloc(v->host, v->config.blocks * sizeof *v->blocks);
-	v->window = v->memory->alloc(v->host, v->config.n_fft * sizeof *v->window);
+	v->blocks = kit_alloc(&v->host, v->config.blocks * sizeof *v->blocks);
+	v->window = kit_alloc(&v->host, v->config.n_fft * sizeof *v->window);
 	if (!v->blocks || !v->window)
-		return vocos_fail(fault, SN_RC_NOMEM, "no memory for %u blocks", v->config.blocks);
+		return kit_fail(fault, SN_RC_NOMEM, "no memory for %u blocks", v->config.blocks);
 	rc = vocos_bind(v, model, fault);
 	if (rc == SN_RC_OK)
 		rc = vocos_read_speaker(v, model, fault);
@@ -65,8 +43,7 @@ static sn_rc load(void *instance, const sn_model *model, sn_fault *fault)
 static void fini(void *instance)
 {
 	vocos *v = instance;
-	if (v->memory)
-		release(v);
+	release(v);
 }
 
 static const void *extension(const char *id)
@@ -93,7 +70,4 @@ static const sn_plugin PLUGIN = {
     .extensions = SN_EXT_SPEAK " " SN_EXT_SYNTH,
 };
 
-static const sn_plugin *const PLUGINS[] = {&PLUGIN};
-static const sn_plugin_list LIST = {.stamp = SN_PLUGIN_STAMP, .n_plugins = 1, .plugins = PLUGINS};
-
-SN_EXPORT const sn_plugin_list *sn_plugin_entry_1(void) { return &LIST; }
+KIT_PLUGINS(&PLUGIN);

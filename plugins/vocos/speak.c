@@ -29,18 +29,18 @@ static const char VOICES[] = "speak.voices", VOICE_PROMPTS[] = "speak.voice_prom
 /* How many strings a key has: 1 to max. */
 static sn_rc count(const vocos *v, const sn_model *model, const char *key, uint32_t max, uint32_t *n, sn_fault *fault)
 {
-	for (*n = 0; *n <= max && v->weights->get_str_at(model, key, *n); ++*n)
+	for (*n = 0; *n <= max && v->host.weights->get_str_at(model, key, *n); ++*n)
 		;
 	if (*n < 1 || *n > max)
-		return vocos_fail(fault, SN_RC_INVALID, *n ? "%s: must be at most %u strings" : "%s is missing or not an array of 1 to %u strings", key,
+		return kit_fail(fault, SN_RC_INVALID, *n ? "%s: must be at most %u strings" : "%s is missing or not an array of 1 to %u strings", key,
 		                  max);
 	return SN_RC_OK;
 }
 
 static sn_rc same_count(const vocos *v, const sn_model *model, const char *key, const char *as, uint32_t n, sn_fault *fault)
 {
-	if (!v->weights->get_str_at(model, key, n - 1) || v->weights->get_str_at(model, key, n))
-		return vocos_fail(fault, SN_RC_INVALID, "%s: must be %u strings, as %s is", key, n, as);
+	if (!v->host.weights->get_str_at(model, key, n - 1) || v->host.weights->get_str_at(model, key, n))
+		return kit_fail(fault, SN_RC_INVALID, "%s: must be %u strings, as %s is", key, n, as);
 	return SN_RC_OK;
 }
 
@@ -60,17 +60,17 @@ static sn_rc read_voices(vocos *v, const sn_model *model, tables *t, sn_fault *f
 		rc = same_count(v, model, LANGUAGES, VOICES, n, fault);
 	for (uint32_t i = 0; i < n && rc == SN_RC_OK; i++) {
 		sn_voice *voice = &t->voices[i];
-		*voice = (sn_voice){.name = v->weights->get_str_at(model, VOICES, i), .prompt = v->weights->get_str_at(model, VOICE_PROMPTS, i),
-		                    .language = v->weights->get_str_at(model, LANGUAGES, i)};
+		*voice = (sn_voice){.name = v->host.weights->get_str_at(model, VOICES, i), .prompt = v->host.weights->get_str_at(model, VOICE_PROMPTS, i),
+		                    .language = v->host.weights->get_str_at(model, LANGUAGES, i)};
 		if (!is_name(voice->name))
-			return vocos_fail(fault, SN_RC_INVALID, "%s[%u]: must be 1 to %d of a-z, 0-9, _ and -", VOICES, i, MAX_NAME);
+			return kit_fail(fault, SN_RC_INVALID, "%s[%u]: must be 1 to %d of a-z, 0-9, _ and -", VOICES, i, MAX_NAME);
 		if (i && strcmp(voice->name, "default") == 0)
-			return vocos_fail(fault, SN_RC_INVALID, "%s[%u]: only the first one is called default", VOICES, i);
+			return kit_fail(fault, SN_RC_INVALID, "%s[%u]: only the first one is called default", VOICES, i);
 		for (uint32_t j = 0; j < i; j++)
 			if (strcmp(voice->name, t->voices[j].name) == 0)
-				return vocos_fail(fault, SN_RC_INVALID, "%s[%u]: is there already", VOICES, i);
+				return kit_fail(fault, SN_RC_INVALID, "%s[%u]: is there already", VOICES, i);
 		if (strlen(voice->language) > MAX_LANGUAGE)
-			return vocos_fail(fault, SN_RC_INVALID, "%s[%u]: must be at most %d bytes", LANGUAGES, i, MAX_LANGUAGE);
+			return kit_fail(fault, SN_RC_INVALID, "%s[%u]: must be at most %d bytes", LANGUAGES, i, MAX_LANGUAGE);
 	}
 	v->speaker.voices = t->voices;
 	v->speaker.n_voices = n;
@@ -94,18 +94,18 @@ static sn_rc read_prompt(vocos *v, const sn_model *model, tables *t, sn_fault *f
 	if (rc == SN_RC_OK)
 		rc = same_count(v, model, TEXTS, KINDS, n, fault);
 	for (uint32_t i = 0; i < n && rc == SN_RC_OK; i++) {
-		const char *text = v->weights->get_str_at(model, TEXTS, i);
-		uint32_t what = piece_kind(v->weights->get_str_at(model, KINDS, i));
+		const char *text = v->host.weights->get_str_at(model, TEXTS, i);
+		uint32_t what = piece_kind(v->host.weights->get_str_at(model, KINDS, i));
 		bool has_text = what == SN_SPEAK_TRUSTED || what == SN_SPEAK_PLAIN;
 		if (!what)
-			return vocos_fail(fault, SN_RC_INVALID, "%s[%u]: must be trusted, plain, voice or text", KINDS, i);
+			return kit_fail(fault, SN_RC_INVALID, "%s[%u]: must be trusted, plain, voice or text", KINDS, i);
 		if (has_text != (text[0] != 0))
-			return vocos_fail(fault, SN_RC_INVALID, "%s[%u]: must be %s", TEXTS, i, has_text ? "a text" : "empty");
+			return kit_fail(fault, SN_RC_INVALID, "%s[%u]: must be %s", TEXTS, i, has_text ? "a text" : "empty");
 		t->pieces[i] = (sn_speak_piece){.what = what, .text = has_text ? text : NULL};
 		texts += what == SN_SPEAK_TEXT;
 	}
 	if (rc == SN_RC_OK && texts != 1)
-		return vocos_fail(fault, SN_RC_INVALID, "%s: must have one piece that is text", KINDS);
+		return kit_fail(fault, SN_RC_INVALID, "%s: must have one piece that is text", KINDS);
 	v->speaker.prompt = t->pieces;
 	v->speaker.n_pieces = n;
 	return rc;
@@ -114,16 +114,16 @@ static sn_rc read_prompt(vocos *v, const sn_model *model, tables *t, sn_fault *f
 static sn_rc read_tokens(vocos *v, const sn_model *model, tables *t, sn_fault *fault)
 {
 	uint32_t n;
-	t->slot = (sn_speak_slot){.first_token = v->weights->get_str(model, FIRST_CODE), .n = v->config.codes};
+	t->slot = (sn_speak_slot){.first_token = v->host.weights->get_str(model, FIRST_CODE), .n = v->config.codes};
 	if (!t->slot.first_token || !t->slot.first_token[0])
-		return vocos_fail(fault, SN_RC_INVALID, "%s is missing or not a string", FIRST_CODE);
+		return kit_fail(fault, SN_RC_INVALID, "%s is missing or not a string", FIRST_CODE);
 	v->speaker.slots = &t->slot;
 	v->speaker.n_slots = 1;
 	sn_rc rc = count(v, model, END_TOKENS, MAX_END_TOKENS, &n, fault);
 	for (uint32_t i = 0; i < n && rc == SN_RC_OK; i++) {
-		t->end_tokens[i] = v->weights->get_str_at(model, END_TOKENS, i);
+		t->end_tokens[i] = v->host.weights->get_str_at(model, END_TOKENS, i);
 		if (!t->end_tokens[i][0])
-			return vocos_fail(fault, SN_RC_INVALID, "%s[%u]: must be a token", END_TOKENS, i);
+			return kit_fail(fault, SN_RC_INVALID, "%s[%u]: must be a token", END_TOKENS, i);
 	}
 	v->speaker.end_tokens = t->end_tokens;
 	v->speaker.n_end_tokens = n;
@@ -133,15 +133,15 @@ static sn_rc read_tokens(vocos *v, const sn_model *model, tables *t, sn_fault *f
 static sn_rc read_truth(const vocos *v, const sn_model *model, const char *key, uint32_t *out, sn_fault *fault)
 {
 	bool truth;
-	if (!v->weights->get_bool(model, key, &truth))
-		return vocos_fail(fault, SN_RC_INVALID, "%s is missing or not a truth value", key);
+	if (!v->host.weights->get_bool(model, key, &truth))
+		return kit_fail(fault, SN_RC_INVALID, "%s is missing or not a truth value", key);
 	*out = truth;
 	return SN_RC_OK;
 }
 
 static sn_rc read_limits(vocos *v, const sn_model *model, sn_fault *fault)
 {
-	const sn_host_weights *w = v->weights;
+	const sn_host_weights *w = v->host.weights;
 	sn_speaker *s = &v->speaker;
 	sn_rc rc = vocos_read_size(w, model, "speak.max_text", MIN_TEXT, 65536, &s->max_text, fault);
 	if (rc == SN_RC_OK)
@@ -164,9 +164,9 @@ static sn_rc read_limits(vocos *v, const sn_model *model, sn_fault *fault)
 sn_rc vocos_read_speaker(vocos *v, const sn_model *model, sn_fault *fault)
 {
 	v->speaker = (sn_speaker){.size = sizeof v->speaker};
-	tables *t = v->tables = v->memory->alloc(v->host, sizeof *t);
+	tables *t = v->tables = kit_alloc(&v->host, sizeof *t);
 	if (!t)
-		return vocos_fail(fault, SN_RC_NOMEM, "no memory for the speaker's tables");
+		return kit_fail(fault, SN_RC_NOMEM, "no memory for the speaker's tables");
 	sn_rc rc = read_voices(v, model, t, fault);
 	if (rc == SN_RC_OK)
 		rc = read_prompt(v, model, t, fault);

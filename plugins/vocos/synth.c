@@ -139,12 +139,12 @@ static sn_rc plan(const void *instance, uint32_t n_streams, uint32_t n_frames, u
 {
 	const vocos *v = instance;
 	if (!v->loaded)
-		return vocos_fail(fault, SN_RC_INTERNAL, "no model is loaded");
+		return kit_fail(fault, SN_RC_INTERNAL, "no model is loaded");
 	if (!n_streams || n_streams > VOCOS_MAX_STREAMS || !n_frames || n_frames > v->synth.max_frames)
-		return vocos_fail(fault, SN_RC_INTERNAL, "%u streams of %u frames: must be 1 to %d of 1 to %u", n_streams, n_frames, VOCOS_MAX_STREAMS,
+		return kit_fail(fault, SN_RC_INTERNAL, "%u streams of %u frames: must be 1 to %d of 1 to %u", n_streams, n_frames, VOCOS_MAX_STREAMS,
 		                  v->synth.max_frames);
 	if (!job_bytes(v, n_streams, n_frames, state_bytes))
-		return vocos_fail(fault, SN_RC_INTERNAL, "%u frames are more than can be counted", n_frames);
+		return kit_fail(fault, SN_RC_INTERNAL, "%u frames are more than can be counted", n_frames);
 	*units = n_units(v);
 	return SN_RC_OK;
 }
@@ -155,30 +155,30 @@ static sn_rc plan(const void *instance, uint32_t n_streams, uint32_t n_frames, u
 static sn_tensor segment(const run *r, const sn_tensor *t, uint32_t s)
 {
 	uint64_t rows = r->v->config.kernel - 1 + (uint64_t)r->j->frames;
-	return r->v->ops->rows(t, s * rows, rows);
+	return r->v->host.ops->rows(t, s * rows, rows);
 }
 
 static sn_tensor segment_end(const run *r, const sn_tensor *t, uint32_t s, uint64_t n)
 {
 	sn_tensor all = segment(r, t, s);
-	return r->v->ops->rows(&all, all.shape[0] - n, n);
+	return r->v->host.ops->rows(&all, all.shape[0] - n, n);
 }
 
 static sn_tensor segment_begin(const run *r, const sn_tensor *t, uint32_t s)
 {
-	return r->v->ops->rows(t, s * (r->v->config.kernel - 1 + (uint64_t)r->j->frames), r->v->config.kernel - 1);
+	return r->v->host.ops->rows(t, s * (r->v->config.kernel - 1 + (uint64_t)r->j->frames), r->v->config.kernel - 1);
 }
 
 /* Rows of stream s where streams lie side by side. */
 static sn_tensor part(const run *r, const sn_tensor *t, uint32_t s)
 {
-	return r->v->ops->rows(t, (uint64_t)s * r->j->frames, r->j->frames);
+	return r->v->host.ops->rows(t, (uint64_t)s * r->j->frames, r->j->frames);
 }
 
 static sn_tensor sound_of(const run *r, uint32_t s)
 {
 	uint64_t rows = (uint64_t)r->j->frames + taps_of(&r->v->config) - 1;
-	return r->v->ops->rows(&r->j->sound, s * rows, rows);
+	return r->v->host.ops->rows(&r->j->sound, s * rows, rows);
 }
 
 /* ---- begin ---- */
@@ -187,7 +187,7 @@ static sn_tensor sound_of(const run *r, uint32_t s)
 static sn_rc write_stream(const run *r, uint32_t s)
 {
 	const vocos_config *c = &r->v->config;
-	const sn_host_ops *ops = r->v->ops;
+	const sn_host_ops *ops = r->v->host.ops;
 	stream st = stream_at(c, r->j->chunks[s].stream);
 	sn_tensor t = segment_begin(r, &r->j->codes, s);
 	TRY(ops->write(r->ctx, &t, st.codes, r->fault));
@@ -220,10 +220,10 @@ static sn_rc check_chunk(const vocos *v, const sn_synth_chunk *k, uint32_t frame
 	uint64_t room = ((uint64_t)frames + v->synth.delay_frames) * v->config.hop;
 	if (!k->stream || !k->codes || !k->pcm || k->n_frames != frames || k->capacity < room || frames > v->synth.max_frames ||
 	    k->first_frame > v->synth.max_frames - frames)
-		return vocos_fail(fault, SN_RC_INTERNAL, "a chunk that does not fit its job");
+		return kit_fail(fault, SN_RC_INTERNAL, "a chunk that does not fit its job");
 	for (uint32_t i = 0; i < frames; i++)
 		if (k->codes[i] < 0 || (uint32_t)k->codes[i] >= v->config.codes)
-			return vocos_fail(fault, SN_RC_INTERNAL, "code %d of a chunk is none of the codebook's %u", k->codes[i], v->config.codes);
+			return kit_fail(fault, SN_RC_INTERNAL, "code %d of a chunk is none of the codebook's %u", k->codes[i], v->config.codes);
 	return SN_RC_OK;
 }
 
@@ -233,7 +233,7 @@ static sn_rc begin(void *instance, const sn_call *call, void *state, sn_ops_ctx 
 	const vocos *v = instance;
 	job *j = state;
 	if (!v->loaded || !n || n > VOCOS_MAX_STREAMS || !chunks[0].n_frames)
-		return vocos_fail(fault, SN_RC_INTERNAL, "a job of no or of too many streams");
+		return kit_fail(fault, SN_RC_INTERNAL, "a job of no or of too many streams");
 	j->chunks = chunks;
 	j->n = n;
 	j->frames = chunks[0].n_frames;
@@ -243,7 +243,7 @@ static sn_rc begin(void *instance, const sn_call *call, void *state, sn_ops_ctx 
 	tensor_size list[N_FIXED + VOCOS_MAX_BLOCKS];
 	list_tensors(v, j, n, j->frames, list);
 	for (uint32_t i = 0; i < N_FIXED + v->config.blocks; i++)
-		TRY(v->ops->alloc(ctx, list[i].rows, list[i].cols, list[i].at, fault));
+		TRY(v->host.ops->alloc(ctx, list[i].rows, list[i].cols, list[i].at, fault));
 	run r = {.v = v, .j = j, .ctx = ctx, .fault = fault};
 	for (uint32_t s = 0; s < n; s++)
 		TRY(write_stream(&r, s));
@@ -254,7 +254,7 @@ static sn_rc begin(void *instance, const sn_call *call, void *state, sn_ops_ctx 
 
 static sn_rc norm(const run *r, const sn_tensor *y, const sn_tensor *x, const vocos_norm *n)
 {
-	return r->v->ops->layer_norm(r->ctx, y, x, &n->w, &n->b, r->v->config.eps, r->fault);
+	return r->v->host.ops->layer_norm(r->ctx, y, x, &n->w, &n->b, r->v->config.eps, r->fault);
 }
 
 static sn_rc embed(const run *r)
@@ -264,8 +264,8 @@ static sn_rc embed(const run *r)
 	for (uint32_t s = 0; s < j->n; s++) {
 		sn_tensor seen = segment(r, &j->codes, s), fresh = segment_end(r, &j->codes, s, j->frames);
 		sn_tensor x = part(r, &j->x, s), y = segment_end(r, &j->inputs[0], s, j->frames);
-		TRY(v->ops->gather(r->ctx, &fresh, &v->codebook, j->chunks[s].codes, r->fault));
-		TRY(v->ops->conv1d(r->ctx, &x, &seen, v->conv, 1, 0, SN_ACT_NONE, r->fault));
+		TRY(v->host.ops->gather(r->ctx, &fresh, &v->codebook, j->chunks[s].codes, r->fault));
+		TRY(v->host.ops->conv1d(r->ctx, &x, &seen, v->conv, 1, 0, SN_ACT_NONE, r->fault));
 		TRY(norm(r, &y, &x, &v->norm_in));
 	}
 	return SN_RC_OK;
@@ -275,7 +275,7 @@ static sn_rc embed(const run *r)
 static sn_rc block(const run *r, uint32_t i)
 {
 	const vocos_block *b = &r->v->blocks[i];
-	const sn_host_ops *ops = r->v->ops;
+	const sn_host_ops *ops = r->v->host.ops;
 	job *j = r->j;
 	for (uint32_t s = 0; s < j->n; s++) {
 		sn_tensor y = part(r, &j->x, s), seen = segment(r, &j->inputs[i], s);
@@ -297,7 +297,7 @@ static sn_rc head(const run *r)
 {
 	job *j = r->j;
 	TRY(norm(r, &j->x, &j->x, &r->v->norm_out));
-	return r->v->ops->linear(r->ctx, &j->head, &j->x, r->v->head, SN_ACT_NONE, r->fault);
+	return r->v->host.ops->linear(r->ctx, &j->head, &j->x, r->v->head, SN_ACT_NONE, r->fault);
 }
 
 /* The squares of the windows over sample i of row `row` of the stream: frames row - taps + 1 to row, of those that there are. */
@@ -331,7 +331,7 @@ static void give_sound(const run *r, sn_synth_chunk *k)
 static sn_rc read_stream(const run *r, uint32_t s)
 {
 	const vocos_config *c = &r->v->config;
-	const sn_host_ops *ops = r->v->ops;
+	const sn_host_ops *ops = r->v->host.ops;
 	stream st = stream_at(c, r->j->chunks[s].stream);
 	sn_tensor t = segment_end(r, &r->j->codes, s, c->kernel - 1);
 	TRY(ops->read(r->ctx, &t, st.codes, r->fault));
@@ -346,7 +346,7 @@ static sn_rc read_stream(const run *r, uint32_t s)
 static sn_rc transform(const run *r)
 {
 	const vocos_config *c = &r->v->config;
-	const sn_host_ops *ops = r->v->ops;
+	const sn_host_ops *ops = r->v->host.ops;
 	job *j = r->j;
 	TRY(ops->polar(r->ctx, &j->spectrum, &j->head, c->max_magnitude, r->fault));
 	TRY(ops->irfft(r->ctx, &j->windows, &j->spectrum, r->fault));

@@ -25,11 +25,10 @@
 #ifndef VOCOS_H
 #define VOCOS_H
 
+#include <kit.h>
+
 #include <sensorium/ext/speak.h>
 #include <sensorium/ext/synth.h>
-#include <sensorium/host/memory.h>
-#include <sensorium/host/ops.h>
-#include <sensorium/host/weights.h>
 
 enum {
 	VOCOS_FIRST_FRAMES = 4,  /* of a stream's first chunk: it should come soon */
@@ -62,10 +61,7 @@ typedef struct vocos_block {
 } vocos_block;
 
 typedef struct vocos {
-	const sn_host *host;
-	const sn_host_weights *weights;
-	const sn_host_ops *ops;
-	const sn_host_memory *memory;
+	kit_host host;
 	bool loaded;
 	vocos_config config;
 	sn_tensor codebook;    /* [codes][E] */
@@ -80,8 +76,6 @@ typedef struct vocos {
 	void *tables;          /* the speaker's arrays, from host memory */
 } vocos;
 
-/* Fills the fault, returns code. */
-sn_rc vocos_fail(sn_fault *fault, sn_rc code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* config.c */
 int32_t vocos_probe(const sn_host *host, const sn_model *model);

@@ -19,7 +19,7 @@ static sn_tensor tensor(binder *b, const char *prefix, const char *part, uint64_
 	char name[NAME];
 	snprintf(name, sizeof name, "%s.%s", prefix, part);
 	if (b->rc == SN_RC_OK)
-		b->rc = b->v->weights->tensor(b->model, name, rows, n, &t, b->fault);
+		b->rc = b->v->host.weights->tensor(b->model, name, rows, n, &t, b->fault);
 	return t;
 }
 
@@ -37,7 +37,7 @@ static const sn_weight *linear(binder *b, const char *prefix, uint64_t n_out, ui
 	snprintf(weight_name, sizeof weight_name, "%s.weight", prefix);
 	snprintf(bias_name, sizeof bias_name, "%s.bias", prefix);
 	if (b->rc == SN_RC_OK)
-		b->rc = b->v->weights->linear(b->model, weight_name, bias_name, n_out, n_in, &w, b->fault);
+		b->rc = b->v->host.weights->linear(b->model, weight_name, bias_name, n_out, n_in, &w, b->fault);
 	return w;
 }
 
@@ -65,7 +65,7 @@ sn_rc vocos_bind(vocos *v, const sn_model *model, sn_fault *fault)
 	binder b = {.v = v, .model = model, .fault = fault, .rc = SN_RC_OK};
 	v->codebook = tensor(&b, "token_embd", "weight", c->codes, c->code_width);
 	if (b.rc == SN_RC_OK)
-		b.rc = v->weights->conv1d(model, "conv1d.weight", "conv1d.bias", c->width, c->code_width, c->kernel, &v->conv, fault);
+		b.rc = v->host.weights->conv1d(model, "conv1d.weight", "conv1d.bias", c->width, c->code_width, c->kernel, &v->conv, fault);
 	v->norm_in = norm(&b, "token_embd_norm");
 	for (uint32_t i = 0; i < c->blocks && b.rc == SN_RC_OK; i++)
 		bind_block(&b, i, &v->blocks[i]);
@@ -74,6 +74,6 @@ sn_rc vocos_bind(vocos *v, const sn_model *model, sn_fault *fault)
 	for (uint32_t i = 0; i < c->n_fft; i++)
 		v->window[i] = (float)(0.5 - 0.5 * cos(2 * pi * i / c->n_fft));
 	if (b.rc == SN_RC_OK)
-		b.rc = v->weights->values(model, v->window, 0, c->n_fft, &v->window_tensor, fault);
+		b.rc = v->host.weights->values(model, v->window, 0, c->n_fft, &v->window_tensor, fault);
 	return b.rc;
 }
