@@ -429,6 +429,18 @@ typedef struct sn_voice_info {
  * model that speaks. The list lives as long as the engine. [any] */
 size_t sn_engine_voices(const sn_engine *engine, const char *model, const sn_voice_info **out, uint32_t *rate);
 
+/* What a model that speaks can be asked for beside a voice. */
+typedef struct sn_speech_language { const char *name, *code; /* "english", BCP 47: "en" */ } sn_speech_language;
+typedef struct sn_speech_skills {
+	const sn_speech_language *languages; /* [n_languages]; none: the voice has its own */
+	size_t n_languages;
+	bool instructions; /* it follows them */
+	bool reference;    /* it speaks in the voice of a recording */
+} sn_speech_skills;
+
+/* False: the model does not speak. model as in sn_engine_voices. Lives as long as the engine. [any] */
+bool sn_engine_speech_skills(const sn_engine *engine, const char *model, sn_speech_skills *out);
+
 /* Words become sound. They are cut at sentences (at clauses or words where one is longer than the model speaks well) into
  * utterances: sequences of their own, a few at once, from the same pages as everything else, whose sound is put together without
  * gaps. What is said does not depend on how the words came in, but for when an utterance is known to be whole. */
@@ -436,6 +448,10 @@ typedef struct sn_speech_ask {
 	const char *request_id, *cache_key, *cache_salt; /* as in sn_chat */
 	const char *model;     /* NULL or "": the first model that speaks */
 	const char *voice;     /* NULL: default */
+	const char *language;  /* a name or a code of sn_speech_skills.languages, in any case; NULL: found out, or the voice's own */
+	const char *instructions; /* [instructions_size] UTF-8, how it is to be said; NULL: none */
+	size_t instructions_size;
+	const sn_part *reference; /* a recording (MEDIA) in whose voice it is to be said; NULL: none. Then there is no `voice` */
 	float temperature;     /* 0..2; below 0: the model's own */
 	uint64_t seed;
 	bool has_seed;

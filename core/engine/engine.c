@@ -377,3 +377,14 @@ sn_status sn_engine_metrics(const sn_engine *e, FILE *out)
 	metrics_render(&e->metrics, out);
 	return ferror(out) ? SN_ERR_IO : SN_OK;
 }
+
+bool sn_engine_speech_skills(const sn_engine *e, const char *name, sn_speech_skills *out)
+{
+	const served_model *m = engine_find_speaking((sn_engine *)(uintptr_t)e, name);
+	*out = (sn_speech_skills){0};
+	if (!m || !m->speaker)
+		return false;
+	const sn_speaker *a = m->speaker->about;
+	*out = (sn_speech_skills){m->speaker->languages, a->n_languages, a->instructions != 0, a->reference != 0};
+	return true;
+}

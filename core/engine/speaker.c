@@ -1,6 +1,7 @@
 #include "engine/speaker.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/error.h"
 #include "engine/synth.h"
@@ -59,12 +60,15 @@ static sn_status find_ends(speaker *s, const model *m, sn_error *err)
 	return SN_OK;
 }
 
+/* And languages. */
 static void list_voices(speaker *s)
 {
 	const sn_speaker *a = s->about;
 	s->voices[s->n_voices++] = (sn_voice_info){"default", a->voices[0].language};
 	for (uint32_t i = strcmp(a->voices[0].name, "default") == 0; i < a->n_voices; i++)
 		s->voices[s->n_voices++] = (sn_voice_info){a->voices[i].name, a->voices[i].language};
+	for (uint32_t i = 0; i < a->n_languages; i++)
+		s->languages[i] = (sn_speech_language){a->languages[i].name, a->languages[i].code};
 }
 
 /* An utterance must fit the model: some prompt, a frame and its end. */
@@ -84,9 +88,10 @@ sn_status speaker_open(speaker **out, vocoder *voc, const model *m, sn_error *er
 		s->slots = calloc(a->n_slots, sizeof *s->slots);
 		s->ends = calloc(a->n_end_tokens, sizeof *s->ends);
 		s->voices = calloc((size_t)a->n_voices + 1, sizeof *s->voices);
+		s->languages = calloc((size_t)a->n_languages + 1, sizeof *s->languages);
 		s->job = synth_open();
 	}
-	if (!s || !s->slots || !s->ends || !s->voices || !s->job) {
+	if (!s || !s->slots || !s->ends || !s->voices || !s->languages || !s->job) {
 		speaker_close(&s);
 		return error_set(err, SN_ERR_NOMEM, "no memory for a speaker");
 	}
@@ -117,6 +122,7 @@ void speaker_close(speaker **sp)
 	free(s->slots);
 	free(s->ends);
 	free(s->voices);
+	free(s->languages);
 	free(s);
 }
 
@@ -127,6 +133,16 @@ uint32_t speaker_voice(const speaker *s, const char *name)
 	for (uint32_t i = 0; i < s->about->n_voices; i++)
 		if (strcmp(s->about->voices[i].name, name) == 0)
 			return i;
+	return UINT32_MAX;
+}
+
+uint32_t speaker_language(const speaker *s, const char *name)
+{
+	if (!name)
+		return 0;
+	for (uint32_t i = 0; i < s->about->n_languages; i++)
+		if (strcasecmp(s->languages[i].name, name) == 0 || strcasecmp(s->languages[i].code, name) == 0)
+			return i + 1;
 	return UINT32_MAX;
 }
 

@@ -15,6 +15,7 @@ typedef struct speaker {
 	int32_t *ends;              /* [about->n_end_tokens] ascending */
 	sn_voice_info *voices;      /* [n_voices] "default" first, then the vocoder's own */
 	uint32_t n_voices;
+	sn_speech_language *languages; /* [about->n_languages] */
 	token_rules rules;          /* that its answers are under */
 	uint32_t max_text;          /* bytes of an utterance */
 	struct synth_job *job;      /* that is running or being gathered; engine thread */
@@ -27,6 +28,9 @@ void speaker_close(speaker **s);
 
 /* The vocoder's index of the voice with this name; NULL or "default" is the first one. UINT32_MAX: there is none. */
 uint32_t speaker_voice(const speaker *s, const char *name);
+
+/* 1 + the vocoder's index of the language with this name or code, in any case; 0 for NULL. UINT32_MAX: there is none. */
+uint32_t speaker_language(const speaker *s, const char *name);
 
 /* The code that token t is as the i-th of an utterance; -1: it ends the utterance. One of both, by the rules. */
 int32_t speaker_code(const speaker *s, uint32_t i, int32_t t);

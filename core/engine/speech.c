@@ -148,6 +148,25 @@ void sn_speech_finish(sn_speech *s)
 
 /* ---- beginning ---- */
 
+/* What a model cannot be asked for is refused, not passed over. */
+static sn_status check_wishes(const served_model *m, const sn_speech_ask *ask, sn_error *err)
+{
+	const sn_speaker *about = m->speaker->about;
+	if (ask->reference && !about->reference)
+		return error_param(err, SN_ERR_UNSUPPORTED, "ref_audio", "model %s does not speak in the voice of a recording", m->name);
+	if (ask->reference && ask->voice)
+		return error_param(err, SN_ERR_INVALID, "voice", "the voice is the recording's: there is no other");
+	if (speaker_voice(m->speaker, ask->voice) == UINT32_MAX)
+		return error_param(err, SN_ERR_INVALID, "voice", "model %s has no voice of this name", m->name);
+	if (ask->language && !about->n_languages)
+		return error_param(err, SN_ERR_UNSUPPORTED, "language", "model %s cannot be told a language: its voices have their own", m->name);
+	if (speaker_language(m->speaker, ask->language) == UINT32_MAX)
+		return error_param(err, SN_ERR_INVALID, "language", "model %s does not speak this language", m->name);
+	if (ask->instructions && !about->instructions)
+		return error_param(err, SN_ERR_UNSUPPORTED, "instructions", "model %s does not follow instructions", m->name);
+	return SN_OK;
+}
+
 static sn_status check_ask(const sn_engine *e, const served_model *m, const sn_speech_ask *ask, sn_error *err)
 {
 	if (atomic_load(&e->draining))
@@ -160,11 +179,9 @@ static sn_status check_ask(const sn_engine *e, const served_model *m, const sn_s
 		return error_param(err, SN_ERR_UNSUPPORTED, "model", "no model here speaks");
 	if (!m->speaker)
 		return error_param(err, SN_ERR_UNSUPPORTED, "model", "model %s does not speak", m->name);
-	if (speaker_voice(m->speaker, ask->voice) == UINT32_MAX)
-		return error_param(err, SN_ERR_INVALID, "voice", "model %s has no voice of this name", m->name);
 	if (!(ask->temperature <= 2))
 		return error_param(err, SN_ERR_INVALID, "temperature", "temperature must be from 0 to 2");
-	return SN_OK;
+	return check_wishes(m, ask, err);
 }
 
 static char *copy_or_null(arena *mem, const char *text, bool *ok)

@@ -140,7 +140,7 @@ static const char *extension_problem(const sn_plugin *d)
 		return SN_EXT_TRANSCRIBE " comes with " SN_EXT_PLAN;
 	if (plan && !d->probe)
 		return "an encoder needs a probe";
-	if (speak && (speak->size < sizeof *speak || !speak->describe))
+	if (speak && (speak->size < SN_EXT_SPEAK_MIN_SIZE || !speak->describe))
 		return "its " SN_EXT_SPEAK " lacks required members";
 	if (synth && (synth->size < sizeof *synth || !synth->describe || !synth->plan || !synth->begin || !synth->step || !synth->end))
 		return "its " SN_EXT_SYNTH " lacks required members";

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { MAX_VOICES = 1024, MAX_PIECES = 64, MAX_SLOTS = 64, MAX_ENDS = 16, MAX_FRAMES = 1 << 20, MAX_RATE = 384000 };
+enum { MAX_VOICES = 1024, MAX_PIECES = 64, MAX_SLOTS = 64, MAX_LANGUAGES = 1024, MAX_ENDS = 16, MAX_FRAMES = 1 << 20, MAX_RATE = 384000 };
 enum { MAX_STREAM_BYTES = 1 << 28, MAX_CHUNK_SAMPLES = 1 << 26 };
 
 static bool is_text(const char *s, size_t max)
@@ -64,6 +64,16 @@ static bool in_range(float v, float min, float max)
 	return v >= min && v <= max; /* not a NaN */
 }
 
+static const char *languages_problem(const sn_speaker *a)
+{
+	if (a->n_languages > MAX_LANGUAGES || (a->n_languages && !a->languages))
+		return "its languages";
+	for (uint32_t i = 0; i < a->n_languages; i++)
+		if (!is_text(a->languages[i].name, 63) || !is_text(a->languages[i].code, 35))
+			return "a language's name or code";
+	return NULL;
+}
+
 const char *speaker_problem(const sn_speaker *a)
 {
 	if (!a || a->size < sizeof *a)
@@ -75,6 +85,7 @@ const char *speaker_problem(const sn_speaker *a)
 		return "its sampling";
 	const char *why = voices_problem(a);
 	why = why ? why : prompt_problem(a);
+	why = why ? why : languages_problem(a);
 	return why ? why : codes_problem(a);
 }
 
