@@ -10,6 +10,7 @@
 #include "formats/model_file.h"
 #include "model/ops.h"
 
+#include <sensorium/ext/clip.h>
 #include <sensorium/ext/decode.h>
 #include <sensorium/ext/encode.h>
 #include <sensorium/ext/plan.h>
@@ -24,6 +25,7 @@ enum { MAX_PLUGINS = 256, MAX_DESCRIPTORS = 16 /* of one file */, KIND_NAME_MAX 
 typedef struct plugin {
 	const sn_plugin *desc; /* NULL when the file was refused */
 	const sn_ext_decode *decode;
+	const sn_ext_clip *clip;
 	const sn_ext_plan *plan;
 	const sn_ext_encode *encode;
 	const sn_ext_write *write;

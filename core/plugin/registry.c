@@ -115,6 +115,7 @@ static bool is_name(const char *s, size_t max)
 static const char *extension_problem(const sn_plugin *d)
 {
 	const sn_ext_decode *codec = d->extension(SN_EXT_DECODE);
+	const sn_ext_clip *clip = d->extension(SN_EXT_CLIP);
 	const sn_ext_plan *plan = d->extension(SN_EXT_PLAN);
 	const sn_ext_encode *encode = d->extension(SN_EXT_ENCODE);
 	const sn_ext_write *writer = d->extension(SN_EXT_WRITE);
@@ -128,6 +129,8 @@ static const char *extension_problem(const sn_plugin *d)
 		return "its " SN_EXT_WRITE " has only some of the members for streams";
 	if (codec && (codec->size < SN_EXT_DECODE_MIN_SIZE || !codec->media_types || !codec->sniff || !codec->measure || !codec->decode))
 		return "its " SN_EXT_DECODE " lacks required members";
+	if (clip && (clip->size < SN_EXT_CLIP_MIN_SIZE || !clip->media_types || !clip->sniff || !clip->look || !clip->times || !clip->read))
+		return "its " SN_EXT_CLIP " lacks required members";
 	if (plan && (plan->size < SN_EXT_PLAN_MIN_SIZE || !plan->marker || !plan->row_token || !plan->row_dim || !plan->plan || !plan->layout))
 		return "its " SN_EXT_PLAN " lacks required members";
 	if (encode && (encode->size < sizeof *encode || !encode->begin || !encode->step || !encode->end))
@@ -150,7 +153,7 @@ static const char *extension_problem(const sn_plugin *d)
 		return "a speaker needs a probe";
 	if (synth && plan)
 		return "an encoder and a speaker are two plugins: a file beside a model is one of them";
-	if ((codec && !is_name(codec->kind_name, KIND_NAME_MAX)) || (plan && !is_name(plan->kind_name, KIND_NAME_MAX)))
+	if ((codec && !is_name(codec->kind_name, KIND_NAME_MAX)) || (clip && !is_name(clip->kind_name, KIND_NAME_MAX)) || (plan && !is_name(plan->kind_name, KIND_NAME_MAX)))
 		return "its kind's name is not made of 1 to 31 of a-z, 0-9, - and _";
 	return NULL;
 }
@@ -302,13 +305,14 @@ static bool load_file(plugin_host *h, const char *file, char reason[256])
 		}
 		p->desc = d;
 		p->decode = d->extension(SN_EXT_DECODE);
+		p->clip = d->extension(SN_EXT_CLIP);
 		p->plan = d->extension(SN_EXT_PLAN);
 		p->encode = d->extension(SN_EXT_ENCODE);
 		p->write = d->extension(SN_EXT_WRITE);
 		p->transcribe = d->extension(SN_EXT_TRANSCRIBE);
 		p->speak = d->extension(SN_EXT_SPEAK);
 		p->synth = d->extension(SN_EXT_SYNTH);
-		ok = !p->decode || start_codec(h, p, reason);
+		ok = (!p->decode && !p->clip) || start_codec(h, p, reason);
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		plugin *p = made[i];

@@ -28,7 +28,13 @@ typedef struct sn_write_options {
 	uint32_t size;          /* sizeof(sn_write_options) */
 	uint32_t quality;       /* 1 to 100 for types that lose something, ignored by the others; 0: the codec's choice */
 	const char *media_type; /* "image/png" */
+	/* Of VIDEO; these came later: options that end before them have neither. */
+	const sn_media *sound;  /* the clip's sound, beginning at its time 0; NULL: it has none */
+	double fps;             /* of media without timestamps; 0: 25 */
 } sn_write_options;
+
+/* What every sn_write_options has. */
+#define SN_WRITE_OPTIONS_MIN_SIZE offsetof(sn_write_options, sound)
 
 typedef struct sn_write_stream sn_write_stream; /* the plugin's own */
 

@@ -1,0 +1,237 @@
+/* scan.c - all packets of a file, none decoded: which frames there are, when they are shown, where decoding may begin, and how long
+ * the sound is.
+ *
+ * A frame is a packet that is shown: not one that an edit list leaves out, not a VP8 or VP9 frame that is only referred to, and not a
+ * picture before the first that can be decoded alone (a recording that begins in the middle). Frames are ordered by the time at
+ * which they are shown. Where packets do not tell that, or tell one time twice, the decoder's order counts and nothing is left out.
+ *
+ * Decoding may begin at a packet if all that is shown later can be decoded from there, to the same bytes: a key frame; of H.264 an IDR
+ * picture (others may be the beginning of a gradual refresh), of HEVC a random access picture. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec.h"
+
+/* ---- what a packet holds ---- */
+
+/* Does a NAL unit of which `wanted` says so stand in the packet? Units are behind start codes, or behind their sizes. */
+static bool has_unit(const AVCodecParameters *par, const AVPacket *p, size_t size_at, bool (*wanted)(uint8_t first))
+{
+	const uint8_t *b = p->data, *end = b + p->size;
+	bool sized = par->extradata_size > (int)size_at && par->extradata[0] == 1;
+	size_t n_size = sized ? (par->extradata[size_at] & 3u) + 1 : 0;
+	while (sized && (size_t)(end - b) > n_size) {
+		uint64_t size = 0;
+		for (size_t i = 0; i < n_size; i++)
+			size = size << 8 | b[i];
+		b += n_size;
+		if (wanted(*b))
+			return true;
+		if (size == 0 || size >= (uint64_t)(end - b))
+			break;
+		b += size;
+	}
+	for (; !sized && end - b > 3; b++)
+		if (b[0] == 0 && b[1] == 0 && b[2] == 1 && wanted(b[3]))
+			return true;
+	return false;
+}
+
+static bool is_idr(uint8_t first) { return (first & 31) == 5; }
+static bool is_random_access(uint8_t first) { return (first >> 1 & 63) >= 16 && (first >> 1 & 63) <= 21; }
+
+static bool is_entry(const AVCodecParameters *par, const AVPacket *p)
+{
+	if (!(p->flags & AV_PKT_FLAG_KEY))
+		return false;
+	switch (par->codec_id) {
+	case AV_CODEC_ID_H264: return has_unit(par, p, 4, is_idr);
+	case AV_CODEC_ID_HEVC: return has_unit(par, p, 21, is_random_access);
+	case AV_CODEC_ID_VP8:
+	case AV_CODEC_ID_VP9:
+	case AV_CODEC_ID_AV1:
+	case AV_CODEC_ID_MPEG4:
+	case AV_CODEC_ID_MJPEG: return true;
+	default: return false; /* GIF and APNG: a frame is drawn upon the one before */
+	}
+}
+
+/* Frames that are only there to be referred to. A VP9 packet of several frames ends with an index, and shows one. */
+static bool is_hidden(const AVCodecParameters *par, const AVPacket *p)
+{
+	uint8_t first = p->data[0], last = p->data[p->size - 1];
+	if (par->codec_id == AV_CODEC_ID_VP8)
+		return !(first & 0x10);
+	if (par->codec_id != AV_CODEC_ID_VP9 || first >> 6 != 2 || (last & 0xE0) == 0xC0)
+		return false;
+	uint32_t at = (first & 0x30) == 0x30 ? 5 : 4; /* bits; the third profile has one more */
+	bool existing = first >> (7 - at) & 1, shown_bit = first >> (7 - at - 2) & 1;
+	return !existing && !shown_bit;
+}
+
+/* ---- sound ---- */
+
+void timeline_put(timeline *t, double at, uint64_t n, uint64_t *silence, uint64_t *cut)
+{
+	const double slack = 0.05 * t->rate; /* what containers round away, and more */
+	*silence = *cut = 0;
+	if (!t->begun) {
+		t->begun = true;
+		t->begin = isnan(at) ? 0 : at;
+	} else if (!isnan(at)) {
+		double off = (at - t->begin) * t->rate - (double)t->n;
+		if (off > slack)
+			*silence = off < 1e15 ? (uint64_t)(off + 0.5) : (uint64_t)1e15;
+		if (off < -slack)
+			*cut = -off < (double)n ? (uint64_t)(-off + 0.5) : n;
+	}
+	t->n += *silence + n - *cut;
+}
+
+/* How long the packet's sound is, in samples of the track, without what the decoder is told to skip; when it begins. */
+static uint64_t sound_samples(const AVStream *st, const AVPacket *p, double *at)
+{
+	size_t size = 0;
+	const uint8_t *skip = av_packet_get_side_data(p, AV_PKT_DATA_SKIP_SAMPLES, &size);
+	int64_t n = av_get_audio_frame_duration2(st->codecpar, p->size);
+	if (n <= 0 || st->codecpar->codec_id == AV_CODEC_ID_AAC) /* which may have twice as many as its profile says */
+		n = av_rescale_q(p->duration, st->time_base, (AVRational){1, st->codecpar->sample_rate});
+	int64_t front = skip && size >= 10 ? u32_le(skip) : 0, back = skip && size >= 10 ? u32_le(skip + 4) : 0;
+	*at = p->pts == AV_NOPTS_VALUE ? NAN : (double)p->pts * av_q2d(st->time_base) + (double)(front < n ? front : n) / st->codecpar->sample_rate;
+	n -= front + back;
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+/* ---- the tables ---- */
+
+/* Room for one more of `each` bytes. */
+static bool grow(const input *in, void **list, uint32_t n, uint32_t *cap, size_t each)
+{
+	if (n < *cap)
+		return true;
+	uint32_t want = *cap ? *cap * 2 : 256;
+	void *more = kit_alloc(in->host, want * each);
+	if (!more)
+		return false;
+	if (*list)
+		memcpy(more, *list, n * each);
+	kit_free(in->host, *list);
+	*list = more;
+	*cap = want;
+	return true;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const shown *x = a, *y = b;
+	return x->pts != y->pts ? (x->pts < y->pts ? -1 : 1) : x->packet < y->packet ? -1 : x->packet > y->packet;
+}
+
+typedef struct counting {
+	input *in;
+	scan *s;
+	uint32_t max_frames;
+	timeline sound;
+	bool untimed, key; /* a packet does not say when it is shown; a key frame has come */
+	int64_t first_key; /* shown at */
+	int64_t last_duration;
+} counting;
+
+static sn_rc count_picture(counting *c, const AVPacket *p)
+{
+	scan *s = c->s;
+	const AVCodecParameters *par = c->in->picture->codecpar;
+	uint32_t packet = s->n_packets++;
+	int64_t pts = p->pts != AV_NOPTS_VALUE ? p->pts : p->dts;
+	bool key = p->flags & AV_PKT_FLAG_KEY;
+	if (s->n_packets > MAX_PACKETS)
+		return kit_fail(c->in->fault, SN_RC_TOO_LARGE, "the clip has more frames than allowed");
+	c->untimed |= p->pts == AV_NOPTS_VALUE;
+	if (!c->key && !key && par->codec_id != AV_CODEC_ID_GIF && par->codec_id != AV_CODEC_ID_APNG)
+		return SN_RC_OK;
+	if (!c->key)
+		c->first_key = pts;
+	c->key = true;
+	if (is_entry(par, p)) {
+		if (!grow(c->in, (void **)&s->entries, s->n_entries, &s->cap_entries, sizeof *s->entries))
+			return kit_fail(c->in->fault, SN_RC_NOMEM, "no memory to decode the clip");
+		s->entries[s->n_entries++] = (entry){pts, packet};
+	}
+	if (p->flags & AV_PKT_FLAG_DISCARD || is_hidden(par, p) || (!c->untimed && pts < c->first_key))
+		return SN_RC_OK;
+	if (c->max_frames && s->n_frames == c->max_frames)
+		return kit_fail(c->in->fault, SN_RC_TOO_LARGE, "the clip has more frames than allowed");
+	if (!grow(c->in, (void **)&s->frames, s->n_frames, &s->cap_frames, sizeof *s->frames))
+		return kit_fail(c->in->fault, SN_RC_NOMEM, "no memory to decode the clip");
+	s->frames[s->n_frames++] = (shown){pts, packet};
+	c->last_duration = p->duration;
+	return SN_RC_OK;
+}
+
+static sn_rc count_sound(counting *c, const AVPacket *p)
+{
+	double at;
+	uint64_t n = sound_samples(c->in->sound, p, &at), silence, cut;
+	if (p->flags & AV_PKT_FLAG_DISCARD || n == 0)
+		return SN_RC_OK;
+	timeline_put(&c->sound, at, n, &silence, &cut);
+	return c->sound.n < 1ull << 40 ? SN_RC_OK : kit_fail(c->in->fault, SN_RC_TOO_LARGE, "the sound is longer than allowed");
+}
+
+/* Frames in the order in which they are shown, and the times of the whole. */
+static void settle(counting *c)
+{
+	scan *s = c->s;
+	const double tick = c->in->picture ? av_q2d(c->in->picture->time_base) : 0;
+	uint32_t n = s->n_frames;
+	qsort(s->frames, n, sizeof *s->frames, by_time);
+	s->by_order = c->untimed;
+	for (uint32_t i = 1; i < n; i++)
+		s->by_order |= s->frames[i].pts == s->frames[i - 1].pts;
+	if (n) {
+		int64_t last = c->last_duration;
+		if (last <= 0)
+			last = n > 1 ? (s->frames[n - 1].pts - s->frames[0].pts) / (n - 1) : 0;
+		s->begin = (double)s->frames[0].pts * tick;
+		s->end = (double)(s->frames[n - 1].pts + last) * tick;
+	}
+	s->has_sound = c->sound.begun;
+	s->sound_begin = c->sound.begin;
+	s->n_sound = c->sound.n;
+	s->zero = !n ? s->sound_begin : !s->has_sound || s->begin < s->sound_begin ? s->begin : s->sound_begin;
+}
+
+sn_rc scan_file(input *in, scan *s, uint32_t max_frames)
+{
+	AVPacket *p = av_packet_alloc();
+	counting c = {.in = in, .s = s, .max_frames = max_frames, .sound = {.rate = in->sound ? (uint32_t)in->sound->codecpar->sample_rate : 0}};
+	*s = (scan){0};
+	sn_rc rc = p ? SN_RC_OK : kit_fail(in->fault, SN_RC_NOMEM, "no memory to decode the clip");
+	for (bool end = false; rc == SN_RC_OK && !end;) {
+		rc = input_packet(in, p, &end);
+		if (rc == SN_RC_OK && !end)
+			rc = in->picture && p->stream_index == in->picture->index ? count_picture(&c, p) : count_sound(&c, p);
+		av_packet_unref(p);
+	}
+	av_packet_free(&p);
+	if (rc == SN_RC_OK)
+		settle(&c);
+	else
+		scan_free(in, s);
+	return rc;
+}
+
+void scan_free(const input *in, scan *s)
+{
+	kit_free(in->host, s->frames);
+	kit_free(in->host, s->entries);
+	s->frames = NULL;
+	s->entries = NULL;
+}
+
+double scan_time(const input *in, const scan *s, uint32_t frame)
+{
+	double t = (double)s->frames[frame].pts * av_q2d(in->picture->time_base) - s->zero;
+	return t > 0 ? t : 0;
+}
