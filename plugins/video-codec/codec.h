@@ -132,18 +132,6 @@ sn_rc scan_file(input *in, scan *s, uint32_t max_frames);
 void scan_free(const input *in, scan *s);
 double scan_time(const input *in, const scan *s, uint32_t frame); /* s, from time 0 */
 
-/* Sound is put together from packets or frames by the same rule: one behind the other, unless a timestamp is clearly off. */
-typedef struct timeline {
-	uint32_t rate;
-	bool begun;
-	double begin;  /* s, of the container's clock */
-	uint64_t n;    /* samples so far */
-} timeline;
-
-/* Something of n samples that says it begins at `at` seconds (NAN: it does not say). *silence samples come before it, and of it *cut are left
- * out. The timeline is moved on. */
-void timeline_put(timeline *t, double at, uint64_t n, uint64_t *silence, uint64_t *cut);
-
 /* ---- pictures ---- */
 
 typedef struct painter {

@@ -72,35 +72,26 @@ static bool is_hidden(const AVCodecParameters *par, const AVPacket *p)
 
 /* ---- sound ---- */
 
-void timeline_put(timeline *t, double at, uint64_t n, uint64_t *silence, uint64_t *cut)
-{
-	const double slack = 0.05 * t->rate; /* what containers round away, and more */
-	*silence = *cut = 0;
-	if (!t->begun) {
-		t->begun = true;
-		t->begin = isnan(at) ? 0 : at;
-	} else if (!isnan(at)) {
-		double off = (at - t->begin) * t->rate - (double)t->n;
-		if (off > slack)
-			*silence = off < 1e15 ? (uint64_t)(off + 0.5) : (uint64_t)1e15;
-		if (off < -slack)
-			*cut = -off < (double)n ? (uint64_t)(-off + 0.5) : n;
-	}
-	t->n += *silence + n - *cut;
-}
-
-/* How long the packet's sound is, in samples of the track, without what the decoder is told to skip; when it begins. */
-static uint64_t sound_samples(const AVStream *st, const AVPacket *p, double *at)
+/* How long the packet's sound is, in samples of the track, without what the decoder leaves out, and when that begins. *skip: what it
+ * still has to leave out, which may be more than one packet. */
+static uint64_t sound_samples(const AVStream *st, const AVPacket *p, uint64_t *skip, double *at)
 {
 	size_t size = 0;
-	const uint8_t *skip = av_packet_get_side_data(p, AV_PKT_DATA_SKIP_SAMPLES, &size);
-	int64_t n = av_get_audio_frame_duration2(st->codecpar, p->size);
-	if (n <= 0 || st->codecpar->codec_id == AV_CODEC_ID_AAC) /* which may have twice as many as its profile says */
-		n = av_rescale_q(p->duration, st->time_base, (AVRational){1, st->codecpar->sample_rate});
-	int64_t front = skip && size >= 10 ? u32_le(skip) : 0, back = skip && size >= 10 ? u32_le(skip + 4) : 0;
-	*at = p->pts == AV_NOPTS_VALUE ? NAN : (double)p->pts * av_q2d(st->time_base) + (double)(front < n ? front : n) / st->codecpar->sample_rate;
-	n -= front + back;
-	return n > 0 ? (uint64_t)n : 0;
+	const uint8_t *told = av_packet_get_side_data(p, AV_PKT_DATA_SKIP_SAMPLES, &size);
+	const int rate = st->codecpar->sample_rate;
+	int64_t n = av_get_audio_frame_duration2(st->codecpar, p->size), lasts = av_rescale_q(p->duration, st->time_base, (AVRational){1, rate});
+	if (n <= 0 || (p->duration > 0 && lasts * 10 < n * 9)) /* the last one may be shorter */
+		n = lasts;
+	else if (lasts * 2 > n * 3) /* AAC that has twice as many as its profile says */
+		n *= 2;
+	n = n > 0 ? n : 0;
+	bool full = told && size >= 8;
+	*skip = full && u32_le(told) ? u32_le(told) : *skip;
+	uint64_t front = *skip < (uint64_t)n ? *skip : (uint64_t)n, back = full ? u32_le(told + 4) : 0;
+	*skip -= front;
+	*at = p->pts == AV_NOPTS_VALUE ? NAN : (double)p->pts * av_q2d(st->time_base) + (double)front / rate;
+	n -= (int64_t)front;
+	return (uint64_t)n > back ? (uint64_t)n - back : 0;
 }
 
 /* ---- the tables ---- */
@@ -132,7 +123,10 @@ typedef struct counting {
 	input *in;
 	scan *s;
 	uint32_t max_frames;
-	timeline sound;
+	bool heard;         /* sound has begun, and ends, s of the container's clock */
+	double begin, end;
+	uint64_t skip;      /* samples that the decoder has still to leave out */
+	uint32_t n_sound_packets;
 	bool untimed, key; /* a packet does not say when it is shown; a key frame has come */
 	int64_t first_key; /* shown at */
 	int64_t last_duration;
@@ -169,14 +163,30 @@ static sn_rc count_picture(counting *c, const AVPacket *p)
 	return SN_RC_OK;
 }
 
+/* Sound that the decoder makes nothing of: Vorbis needs a packet to begin with, Opus has some that only warms up. */
+static bool warms_up(counting *c, const AVCodecParameters *par)
+{
+	if (c->n_sound_packets++)
+		return false;
+	if (par->codec_id == AV_CODEC_ID_OPUS && par->extradata_size >= 12)
+		c->skip = (uint64_t)par->extradata[10] | (uint64_t)par->extradata[11] << 8;
+	return par->codec_id == AV_CODEC_ID_VORBIS;
+}
+
 static sn_rc count_sound(counting *c, const AVPacket *p)
 {
 	double at;
-	uint64_t n = sound_samples(c->in->sound, p, &at), silence, cut;
-	if (p->flags & AV_PKT_FLAG_DISCARD || n == 0)
+	bool none = warms_up(c, c->in->sound->codecpar);
+	uint64_t n = sound_samples(c->in->sound, p, &c->skip, &at);
+	if (none || p->flags & AV_PKT_FLAG_DISCARD || n == 0)
 		return SN_RC_OK;
-	timeline_put(&c->sound, at, n, &silence, &cut);
-	return c->sound.n < 1ull << 40 ? SN_RC_OK : kit_fail(c->in->fault, SN_RC_TOO_LARGE, "the sound is longer than allowed");
+	if (isnan(at))
+		at = c->heard ? c->end : 0;
+	double until = at + (double)n / c->in->sound->codecpar->sample_rate;
+	c->begin = c->heard ? c->begin : at;
+	c->end = c->heard && c->end > until ? c->end : until;
+	c->heard = true;
+	return c->end - c->begin < 1e6 ? SN_RC_OK : kit_fail(c->in->fault, SN_RC_TOO_LARGE, "the sound is longer than allowed");
 }
 
 /* Frames in the order in which they are shown, and the times of the whole. */
@@ -196,16 +206,16 @@ static void settle(counting *c)
 		s->begin = (double)s->frames[0].pts * tick;
 		s->end = (double)(s->frames[n - 1].pts + last) * tick;
 	}
-	s->has_sound = c->sound.begun;
-	s->sound_begin = c->sound.begin;
-	s->n_sound = c->sound.n;
+	s->has_sound = c->heard;
+	s->sound_begin = c->begin;
+	s->n_sound = c->heard ? (uint64_t)llrint((c->end - c->begin) * c->in->sound->codecpar->sample_rate) : 0;
 	s->zero = !n ? s->sound_begin : !s->has_sound || s->begin < s->sound_begin ? s->begin : s->sound_begin;
 }
 
 sn_rc scan_file(input *in, scan *s, uint32_t max_frames)
 {
 	AVPacket *p = av_packet_alloc();
-	counting c = {.in = in, .s = s, .max_frames = max_frames, .sound = {.rate = in->sound ? (uint32_t)in->sound->codecpar->sample_rate : 0}};
+	counting c = {.in = in, .s = s, .max_frames = max_frames};
 	*s = (scan){0};
 	sn_rc rc = p ? SN_RC_OK : kit_fail(in->fault, SN_RC_NOMEM, "no memory to decode the clip");
 	for (bool end = false; rc == SN_RC_OK && !end;) {

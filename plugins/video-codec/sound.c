@@ -72,6 +72,33 @@ static sn_rc measure(void *instance, const sn_call *call, const uint8_t *bytes, 
 
 /* ---- samples ---- */
 
+/* Frames stand one behind the other, unless a timestamp is clearly off. */
+typedef struct timeline {
+	uint32_t rate;
+	bool begun;
+	double begin; /* s, of the container's clock */
+	uint64_t n;   /* samples so far */
+} timeline;
+
+/* Something of n samples that says it begins at `at` seconds (NAN: it does not say). *silence samples come before it, and of it *cut are left
+ * out. The timeline is moved on. */
+static void timeline_put(timeline *t, double at, uint64_t n, uint64_t *silence, uint64_t *cut)
+{
+	const double slack = 0.05 * t->rate; /* what containers round away, and more */
+	*silence = *cut = 0;
+	if (!t->begun) {
+		t->begun = true;
+		t->begin = isnan(at) ? 0 : at;
+	} else if (!isnan(at)) {
+		double off = (at - t->begin) * t->rate - (double)t->n;
+		if (off > slack)
+			*silence = off < 1e15 ? (uint64_t)(off + 0.5) : (uint64_t)1e15;
+		if (off < -slack)
+			*cut = -off < (double)n ? (uint64_t)(-off + 0.5) : n;
+	}
+	t->n += *silence + n - *cut;
+}
+
 typedef struct decoder {
 	input *in;
 	AVCodecContext *dec;
