@@ -4,6 +4,7 @@
  * libavformat may read before it has made up its mind is limited (probesize, analyzeduration), and so are tracks, pictures and time:
  * the clock is asked at each read, by the library's own interrupt callback, and between packets. */
 #define _POSIX_C_SOURCE 200809L
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -126,7 +127,7 @@ sn_rc input_refuse(input *in, int error, const char *why)
 		return kit_fail(in->fault, SN_RC_TOO_LARGE, "decoding takes longer than allowed");
 	if (in->most_streams >= MAX_STREAMS + 1)
 		return kit_fail(in->fault, SN_RC_TOO_LARGE, "the file has more tracks than allowed");
-	if (error == AVERROR(ENOMEM))
+	if (error == AVERROR(ENOMEM) && errno == ENOMEM) /* it says the same of sizes that it does not even ask malloc for */
 		return kit_fail(in->fault, SN_RC_NOMEM, "no memory to decode the clip");
 	av_strerror(error, text, sizeof text);
 	kit_logf(in->host, in->call, SN_HOST_WARN, "%s: %s", why, text);
@@ -216,6 +217,7 @@ static bool prepare(input *in)
 sn_rc input_open(input *in)
 {
 	const AVInputFormat *demuxer = av_find_input_format(in->type->demuxer);
+	errno = 0;
 	in->at = 0;
 	in->picture = in->sound = NULL;
 	if (!demuxer)
