@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include <libavcodec/bsf.h>
+#include <libavutil/cpu.h>
 #include <libavutil/opt.h>
 #include <libswscale/swscale.h>
 
@@ -17,7 +18,7 @@
 
 #include "codec.h"
 
-enum { IO_BYTES = 32768, DEFAULT_QUALITY = 75, MAX_QUALITY = 100, SOUND_BLOCK = 4096, FRAME_BYTES = 8192, HEAD_BYTES = 1 << 17 };
+enum { IO_BYTES = 32768, DEFAULT_QUALITY = 75, MAX_QUALITY = 100, SOUND_BLOCK = 4096, FRAME_BYTES = 8192, HEAD_BYTES = 1 << 17, SPARE = 256 };
 
 typedef struct format {
 	const char *type, *muxer;
@@ -65,6 +66,7 @@ typedef struct writer {
 	AVFrame *frame;
 	track pictures, samples;
 	struct SwsContext *sws;
+	uint8_t *picture; /* one frame and some bytes: libswscale reads beyond the last pixel */
 	uint32_t next_frame;
 	/* sound on its way */
 	sn_resampler resampler;
@@ -216,6 +218,16 @@ static sn_rc drop_version(writer *w)
 	return error < 0 ? refuse(w, error, "the encoder does not take the clip") : SN_RC_OK;
 }
 
+/* x264 164 (Debian 12's) comes to other bytes with AVX-512, by memory that it never wrote. */
+static bool has_avx512(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	return av_get_cpu_flags() & AV_CPU_FLAG_AVX512;
+#else
+	return false;
+#endif
+}
+
 static sn_rc open_pictures(writer *w)
 {
 	const AVCodec *codec = picture_encoder(w->as);
@@ -240,6 +252,8 @@ static sn_rc open_pictures(writer *w)
 	if (h264) {
 		error = av_dict_set_int(&o, "crf", (int64_t)(45 - 33 * q), 0);
 		error |= av_dict_set(&o, "preset", "veryfast", 0);
+		if (has_avx512())
+			error |= av_dict_set(&o, "x264-params", "asm=AVX2", 0);
 	} else if (codec->id == AV_CODEC_ID_MPEG4) {
 		c->flags |= AV_CODEC_FLAG_QSCALE;
 		c->global_quality = FF_QP2LAMBDA * (int)(31 - 29 * q);
@@ -257,7 +271,8 @@ static sn_rc open_pictures(writer *w)
 	w->pictures.st->avg_frame_rate = c->framerate;
 	w->sws = sws_getContext(c->width, c->height, AV_PIX_FMT_RGB24, c->width, c->height, c->pix_fmt,
 	                        SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INP | SWS_BITEXACT, NULL, NULL, NULL);
-	if (!w->sws)
+	w->picture = kit_alloc(w->host, (size_t)c->width * (size_t)c->height * 3 + SPARE);
+	if (!w->sws || !w->picture)
 		return no_memory(w);
 	sws_setColorspaceDetails(w->sws, sws_getCoefficients(SWS_CS_DEFAULT), 1, sws_getCoefficients(SWS_CS_ITU709), 0, 0, 1 << 16, 1 << 16);
 	return h264 ? drop_version(w) : SN_RC_OK;
@@ -356,8 +371,8 @@ static sn_rc put_frame(writer *w)
 	const bool last = w->next_frame == w->media->n_frames;
 	int error = 0;
 	if (!last) {
-		const size_t row = (size_t)w->media->width * 3;
-		const uint8_t *rows[4] = {(const uint8_t *)w->media->samples + row * w->media->height * w->next_frame};
+		const size_t row = (size_t)w->media->width * 3, size = row * w->media->height;
+		const uint8_t *rows[4] = {memcpy(w->picture, (const uint8_t *)w->media->samples + size * w->next_frame, size)};
 		const int stride[4] = {(int)row};
 		AVFrame *f = w->frame;
 		av_frame_unref(f);
@@ -508,6 +523,7 @@ static sn_rc write(void *instance, const sn_call *call, const sn_media *media, c
 	sws_freeContext(w.sws);
 	sn_resampler_fini(&w.resampler);
 	kit_free(w.host, w.room);
+	kit_free(w.host, w.picture);
 	if (rc == SN_RC_OK)
 		*n = w.n;
 	return rc;

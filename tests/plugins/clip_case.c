@@ -61,9 +61,9 @@ void draw_number(uint8_t *rgb, uint32_t width, uint32_t height, uint32_t number)
 	for (uint32_t y = 0; y < height; y++)
 		for (uint32_t x = 0; x < width; x++, rgb += 3) {
 			uint32_t bit = y * SIDE / height * SIDE + x * SIDE / width, light = number >> bit & 1;
-			rgb[0] = light ? 200 : 40;
-			rgb[1] = light ? 210 : 50;
-			rgb[2] = light ? 190 : 60;
+			rgb[0] = (uint8_t)((light ? 200 : 40) - x * 16 / width);
+			rgb[1] = (uint8_t)((light ? 210 : 50) + y * 24 / height);
+			rgb[2] = (uint8_t)((light ? 190 : 60) + x * 24 / width);
 		}
 }
 
