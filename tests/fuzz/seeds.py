@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the first inputs of every fuzz target into corpus/: small valid files, and a few that are almost valid.
 
-    python seeds.py        # needs numpy, gguf, pillow, soundfile; run from anywhere
+    python seeds.py        # needs numpy, gguf, pillow, soundfile, and the ffmpeg program; run from anywhere
 
 What libFuzzer found later lies beside them (tests/fuzz/run --keep), under names that are hashes.
 """
@@ -12,6 +12,8 @@ import json
 import os
 import pathlib
 import struct
+import subprocess
+import tempfile
 
 import gguf
 import numpy as np
@@ -80,6 +82,40 @@ def sounds():
     frame = b"\xff\xf3\x14\xc0" + bytes(20)
     put("audio", "tagged.mp3", b"\0ID3\4\0\0\0\0\0\4abcd" + frame * 9 + b"TAG" + bytes(125))
     put("audio", "streamed.wav", b"\0RIFF\xff\xff\xff\xffWAVEfmt \x10\0\0\0\1\0\1\0\x80\x3e\0\0\0\x7d\0\0\2\0\x10\0data\xff\xff\xff\xff" + bytes(range(200)))
+
+
+def clip(name, *options):
+    """A tiny clip by the ffmpeg program."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / name
+        subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-f", "lavfi", "-i", "testsrc=size=32x24:rate=10:duration=1", "-f", "lavfi", "-i",
+                        "sine=frequency=440:duration=1:sample_rate=16000", "-fflags", "+bitexact", "-flags", "+bitexact", *options, str(path)], check=True)
+        return path.read_bytes()
+
+
+def clips():
+    made = {
+        "h264.mp4": ["-c:v", "libx264", "-bf", "2", "-g", "5", "-c:a", "aac", "-b:a", "16k"],
+        "fragments.mp4": ["-c:v", "libx264", "-g", "5", "-movflags", "frag_keyframe+empty_moov", "-an"],
+        "turned.mov": ["-c:v", "mpeg4", "-g", "5", "-metadata:s:v", "rotate=90", "-an"],
+        "vp8.webm": ["-c:v", "libvpx", "-g", "5", "-c:a", "libvorbis", "-q:a", "0"],
+        "vp9.webm": ["-c:v", "libvpx-vp9", "-g", "5", "-c:a", "libopus", "-b:a", "16k"],
+        "hevc.mkv": ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=0:info=0", "-an"],
+        "mpeg4.avi": ["-t", "0.4", "-c:v", "mpeg4", "-c:a", "mp3", "-b:a", "16k"],
+        "mjpeg.avi": ["-t", "0.2", "-c:v", "mjpeg", "-q:v", "20", "-an"],
+        "h264.ts": ["-t", "0.4", "-c:v", "libx264", "-c:a", "aac", "-b:a", "16k"],
+        "moving.gif": ["-t", "0.5", "-an"], "moving.apng": ["-t", "0.3", "-an", "-f", "apng"],
+        "speech.m4a": ["-vn", "-c:a", "aac", "-b:a", "16k"], "speech.aac": ["-vn", "-t", "0.4", "-c:a", "aac", "-b:a", "16k"],
+    }
+    for name, options in made.items():
+        data = clip(name, *options)
+        put("video", name, b"\x50" + data)
+        if len(data) < 4096:
+            put("video", "poor-" + name, b"\x55" + data)
+    many = [Image.new("RGBA", (6, 4), (60 * i, 9, 200, 255 - 90 * i)) for i in range(3)]
+    out = io.BytesIO()
+    many[0].save(out, "WEBP", save_all=True, append_images=many[1:], duration=40, lossless=True)
+    put("video", "moving.webp", b"\x50" + out.getvalue())
 
 
 def bodies():
@@ -263,4 +299,4 @@ def texts():
 
 
 if __name__ == "__main__":
-    images(), sounds(), bodies(), urls(), forms(), words(), model_file(), safetensors_file(), hf_folders(), templates(), texts()
+    images(), sounds(), clips(), bodies(), urls(), forms(), words(), model_file(), safetensors_file(), hf_folders(), templates(), texts()
