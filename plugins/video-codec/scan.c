@@ -195,7 +195,8 @@ static void settle(counting *c)
 	scan *s = c->s;
 	const double tick = c->in->picture ? av_q2d(c->in->picture->time_base) : 0;
 	uint32_t n = s->n_frames;
-	qsort(s->frames, n, sizeof *s->frames, by_time);
+	if (n)
+		qsort(s->frames, n, sizeof *s->frames, by_time);
 	s->by_order = c->untimed;
 	for (uint32_t i = 1; i < n; i++)
 		s->by_order |= s->frames[i].pts == s->frames[i - 1].pts;

@@ -5,7 +5,8 @@
  *                                              STEPS: "-" or WIDTHxHEIGHTxFILTER,...
  *   clip PLUGIN sound FILE OUT RATE            float32 samples to OUT, "rate n" to stdout
  *
- * A refusal is told on stderr, with exit status 1. The last line on stderr is "seconds KiB": the call's time, the process's peak. */
+ * A refusal is told on stderr, with exit status 1. The last line on stderr is "seconds seconds KiB": of the processor, by
+ * the clock, the process's peak. */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -182,6 +183,6 @@ int main(int argc, char **argv)
 		status = read_frames(p->extension(SN_EXT_CLIP), instance, bytes, n, argv + 4);
 	struct rusage used;
 	getrusage(RUSAGE_SELF, &used);
-	fprintf(stderr, "%.6f %ld\n", now() - began, used.ru_maxrss);
+	fprintf(stderr, "%.3f %.3f %ld\n", (double)used.ru_utime.tv_sec + 1e-6 * (double)used.ru_utime.tv_usec, now() - began, used.ru_maxrss);
 	return status;
 }
