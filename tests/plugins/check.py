@@ -81,6 +81,9 @@ SMALL = {  # one pixel each
 SOUNDS = ("pcm16.wav", "24.flac", "vorbis.ogg", "opus.ogg", "44100.mp3")
 
 
+CLIPS = ("h264.mp4", "speech.aac", "vp9.webm")  # likewise
+
+
 def check(so, *args):
     done = subprocess.run([BUILD / "sensorium", "plugins", "--check", so, "--json", *map(str, args)], capture_output=True, text=True, timeout=280)
     assert done.stdout, done.stderr
@@ -118,6 +121,10 @@ def main():
             (pathlib.Path(folder) / name).write_bytes((REPO / "tests/fuzz/corpus/audio" / name).read_bytes()[1:])
         sounds = [a for name in SOUNDS for a in ("--sample", pathlib.Path(folder) / name)]
         passed, checks = check(BUILD / "plugins" / "audio-codec.so", *sounds)
+        assert passed, checks
+        for name in CLIPS:
+            (pathlib.Path(folder) / name).write_bytes((REPO / "tests/fuzz/corpus/video" / name).read_bytes()[1:])
+        passed, checks = check(BUILD / "plugins" / "video-codec.so", *[a for name in CLIPS for a in ("--sample", pathlib.Path(folder) / name)])
         assert passed, checks
         good = rows_file(pathlib.Path(folder) / "good", 1.0)
         passed, checks = check(BUILD / "zoo" / "zoo_good.so", "--sample", good)
