@@ -430,6 +430,7 @@ VIOLATIONS = [
     ("core/base/log.c", 'int f(const char *k) { return strcmp(k, "image"); }\n', "by modality"),
     ("core/base/log.c", "void f(struct p *p) { p->decode->measure(p); }\n", "outside the media gate"),
     ("core/base/log.c", "void f(struct p *p) { p->codec->sniff(p); }\n", "outside the media gate"),
+    ("core/base/log.c", "void f(struct p *p) { p->clip->look(p); }\n", "outside the media gate"),
     ("core/base/log.c", "void f(void)\n{\n\tabort();\n}\n", "abort() outside main.c"),
     ("core/base/log.c", "void f(void)\n{\n\tassert(1);\n}\n", "assert() outside main.c"),
     ("plugins/siglip/plugin.c", "void f(void)\n{\n\texit(3);\n}\n", "exit() outside main.c"),
