@@ -28,7 +28,7 @@ static void add_encoder(size_t *parts, const encoder *enc)
 
 static void add_vocoder(size_t *parts, const vocoder *v)
 {
-	add(&parts[WEIGHTS], v->model->file->map_bytes);
+	add(&parts[WEIGHTS], v->model->borrowed ? 0 : v->model->file->map_bytes);
 	add(&parts[PLUGINS], vocoder_bytes(v));
 }
 

@@ -19,8 +19,8 @@ static const sn_synth_info *info_of(life *l)
 	const sn_speaker *about = l->speak ? l->speak->describe(l->instance) : NULL;
 	const sn_synth_info *info = l->synth->describe(l->instance);
 	check_leave(l->c->host);
-	const char *why = l->speak ? speaker_problem(about) : NULL;
-	why = why ? why : synth_problem(info, about ? about->n_slots : 0);
+	const char *why = l->speak ? speaker_problem(about, l->speak) : NULL;
+	why = why ? why : synth_problem(info, about ? about->n_slots + about->n_predicted : 0);
 	if (why) {
 		check_fails(l->c, "%s: what it says of how it speaks is not right: %s", l->d->id, why);
 		return NULL;
@@ -64,7 +64,7 @@ static int32_t *make_codes(life *l, const sn_synth_info *info, uint32_t n_frames
 	int32_t *codes = malloc((size_t)n_frames * info->n_codes * sizeof *codes);
 	uint32_t state = 12345;
 	for (size_t i = 0; codes && i < (size_t)n_frames * info->n_codes; i++) {
-		uint32_t n = about ? about->slots[i % info->n_codes].n : 1;
+		uint32_t n = about ? about->slots[about->n_predicted ? 0 : i % info->n_codes].n : 1;
 		state = state * 1664525u + 1013904223u;
 		codes[i] = (int32_t)(i % 11 == 3 ? 0 : i % 13 == 5 ? n - 1 : (uint32_t)((uint64_t)state * n >> 32));
 	}

@@ -74,7 +74,23 @@ static const char *languages_problem(const sn_speaker *a)
 	return NULL;
 }
 
-const char *speaker_problem(const sn_speaker *a)
+/* A prompt of its own, unless it composes one for each utterance. */
+static bool composes(const sn_ext_speak *ext)
+{
+	return ext->size > SN_EXT_SPEAK_MIN_SIZE && ext->compose;
+}
+
+static const char *predictor_problem(const sn_speaker *a)
+{
+	if (!a->n_predicted)
+		return NULL;
+	if (a->n_slots != 1 || a->n_predicted >= MAX_SLOTS || a->predictor_top_k > INT32_MAX || !in_range(a->predictor_temperature, 0, 2) ||
+	    !(a->predictor_top_p > 0) || !in_range(a->predictor_top_p, 0, 1))
+		return "what its code predictor says";
+	return NULL;
+}
+
+const char *speaker_problem(const sn_speaker *a, const sn_ext_speak *ext)
 {
 	if (!a || a->size < sizeof *a)
 		return SN_EXT_SPEAK " describes nothing";
@@ -84,16 +100,17 @@ const char *speaker_problem(const sn_speaker *a)
 	    !in_range(a->repetition_penalty, 0, 10) || a->top_k > INT32_MAX)
 		return "its sampling";
 	const char *why = voices_problem(a);
-	why = why ? why : prompt_problem(a);
+	why = why || composes(ext) ? why : prompt_problem(a);
+	why = why ? why : predictor_problem(a);
 	why = why ? why : languages_problem(a);
 	return why ? why : codes_problem(a);
 }
 
-const char *synth_problem(const sn_synth_info *i, uint32_t n_slots)
+const char *synth_problem(const sn_synth_info *i, uint32_t n_codes)
 {
 	if (!i || i->size < sizeof *i)
 		return SN_EXT_SYNTH " describes nothing";
-	if (!i->rate || i->rate > MAX_RATE || !i->frame_samples || !i->n_codes || i->n_codes > MAX_SLOTS || (n_slots && i->n_codes != n_slots))
+	if (!i->rate || i->rate > MAX_RATE || !i->frame_samples || !i->n_codes || i->n_codes > MAX_SLOTS || (n_codes && i->n_codes != n_codes))
 		return "its rate, or the size of a frame";
 	if (!i->first_frames || !i->chunk_frames || i->first_frames > i->max_frames || i->chunk_frames > i->max_frames || i->max_frames > MAX_FRAMES ||
 	    i->delay_frames > MAX_FRAMES || (i->offline && i->first_frames != i->max_frames))

@@ -6,8 +6,8 @@
 #include <sensorium/ext/synth.h>
 
 /* What is not right, in a few words; NULL if nothing is. A description that is NULL is not right. */
-const char *speaker_problem(const sn_speaker *about);
-/* n_slots: those of the speaker that it belongs to, 0 if there is none. */
-const char *synth_problem(const sn_synth_info *info, uint32_t n_slots);
+const char *speaker_problem(const sn_speaker *about, const sn_ext_speak *ext);
+/* n_codes: of a frame of the speaker that it belongs to, 0 if there is none. */
+const char *synth_problem(const sn_synth_info *info, uint32_t n_codes);
 
 #endif

@@ -10,7 +10,7 @@
  * sn.synth/1 in that order. Texts are spelt out; the host tokenizes them, special tokens in trusted pieces only.
  *
  * A language model whose architecture has a code predictor says the rest of a frame with it: n_slots is then 1, the frame is the sampled
- * code and n_predicted more, and the row that follows is the sum of all their embeddings and of one of the text (the "flow"):
+ * code and n_predicted more, all below slots[0].n, and the row that follows is the sum of all their embeddings and of one of the text (the "flow"):
  *
  *   prompt   [ text + with ] [ text + with ] ... | answer  [ codes of frame 0 + flow 0 ] [ codes of frame 1 + flow 1 ] ...
  *
