@@ -30,8 +30,8 @@ sn_status vocoder_describe(vocoder *v, sn_error *err)
 {
 	v->about = v->p->speak->describe(v->instance);
 	v->info = v->p->synth->describe(v->instance);
-	const char *why = speaker_problem(v->about);
-	why = why ? why : synth_problem(v->info, v->about->n_slots);
+	const char *why = speaker_problem(v->about, speak_compose(v->p->speak));
+	why = why ? why : synth_problem(v->info, speaker_codes(v->about));
 	if (why)
 		return error_set(err, SN_ERR_INVALID, "%s: what %s says of how it speaks is not right: %s", v->model->file->name, v->p->desc->id, why);
 	v->max_streams = v->info->max_streams < MAX_STREAMS ? v->info->max_streams : MAX_STREAMS;
