@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "engine/engine.h"
+#include "model/depth.h"
 
 encoder *served_encoder(const served_model *s, const char *kind_name)
 {
@@ -125,12 +126,15 @@ static sn_status attach_vocoder(sn_engine *e, served_model *s, vocoder *voc, sn_
 		st = error_set(err, SN_ERR_INVALID, "%s: a second speaker; the model has %s", voc->model->file->name, s->vocoder->model->file->name);
 	if (!st && voc->reference)
 		st = fit_reference(s, voc->reference, err);
+	if (!st && voc->about->n_predicted && !s->m->depth && depth_is_in(voc->model->file))
+		st = model_add_depth(s->m, voc->model->file, &e->ops, err);
 	if (!st)
 		st = speaker_open(&s->speaker, voc, s->m, err);
 	if (st) {
 		vocoder_close(&voc);
 		return st;
 	}
+	s->speaker->reference = voc->reference;
 	s->vocoder = voc;
 	e->infos[s - e->models].speaks = true;
 	return SN_OK;

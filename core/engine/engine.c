@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/frames.h"
 
 static size_t or_default(size_t v, size_t def)
 {
@@ -172,7 +173,9 @@ static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config
 	if (!st)
 		st = forward_reserve(&e->buffers, s->m, e->config.max_num_batched_tokens, e->config.max_num_seqs, err);
 	if (!st)
-		st = sampler_reserve(&e->sampler, s->m->h.n_vocab, err);
+		st = sampler_reserve(&e->sampler, frames_choices(s->m), err);
+	if (!st)
+		st = frames_reserve(e->frames, s->m, err);
 	return st;
 }
 

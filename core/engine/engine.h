@@ -179,6 +179,7 @@ struct sn_engine {
 	uint32_t n_synths;
 	double unit_ms[MAX_MODELS];
 	struct step_batch *step;
+	struct frames *frames;
 };
 
 /* loop.c */

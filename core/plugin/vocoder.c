@@ -12,6 +12,9 @@ enum { MAX_STREAMS = 64 };
 static sn_status hear(vocoder *v, plugin_host *h, sn_error *err)
 {
 	const sn_ext_plan *plan = v->p->plan;
+	if (!plan)
+		return error_set(err, SN_ERR_INVALID, "%s: what %s says of how it speaks is not right: it hears recordings, without " SN_EXT_PLAN, v->model->file->name,
+		                 v->p->desc->id);
 	v->reference = arena_alloc(v->model->mem, sizeof *v->reference);
 	if (!v->reference)
 		return error_set(err, SN_ERR_NOMEM, "no memory for a vocoder");
@@ -44,9 +47,8 @@ sn_status vocoder_describe(vocoder *v, sn_error *err)
 {
 	v->about = v->p->speak->describe(v->instance);
 	v->info = v->p->synth->describe(v->instance);
-	const char *why = speaker_problem(v->about, v->p->speak);
-	why = why ? why : synth_problem(v->info, v->about->n_slots + v->about->n_predicted);
-	why = why || !v->about->reference || v->p->plan ? why : "it hears recordings without " SN_EXT_PLAN;
+	const char *why = speaker_problem(v->about, speak_compose(v->p->speak));
+	why = why ? why : synth_problem(v->info, speaker_codes(v->about));
 	if (why)
 		return error_set(err, SN_ERR_INVALID, "%s: what %s says of how it speaks is not right: %s", v->model->file->name, v->p->desc->id, why);
 	v->max_streams = v->info->max_streams < MAX_STREAMS ? v->info->max_streams : MAX_STREAMS;

@@ -121,7 +121,7 @@ static void frames_leave_a_slots_codes_and_ends_where_a_frame_begins(void **stat
 			ends[i] = (int32_t)rng_below(&r, N / 3) + (i ? ends[i - 1] : 0);
 		uint32_t said = rng_below(&r, 3) ? rng_below(&r, 20) : 100000 + rng_below(&r, 20);
 		float w[N] = {0};
-		rules_apply_frames(&rules, w, N, said);
+		rules_apply_frames(&rules, w, N, 0, said);
 		for (int32_t t = 0; t < N; t++) {
 			const token_range *slot = &slots[said % rules.n_slots];
 			bool may = t >= slot->first && t < slot->first + (int32_t)slot->n;
