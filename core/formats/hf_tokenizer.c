@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "formats/hf_codec_tokens.h"
 #include "formats/hf_pipeline.h"
 #include "formats/hf_tokenizer_make.h"
 #include "text/spm.h"
@@ -19,9 +18,7 @@
 typedef struct reader {
 	arena *mem;
 	sn_error *err;
-	json_t *made;  /* root, or NULL: it is a file's */
-	json_t *root;
-	const json_t *model, *vocab, *added, *config; /* config: tokenizer_config.json, or NULL */
+	const json_t *root, *model, *vocab, *added, *config; /* config: tokenizer_config.json, or NULL */
 	hf_pipeline pipe;
 	vocab_config *c;
 	str *tokens;    /* [c->n_tokens] p NULL: not seen yet */
@@ -50,6 +47,12 @@ static sn_status no_memory(sn_error *err)
 }
 
 /* ---- files ---- */
+
+/* json_object_foreach casts the constness away; it changes nothing. */
+static json_t *mutable(const json_t *j)
+{
+	return (json_t *)(uintptr_t)j;
+}
 
 static void release(void *json)
 {
@@ -99,12 +102,12 @@ static sn_status read_json(const json_t **out, arena *mem, const char *dir, cons
 /* vocab.json and merges.txt, where there is no tokenizer.json. */
 static sn_status made_of_older_files(reader *r, const char *dir)
 {
-	const json_t *vocab;
+	const json_t *ids;
 	char *merges;
 	json_t *made = NULL;
 	size_t n;
 	sn_error why;
-	sn_status st = read_json(&vocab, r->mem, dir, "vocab.json", &why);
+	sn_status st = read_json(&ids, r->mem, dir, "vocab.json", &why);
 	if (st == SN_ERR_NOT_FOUND)
 		return error_set(r->err, st, "neither " FILE_NAME " nor vocab.json can be opened");
 	if (st)
@@ -113,7 +116,7 @@ static sn_status made_of_older_files(reader *r, const char *dir)
 	if (!st)
 		st = read_text(&merges, &n, r->mem, dir, "merges.txt", r->err);
 	if (!st)
-		st = hf_tokenizer_make(&made, vocab, merges, n, r->config, r->err);
+		st = hf_tokenizer_make(&made, ids, merges, n, r->config, r->err);
 	if (!st && arena_defer(r->mem, release, made)) {
 		json_decref(made);
 		st = no_memory(r->err);
@@ -165,12 +168,6 @@ static sn_status claim(reader *r, const char *name, int64_t id)
 		                 show(name).s, (long long)id);
 	r->tokens[id] = str_of(name);
 	return SN_OK;
-}
-
-/* json_object_foreach casts the constness away; the tree is not changed. */
-static json_t *mutable(const json_t *j)
-{
-	return (json_t *)(uintptr_t)j;
 }
 
 static sn_status read_vocab(reader *r)
@@ -432,9 +429,6 @@ sn_status hf_tokenizer_read(vocab_config *out, arena *mem, const char *dir, sn_e
 	if (!r.config)
 		st = read_json(&r.config, mem, dir, "tokenizer_config.json", err);
 	if (st && st != SN_ERR_NOT_FOUND)
-		return st;
-	st = hf_codec_tokens_add(r.root, dir, err);
-	if (st)
 		return st;
 	r.model = json_object_get(r.root, "model");
 	r.vocab = json_object_get(r.model, "vocab");
