@@ -106,6 +106,39 @@ static const struct name encoder_parts[] = {
     {"fc2.bias", "ffn_down.bias", 0, 0},
 };
 
+/* Qwen3-TTS's, beside its layers, which are called as any text model's. */
+static const struct name talker_top[] = {
+    {"talker.model.text_embedding.weight", "token_embd.weight", 0, 0},
+    {"talker.model.codec_embedding.weight", "codec_embd.weight", 0, 0},
+    {"talker.text_projection.linear_fc1.weight", "token_embd_fc1.weight", 0, 0},
+    {"talker.text_projection.linear_fc1.bias", "token_embd_fc1.bias", 0, 0},
+    {"talker.text_projection.linear_fc2.weight", "token_embd_fc2.weight", 0, 0},
+    {"talker.text_projection.linear_fc2.bias", "token_embd_fc2.bias", 0, 0},
+    {"talker.model.norm.weight", "output_norm.weight", 0, 0},
+    {"talker.codec_head.weight", "output.weight", 0, 0},
+    {"talker.code_predictor.model.norm.weight", "a.gen.code.output_norm.weight", 0, 0},
+    {"talker.code_predictor.small_to_mtp_projection.weight", "a.gen.code.proj_in.weight", HF_DEPTH_IN, 0},
+    {"talker.code_predictor.small_to_mtp_projection.bias", "a.gen.code.proj_in.bias", HF_DEPTH_IN, 0},
+};
+
+/* After "talker.code_predictor.model.layers.N." and "a.gen.code.blk.N.": names as in GGUF files. */
+static const struct name depth_parts[] = {
+    {"input_layernorm.weight", "ln1.weight", 0, 0},
+    {"post_attention_layernorm.weight", "ln2.weight", 0, 0},
+    {"self_attn.q_norm.weight", "attn_q_norm.weight", 0, 0},
+    {"self_attn.k_norm.weight", "attn_k_norm.weight", 0, 0},
+    {"self_attn.q_proj.weight", "attn_q.weight", 0, 0},
+    {"self_attn.k_proj.weight", "attn_k.weight", 0, 0},
+    {"self_attn.v_proj.weight", "attn_v.weight", 0, 0},
+    {"self_attn.o_proj.weight", "attn_out.weight", 0, 0},
+    {"mlp.gate_proj.weight", "ffn_gate.weight", 0, 0},
+    {"mlp.up_proj.weight", "ffn_up.weight", 0, 0},
+    {"mlp.down_proj.weight", "ffn_down.weight", 0, 0},
+};
+
+/* After "talker.code_predictor." and "a.gen.code.": a table for each code, its number between these and ".weight". */
+static const char *const code_tables[][2] = {{"model.codec_embedding.", "embd."}, {"lm_head.", "head."}};
+
 struct translator {
 	model_file *file;
 	const hf_config *config;
@@ -220,9 +253,35 @@ static sn_status place_layers(struct translator *t, uint32_t n_layers, const str
 
 #define ROWS(table) table, sizeof table / sizeof *table
 
+static sn_status place_code_tables(struct translator *t)
+{
+	sn_status st = SN_OK;
+	for (size_t k = 0; k < sizeof code_tables / sizeof *code_tables; k++)
+		for (uint32_t i = 0; i < t->config->n_predicted && !st; i++) {
+			char hf[96], gguf[48];
+			snprintf(hf, sizeof hf, "talker.code_predictor.%s%u.weight", code_tables[k][0], i);
+			snprintf(gguf, sizeof gguf, "a.gen.code.%s%u.weight", code_tables[k][1], i);
+			st = place(t, hf, gguf);
+		}
+	return st;
+}
+
+static sn_status place_talker(struct translator *t)
+{
+	const hf_config *c = t->config;
+	sn_status st = place_rows(t, ROWS(talker_top), "", "");
+	if (!st)
+		st = place_layers(t, c->n_layers, ROWS(parts), "talker.model.layers.", "blk.");
+	if (!st)
+		st = place_layers(t, c->n_depth_layers, ROWS(depth_parts), "talker.code_predictor.model.layers.", "a.gen.code.blk.");
+	return st ? st : place_code_tables(t);
+}
+
 static sn_status place_all(struct translator *t)
 {
 	const hf_config *c = t->config;
+	if (c->has & HF_TALKER)
+		return place_talker(t);
 	if (!(c->has & HF_ENCDEC)) {
 		sn_status st = place_rows(t, ROWS(top), "", "");
 		return st ? st : place_layers(t, c->n_layers, ROWS(parts), "model.layers.", "blk.");
@@ -235,9 +294,10 @@ static sn_status place_all(struct translator *t)
 
 sn_status hf_names_translate(model_file *f, const hf_config *config, const st_tensor *all, size_t n, sn_error *err)
 {
-	bool encdec = config->has & HF_ENCDEC;
+	bool encdec = config->has & HF_ENCDEC, talker = config->has & HF_TALKER;
 	struct translator t = {.file = f, .config = config, .all = all, .n = n, .used = arena_array(f->mem, n, sizeof(bool)),
-	                       .embed = encdec ? encdec_top[0].hf : top[0].hf, .head = encdec ? "proj_out.weight" : "lm_head.weight", .err = err};
+	                       .embed = encdec ? encdec_top[0].hf : talker ? talker_top[0].hf : top[0].hf,
+	                       .head = encdec ? "proj_out.weight" : "lm_head.weight", .err = err};
 	f->tensors = arena_array(f->mem, n + 1, sizeof *f->tensors); /* each found at most once, and rope_freqs */
 	if (!t.used || !f->tensors)
 		return error_set(err, SN_ERR_NOMEM, "no memory for %zu tensors", n);
