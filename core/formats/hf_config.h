@@ -26,6 +26,7 @@ typedef struct hf_config {
 	uint32_t n_layers, n_vocab;
 	uint32_t n_encoder_layers; /* HF_ENCDEC */
 	uint32_t n_depth_layers, n_predicted; /* HF_TALKER: of the predictor, and codes that it says */
+	uint32_t n_speaker_blocks, speaker_scale; /* HF_TALKER: of what hears whom to speak like; 0: it hears nobody */
 	float *rope_freqs;        /* [n_rope_freqs] divisors of RoPE's frequencies, or NULL */
 	uint32_t n_rope_freqs;
 } hf_config;

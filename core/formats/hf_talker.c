@@ -7,6 +7,7 @@
 #include "formats/hf_keys.h"
 #include "formats/hf_read.h"
 #include "formats/hf_rope.h"
+#include "formats/hf_voices.h"
 
 #define CONFIG "config.json"
 #define ARCH "qwen3tts"
@@ -231,5 +232,7 @@ sn_status hf_talker_config(hf_config *out, model_file *f, const json_t *json, sn
 	st = add_talker(f, &s, out->n_vocab, base, err);
 	if (!st)
 		st = read_depth(out, f, talker, &s, err);
-	return st ? st : add_codec_tokens(f, talker, s.n_vocab, err);
+	if (!st)
+		st = add_codec_tokens(f, talker, s.n_vocab, err);
+	return st ? st : hf_voices_read(out, f, json, err);
 }
