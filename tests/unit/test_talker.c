@@ -603,6 +603,83 @@ static void what_is_said_is_what_its_rows_say(void **state)
 	sn_engine_close(&e);
 }
 
+/* ---- directories ---- */
+
+static void refuse_config(const char *talker, const char *predictor, const char *says)
+{
+	model_file *f = NULL;
+	sn_error err = {0};
+	write_talker_config(talker, predictor);
+	if (model_file_open(&f, scratch_path("talker"), &err) == SN_OK)
+		fail_msg("accepted, but expected: %s", says);
+	if (!strstr(err.text, says))
+		fail_msg("\"%s\" does not say \"%s\"", err.text, says);
+	check_text(&err, "talker");
+}
+
+static void directories_that_mean_something_else_are_refused(void **state)
+{
+	(void)state;
+	static const struct { const char *talker, *predictor, *says; } cases[] = {
+	    {",\"hidden_act\":\"gelu\"", "", "hidden_act: gelu is not supported"},
+	    {"", ",\"hidden_act\":\"gelu\"", "hidden_act: gelu is not supported"},
+	    {",\"use_sliding_window\":true", "", "use_sliding_window is not supported"},
+	    {"", ",\"use_sliding_window\":true", "use_sliding_window is not supported"},
+	    {"", ",\"layer_types\":[\"full_attention\",\"sliding_attention\"]", "only full_attention"},
+	    {"", ",\"attention_bias\":true", "attention_bias is not supported"},
+	    {",\"attention_bias\":true", "", "self_attn.q_proj.bias is missing"},
+	    {",\"tie_word_embeddings\":true", "", "tie_word_embeddings is not supported"},
+	    {"", ",\"tie_word_embeddings\":true", "tie_word_embeddings is not supported"},
+	    {"", ",\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":2}", "code_predictor_config.rope_scaling"},
+	    {",\"quantization_config\":{\"quant_method\":\"awq\"}", "", "quantised weights (awq)"},
+	    {",\"codec_nothink_id\":64", "", "codec_nothink_id: not the id of one of 64 codec tokens"},
+	    {",\"codec_nothink_id\":{\"a\":-1}", "", "codec_nothink_id: not the id"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		refuse_config(cases[i].talker, cases[i].predictor, cases[i].says);
+	write_talker_config("", "");
+	char *text;
+	size_t n;
+	assert_int_equal(file_load(&text, &n, scratch_path("talker/config.json"), 1 << 20, FILE_LINKS_REFUSED, NULL), SN_OK);
+	static const struct { const char *from, *to, *says; } edits[] = {
+	    {"\"type\":\"default\"", "\"type\":\"dynamic\"", "rope_scaling.type is not supported"},
+	    {"[2,1,1]", "[2,1,\"\"]", "rope_scaling.mrope_section is not supported"},
+	    {"\"num_code_groups\":5", "\"num_code_groups\":6", "num_code_groups: 6 of the talker, 5 of its predictor"},
+	    {"\"text_vocab_size\":72", "\"text_vocab_size\":71", "72 rows, but vocab_size is 71"},
+	};
+	for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
+		char changed[8192];
+		const char *at = strstr(text, edits[i].from);
+		assert_non_null(at);
+		snprintf(changed, sizeof changed, "%.*s%s%.*s", (int)(at - text), text, edits[i].to, (int)(text + n - at - strlen(edits[i].from)), at + strlen(edits[i].from));
+		write_text("config.json", changed);
+		model_file *f = NULL;
+		sn_error err = {0};
+		if (model_file_open(&f, scratch_path("talker"), &err) == SN_OK || !strstr(err.text, edits[i].says))
+			fail_msg("\"%s\" does not say \"%s\"", err.text, edits[i].says);
+	}
+	free(text);
+	write_talker_config("", "");
+}
+
+static void the_vocabulary_is_text_and_then_codes(void **state)
+{
+	(void)state;
+	struct bench b;
+	bench_open(&b);
+	const vocab *v = b.m->vocab;
+	assert_int_equal(vocab_size(v), N_TEXT + N_CODEC);
+	assert_int_equal(vocab_find(v, STR("<|codec_0|>")), N_TEXT);
+	assert_int_equal(vocab_find(v, STR("<|codec_bos|>")), N_TEXT + CODEC_BOS);
+	assert_int_equal(vocab_find(v, STR("<|codec_eos_token|>")), N_TEXT + CODEC_EOS);
+	assert_int_equal(vocab_find(v, STR("<|codec_language_english|>")), N_TEXT + CODEC_ENGLISH);
+	assert_int_equal(vocab_find(v, STR("<|spk_bo|>")), N_TEXT + CODEC_BO);
+	assert_int_equal(vocab_find(v, STR("<|codec_41|>")), -1); /* it has a name */
+	assert_int_equal(vocab_find(v, STR("[PAD70]")), -1);      /* a row of the table that is no token */
+	assert_true(vocab_is_control(v, N_TEXT + CODEC_PAD));
+	bench_close(&b);
+}
+
 /* ---- refusals ---- */
 
 static void what_does_not_fit_is_refused_by_name(void **state)
@@ -708,6 +785,8 @@ int main(void)
 	    cmocka_unit_test(frames_are_known_by_all_their_codes),
 	    cmocka_unit_test(no_end_comes_before_the_least_number_of_frames),
 	    cmocka_unit_test(temperature_zero_is_greedy_whatever_the_seed),
+	    cmocka_unit_test(directories_that_mean_something_else_are_refused),
+	    cmocka_unit_test(the_vocabulary_is_text_and_then_codes),
 	    cmocka_unit_test(what_does_not_fit_is_refused_by_name),
 	    cmocka_unit_test(what_cannot_be_asked_for_is_refused_by_name),
 	    cmocka_unit_test(memory_counts_frames),
