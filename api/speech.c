@@ -59,10 +59,9 @@ static bool send_last(request *r, const narrator_event *ev)
 {
 	out_buf o = {0};
 	if (ev->kind == NARRATOR_ERROR)
-		fault_render(&o, &ev->error);
-	else
-		out_fmt(&o, "{\"type\":\"speech.audio.done\",\"usage\":{\"input_tokens\":%u,\"output_tokens\":%u,\"total_tokens\":%llu}}",
-		        ev->usage.prompt_tokens, ev->usage.completion_tokens, (unsigned long long)ev->usage.prompt_tokens + ev->usage.completion_tokens);
+		return sse_fail(r->x, &ev->error);
+	out_fmt(&o, "{\"type\":\"speech.audio.done\",\"usage\":{\"input_tokens\":%u,\"output_tokens\":%u,\"total_tokens\":%llu}}",
+	        ev->usage.prompt_tokens, ev->usage.completion_tokens, (unsigned long long)ev->usage.prompt_tokens + ev->usage.completion_tokens);
 	bool here = sse_event(r->x, &o);
 	out_fini(&o);
 	if (here)

@@ -10,7 +10,7 @@ import openai
 import pytest
 
 import speakers
-from harness import JSON, MODEL, PATIENCE, Server, error_of, run, sample_that_sees
+from harness import CHAT, JSON, MODEL, PATIENCE, Server, error_of, run, sample_that_sees, sse_events
 
 SPEECH, VOICES = "/v1/audio/speech", "/v1/audio/voices"
 TEXT = "One. Two three. A longer sentence comes behind it, and then it ends."
@@ -232,27 +232,57 @@ def test_who_reads_late_loses_nothing(server, pcm):
     assert data.split(b"\r\n\r\n", 1)[1] == pcm
 
 
-@pytest.mark.parametrize("fails_at", [0, 3])
-def test_sound_that_breaks_down(home, fails_at):
-    """Before the first byte it is an HTTP error; after it the stream has no end, or an error as its last event."""
+def failed(server, route):
+    """How many answers of this route were counted as failed once the server is at rest. -> none as good ones"""
+    server.wait_idle()
+    assert server.answers(route, 200) == 0
+    return server.answers(route, 500)
+
+
+def test_sound_that_cannot_begin(home):
+    """Before the first byte it is an HTTP error, in whatever shape it was asked for."""
     plugins, folder = home
-    with Server("--plugin-dir", plugins, model=speakers.speaker(folder / ("breaks-%d" % fails_at), fails_at=fails_at)) as s:
-        for _ in range(2):  # and it is not the last answer
-            if fails_at == 0:
-                status, error = refused(s)
+    with Server("--plugin-dir", plugins, model=speakers.pair(folder / "breaks-at-once", fails_at=0)) as s:
+        for n in (1, 2):  # and it is not the last answer
+            for fields in ({}, {"response_format": "pcm"}, {"stream_format": "sse"}):
+                status, error = refused(s, **fields)
                 assert status == 500 and error["type"] == "server_error" and "whistle" in error["message"]
-                continue
+            assert failed(s, SPEECH) == 3 * n
+            status, _, answer = s.chat(spoken())
+            assert status == 500 and error_of(answer)["type"] == "server_error"
+            assert failed(s, CHAT) == n
+        assert s.chat(spoken(modalities=["text"], audio=None))[0] == 200
+
+
+def test_15_sound_that_breaks_down_in_mid_stream(home):
+    """Bytes have no end; events end in one that tells the error, and [DONE]. Log and counters say that it failed, and it is not the last answer."""
+    plugins, folder = home
+    with Server("--plugin-dir", plugins, model=speakers.pair(folder / "breaks", fails_at=3)) as s:
+        for n in (1, 2):
             c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=30)
-            c.request("POST", SPEECH, json.dumps({"input": TEXT, "temperature": 0, "response_format": "pcm"}), JSON)
+            c.request("POST", SPEECH, json.dumps({"model": "voice", "input": TEXT, "temperature": 0, "response_format": "pcm"}), JSON)
             r = c.getresponse()
             assert r.status == 200
             with pytest.raises(http.client.IncompleteRead) as cut:
                 r.read()
             assert len(cut.value.partial) > 0
             c.close()
+            assert failed(s, SPEECH) == 2 * n - 1
             told = events(say(s, temperature=0, stream_format="sse", response_format="pcm")[2])
             assert error_of(told[-1])["type"] == "server_error" and told[0]["type"] == "speech.audio.delta"
-        s.wait_idle()
+            assert all(e["type"] == "speech.audio.delta" for e in told[:-1])
+            assert failed(s, SPEECH) == 2 * n
+            status, headers, raw = s.stream(spoken(audio={"format": "pcm16"}))  # read to its end, so its chunks have one
+            told = sse_events(raw)
+            assert status == 200 and error_of(told[-1])["type"] == "server_error" and all("choices" in e for e in told[:-1])
+            assert any(e["choices"][0]["delta"].get("audio", {}).get("data") for e in told[:-1])
+            assert not any(e["choices"][0]["finish_reason"] for e in told[:-1])
+            assert failed(s, CHAT) == 2 * n - 1
+            status, _, answer = s.chat(spoken())
+            assert status == 500 and error_of(answer)["type"] == "server_error"
+            assert failed(s, CHAT) == 2 * n
+        lines = [line for line in s.log().splitlines() if "in mid-stream" in line]
+        assert len(lines) == 6 and all(" 500 " in line and "POST /v1/" in line for line in lines)
 
 
 # ---- what there is -----------------------------------------------------------------------------------------------------
