@@ -160,8 +160,7 @@ static sn_rc compose(const void *instance, const sn_speak_ask *ask, sn_speak_pro
 {
 	const tts_manners *m = &((const tts *)instance)->manners;
 	p->n_pieces = 0;
-	p->flow_end = NULL;
-	p->flow_rest = "<tts_pad>";
+	p->flow_end = p->flow_rest = "<tts_pad>";
 	if (ask->voice >= m->about.n_voices || ask->language > m->about.n_languages)
 		return kit_fail(fault, SN_RC_INTERNAL, "there is no such voice or language");
 	if (ask->has_instructions && !m->about.instructions)
