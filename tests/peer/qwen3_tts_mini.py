@@ -20,6 +20,7 @@ import torch
 
 N_CODES = 64     # of a codebook; the talker's vocabulary has 1024 more, as the real one
 FRAMES = 44      # max_new_tokens
+SECONDS = 2.3   # of the recording that is cloned, where a case says nothing
 MARGIN = 1e-3    # between the best two logits, at every choice: what other arithmetic must not turn over
 BASE = 64 - 2048  # what the real checkpoint's codec ids are moved by
 SPEAKERS = {"serena": 3066 + BASE, "vivian": 3065 + BASE, "ryan": 3061 + BASE, "eric": 2875 + BASE, "dylan": 2878 + BASE}
@@ -230,7 +231,7 @@ def gap(scores):
     return float(best[0] - best[1])
 
 
-def recording(seconds=2.3, rate=24000):
+def recording(seconds=SECONDS, rate=24000):
     """Something like a voice: harmonics of a pitch that moves, syllables, noise."""
     rng = np.random.default_rng(5)
     t = np.arange(int(seconds * rate)) / rate
@@ -252,17 +253,18 @@ def cases_of(variant):
     if variant == "design":
         return [dict(auto[0], instruct=INSTRUCTIONS), dict(auto[1], instruct=""), dict(text=TEXTS[2], language="chinese", instruct=INSTRUCTIONS),
                 dict(text=TEXTS[3], language="french", instruct="", non_streaming_mode=False)]
-    return auto + [dict(text=TEXTS[0], language="english"), dict(text=TEXTS[3], language="german", non_streaming_mode=True)]
+    return auto + [dict(text=TEXTS[0], language="english"), dict(text=TEXTS[3], language="german", non_streaming_mode=True),
+                   dict(auto[4], seconds=0.0534), dict(auto[1], seconds=30)]
 
 
 def speak(model, case, greedy):
-    kw = {k: v for k, v in case.items() if k != "layout"}
+    kw = {k: v for k, v in case.items() if k != "seconds"}
     kind = model.model.tts_model_type
     if kind == "custom_voice":
         return model.generate_custom_voice(**kw, **greedy)
     if kind == "voice_design":
         return model.generate_voice_design(**kw, **greedy)
-    return model.generate_voice_clone(ref_audio=(recording(), 24000), x_vector_only_mode=True, **kw, **greedy)
+    return model.generate_voice_clone(ref_audio=(recording(case.get("seconds", SECONDS)), 24000), x_vector_only_mode=True, **kw, **greedy)
 
 
 def reference_of(variant, out, Model):
@@ -289,7 +291,8 @@ def reference_of(variant, out, Model):
         arrays[f"{i}.margins"] = np.array(record.margins, np.float32)
     arrays["cases"] = np.array(json.dumps(cases))
     if variant == "base":
-        arrays["recording"] = recording()
+        for i, case in enumerate(cases):
+            arrays[f"{i}.recording"] = recording(case.get("seconds", SECONDS))
         for ms in (54, 100, 2300, 8000):
             sound = recording(ms / 1000)
             arrays[f"recording-{ms}"] = sound
