@@ -144,7 +144,7 @@ sn_status encoders_attach_beside(sn_engine *e, served_model *s, const char *file
 {
 	encoder *enc;
 	vocoder *voc;
-	sn_status st = beside_open(e->plugins, file, &e->ops, &enc, &voc, err);
+	sn_status st = beside_open(e->plugins, file, s->m->vocab, &e->ops, &enc, &voc, err);
 	if (st)
 		return st;
 	return enc ? attach_tower(e, s, enc, err) : attach_vocoder(e, s, voc, err);
@@ -155,7 +155,7 @@ sn_status encoders_attach_own_speaker(sn_engine *e, served_model *s, sn_error *e
 	vocoder *voc;
 	if (s->vocoder)
 		return SN_OK;
-	sn_status st = vocoder_open_own(&voc, e->plugins, s->m->file, &e->ops, err);
+	sn_status st = vocoder_open_own(&voc, e->plugins, s->m->file, s->m->vocab, &e->ops, err);
 	return st || !voc ? st : attach_vocoder(e, s, voc, err);
 }
 

@@ -64,6 +64,17 @@ static const char *get_str_at(const sn_model *m, const char *key, uint32_t i)
 	return arena_strndup(m->mem, (const char *)p + sizeof n, n);
 }
 
+static const char *token_at(const sn_model *m, const char *prefix, uint32_t i)
+{
+	size_t n = strlen(prefix), all = m->tokens ? vocab_size(m->tokens) : 0;
+	for (size_t id = 0; id < all; id++) {
+		str t = vocab_token(m->tokens, (int32_t)id);
+		if (t.n >= n && memcmp(t.p, prefix, n) == 0 && i-- == 0)
+			return arena_strndup(m->mem, t.p, t.n);
+	}
+	return NULL;
+}
+
 static sn_rc to_fault(sn_status st, const sn_error *err, sn_fault *fault)
 {
 	if (st == SN_OK)
@@ -183,5 +194,5 @@ static sn_rc conv_transpose1d(const sn_model *m, const char *name, uint64_t n_in
 const sn_host_weights host_weights = {
     .size = sizeof host_weights, .get_u32 = get_u32, .get_f32 = get_f32, .get_bool = get_bool, .get_str = get_str,
     .get_f32_array = get_f32_array, .linear = linear, .tensor = tensor, .get_i32_array = get_i32_array, .get_str_at = get_str_at,
-    .conv1d = conv1d, .shape = shape, .values = values, .conv_transpose1d = conv_transpose1d, .conv1d_depthwise = conv1d_depthwise,
+    .conv1d = conv1d, .shape = shape, .values = values, .conv_transpose1d = conv_transpose1d, .conv1d_depthwise = conv1d_depthwise, .token_at = token_at,
 };

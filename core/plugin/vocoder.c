@@ -86,7 +86,7 @@ static bool speaks(void *ctx, const plugin *p)
 	return p->speak && p->synth;
 }
 
-sn_status vocoder_open_own(vocoder **out, plugin_host *h, model_file *file, ops *o, sn_error *err)
+sn_status vocoder_open_own(vocoder **out, plugin_host *h, model_file *file, const vocab *v, ops *o, sn_error *err)
 {
 	struct sn_model *m = NULL;
 	*out = NULL;
@@ -94,6 +94,7 @@ sn_status vocoder_open_own(vocoder **out, plugin_host *h, model_file *file, ops 
 	sn_status st = bound_model_new(&m, o, err);
 	if (!st) {
 		m->file = file;
+		m->tokens = v;
 		m->borrowed = true;
 		plugin *p = plugin_surest(h, m, speaks, NULL);
 		if (p)
@@ -114,7 +115,7 @@ static sn_status nobody(const model_file *file, sn_error *err)
 	                 type.p ? type.p : "");
 }
 
-sn_status beside_open(plugin_host *h, const char *path, ops *o, encoder **tower, vocoder **speaks, sn_error *err)
+sn_status beside_open(plugin_host *h, const char *path, const vocab *v, ops *o, encoder **tower, vocoder **speaks, sn_error *err)
 {
 	struct sn_model *m = NULL;
 	*tower = NULL;
@@ -123,6 +124,8 @@ sn_status beside_open(plugin_host *h, const char *path, ops *o, encoder **tower,
 	sn_status st = bound_model_new(&m, o, err);
 	if (!st)
 		st = model_file_open(&m->file, path, err);
+	if (!st)
+		m->tokens = v;
 	plugin *p = st ? NULL : plugin_surest(h, m, encodes_or_speaks, NULL);
 	if (p)
 		st = p->speak ? vocoder_new(speaks, h, m, p, err) : encoder_new(tower, h, m, p, err);

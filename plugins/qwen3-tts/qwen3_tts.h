@@ -113,6 +113,7 @@ enum { TTS_MAX_VOICES = 256, TTS_MAX_LANGUAGES = 64, TTS_NAME = 64, TTS_TOKEN = 
 typedef struct tts_manners {
 	sn_speaker about;
 	sn_voice voices[TTS_MAX_VOICES];
+	char voice_names[TTS_MAX_VOICES][TTS_NAME], language_names[TTS_MAX_LANGUAGES][TTS_NAME];
 	char voice_tokens[TTS_MAX_VOICES][TTS_TOKEN];   /* "" : it is spoken without one */
 	char dialect_tokens[TTS_MAX_VOICES][TTS_TOKEN]; /* "" : none */
 	sn_speak_language languages[TTS_MAX_LANGUAGES];

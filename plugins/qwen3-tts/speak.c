@@ -10,7 +10,7 @@ enum { MAX_TEXT = 400, MAX_FRAMES = 2047, MIN_FRAMES = 2 };
 
 static const char *const END_TOKENS[] = {"<|codec_eos_token|>"};
 
-/* As in llama.cpp, whose files do not tell them; a directory does. */
+/* What clients may call them, too. */
 static const sn_speak_language PUBLISHED[] = {{"chinese", "zh"},  {"english", "en"}, {"german", "de"},   {"italian", "it"},
                                               {"portuguese", "pt"}, {"spanish", "es"}, {"japanese", "ja"}, {"korean", "ko"},
                                               {"french", "fr"},   {"russian", "ru"}};
@@ -20,7 +20,8 @@ static const sn_speak_language PUBLISHED[] = {{"chinese", "zh"},  {"english", "e
 static void add_language(tts_manners *m, const char *name)
 {
 	uint32_t i = m->about.n_languages++;
-	m->languages[i] = (sn_speak_language){name, name};
+	snprintf(m->language_names[i], sizeof m->language_names[i], "%s", name);
+	m->languages[i] = (sn_speak_language){m->language_names[i], m->language_names[i]};
 	for (size_t k = 0; k < sizeof PUBLISHED / sizeof *PUBLISHED; k++)
 		if (strcmp(PUBLISHED[k].name, name) == 0)
 			m->languages[i].code = PUBLISHED[k].code;
@@ -45,11 +46,24 @@ static bool is_name(const char *s)
 	return n > 0 && n < TTS_NAME && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-_") == n;
 }
 
-static sn_rc read_voices(tts *s, const sn_model *model, sn_fault *fault)
+/* Names as a directory tells them, in its order; or as the vocabulary does, in tokens like <|spk_NAME|>. The instance's. */
+static const char *name_at(const tts *s, const sn_model *model, bool told, const char *key, const char *prefix, uint32_t i, char out[TTS_NAME])
+{
+	const char *name = told ? s->host.weights->get_str_at(model, key, i) : s->host.weights->token_at(model, prefix, i);
+	size_t before = told || !name ? 0 : strlen(prefix), n = name ? strlen(name) - before : 0;
+	if (!name)
+		return NULL;
+	n -= !told && n > 2 ? 2 : 0; /* |> */
+	snprintf(out, TTS_NAME, "%.*s", n < TTS_NAME ? (int)n : 0, name + before);
+	return out;
+}
+
+static sn_rc read_voices(tts *s, const sn_model *model, bool told, sn_fault *fault)
 {
 	tts_manners *m = &s->manners;
+	char name[TTS_NAME];
 	uint32_t n = 0;
-	for (const char *name, *dialect; (name = s->host.weights->get_str_at(model, KEY("voices"), n)); n++) {
+	for (const char *dialect; name_at(s, model, told, KEY("voices"), "<|spk_", n, name); n++) {
 		if (n == TTS_MAX_VOICES)
 			return kit_fail(fault, SN_RC_UNSUPPORTED, "%s has more than %d names", KEY("voices"), TTS_MAX_VOICES);
 		if (!is_name(name))
@@ -57,7 +71,8 @@ static sn_rc read_voices(tts *s, const sn_model *model, sn_fault *fault)
 		dialect = s->host.weights->get_str_at(model, KEY("voice_dialects"), n);
 		if (dialect && *dialect && !is_name(dialect))
 			return kit_fail(fault, SN_RC_UNSUPPORTED, "%s[%u] is not made of 1 to %d of a-z, 0-9, - and _", KEY("voice_dialects"), n, TTS_NAME - 1);
-		m->voices[n] = (sn_voice){name, "", ""};
+		memcpy(m->voice_names[n], name, sizeof name);
+		m->voices[n] = (sn_voice){m->voice_names[n], "", ""};
 		snprintf(m->voice_tokens[n], sizeof m->voice_tokens[n], "<|spk_%s|>", name);
 		if (dialect && *dialect)
 			snprintf(m->dialect_tokens[n], sizeof m->dialect_tokens[n], "<|codec_language_%s|>", dialect);
@@ -66,17 +81,18 @@ static sn_rc read_voices(tts *s, const sn_model *model, sn_fault *fault)
 	return SN_RC_OK;
 }
 
+/* A dialect is a language's token, but nothing to ask for: voices have it. */
 static sn_rc read_languages(tts *s, const sn_model *model, bool told, sn_fault *fault)
 {
 	tts_manners *m = &s->manners;
-	const char *name;
-	for (uint32_t n = 0; (name = s->host.weights->get_str_at(model, KEY("languages"), n)); n++) {
-		if (n == TTS_MAX_LANGUAGES || !is_name(name))
+	char name[TTS_NAME];
+	for (uint32_t n = 0; name_at(s, model, told, KEY("languages"), "<|codec_language_", n, name); n++) {
+		if (strstr(name, "dialect"))
+			continue;
+		if (m->about.n_languages == TTS_MAX_LANGUAGES || !is_name(name))
 			return kit_fail(fault, SN_RC_UNSUPPORTED, "%s[%u] is one too many, or not made of a-z, 0-9, - and _", KEY("languages"), n);
 		add_language(m, name);
 	}
-	for (size_t k = 0; !told && k < sizeof PUBLISHED / sizeof *PUBLISHED; k++)
-		add_language(m, PUBLISHED[k].name);
 	return SN_RC_OK;
 }
 
@@ -104,20 +120,30 @@ static sn_rc read_sampling(tts *s, const sn_model *model, sn_fault *fault)
 	return SN_RC_OK;
 }
 
-/* GGUF files do not tell what kind of model it is: one that hears is made for recordings. */
+/* What a directory calls its kind; a GGUF file does not, and is known by what it has. The small model of given voices was not taught to
+ * follow instructions (the reference drops them): of the published ones it is the one whose predictor is as wide as the talker. */
+static void tell_kind(tts *s, const sn_model *model, const char *type)
+{
+	tts_manners *m = &s->manners;
+	const char *size = s->host.weights->get_str(model, KEY("tts_model_size"));
+	uint64_t unused[4];
+	bool hears = s->ear.n_blocks > 0, voices = *m->voice_tokens[0];
+	bool small = type ? size && strcmp(size, "0b6") == 0 : !s->host.weights->shape(model, "a.gen.code.proj_in.weight", unused);
+	m->about.reference = hears;
+	m->beside = type ? strcmp(type, "base") == 0 : hears && !voices;
+	m->about.instructions = !m->beside && !(small && (type ? strcmp(type, "custom_voice") == 0 : voices));
+}
+
 sn_rc tts_read_manners(tts *s, const sn_model *model, sn_fault *fault)
 {
 	tts_manners *m = &s->manners;
-	const char *type = s->host.weights->get_str(model, KEY("tts_model_type")), *size = s->host.weights->get_str(model, KEY("tts_model_size"));
+	const char *type = s->host.weights->get_str(model, KEY("tts_model_type"));
 	tts_init_manners(s);
 	m->about.n_predicted = s->config.n_codes - 1;
 	m->about.n_values = m->slot.n = s->config.codebook_size;
-	m->about.reference = s->ear.n_blocks > 0;
-	m->beside = type ? strcmp(type, "base") == 0 : m->about.reference;
-	/* The small model of given voices was not taught to follow instructions: the reference drops them. */
-	m->about.instructions = type && (strcmp(type, "voice_design") == 0 || (strcmp(type, "custom_voice") == 0 && !(size && strcmp(size, "0b6") == 0)));
-	KIT_TRY(read_voices(s, model, fault));
+	KIT_TRY(read_voices(s, model, type != NULL, fault));
 	KIT_TRY(read_languages(s, model, type != NULL, fault));
+	tell_kind(s, model, type);
 	return read_sampling(s, model, fault);
 }
 

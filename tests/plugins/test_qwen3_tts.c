@@ -141,7 +141,7 @@ static void its_prompts_have_two_lanes(void **state)
 	assert_int_equal(serve(&s, &CODEC, renamed("tts_model_type", "tts_model_typX"), 1, 0), SN_RC_OK);
 	const sn_speak_ask wish = {.size = sizeof wish, .has_instructions = 1};
 	sn_speak_prompt p = {.size = sizeof p};
-	expect_prompt(&s, (sn_speak_ask){.has_reference = 1, .language = ENGLISH}, ROLE THINK("english") "[recording]+<tts_pad> " BESIDE);
+	expect_prompt(&s, (sn_speak_ask){.has_reference = 1}, ROLE NO_THINK "[recording]+<tts_pad> " BESIDE);
 	assert_int_equal(s.speak->describe(s.instance)->instructions, 0);
 	assert_int_equal(s.speak->compose(s.instance, &wish, &p, &synth_fault), SN_RC_UNSUPPORTED);
 	dismiss(&s);
