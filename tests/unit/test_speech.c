@@ -41,9 +41,9 @@ static void codes_follow_the_rules_and_sound_is_the_whole_decode_of_them(void **
 		uint32_t n_said = s->n_known - r->n_prompt, frames = utterance_frames(u);
 		bool cut = frames == MAX_FRAMES;
 		assert_int_equal(r->n_prompt, 1 + strlen("Ann: hello there") + 1);
-		assert_int_equal(n_said, u->n_codes + !cut);
-		assert_int_equal(u->n_codes, frames * N_SLOTS);
-		for (uint32_t i = 0; i < u->n_codes; i++) {
+		assert_int_equal(n_said, u->n_tokens + !cut);
+		assert_int_equal(u->n_tokens, frames * N_SLOTS);
+		for (uint32_t i = 0; i < u->n_tokens; i++) {
 			assert_true(u->codes[i] >= 0 && (uint32_t)u->codes[i] < SLOTS[i % N_SLOTS].n);
 			assert_int_equal(s->rows[r->n_prompt + i].id, (unsigned char)SLOTS[i % N_SLOTS].first_token[0] + u->codes[i]);
 		}
@@ -222,7 +222,7 @@ static int32_t first_code_of(uint64_t seed)
 	sn_request *r = say(e, "It may fail.", seed, l);
 	static float pcm[(MAX_FRAMES + 1) * FRAME];
 	hear_out(r, pcm, sizeof pcm / sizeof *pcm);
-	int32_t code = r->voice->n_codes ? r->voice->codes[0] : -1;
+	int32_t code = r->voice->n_tokens ? r->voice->codes[0] : -1;
 	sn_request_close(&r);
 	listener_unref(&l);
 	sn_engine_close(&e);
