@@ -4,6 +4,7 @@
  *   general.architecture = "whistle"
  *   whistle.fails_at     the frame of a stream in which the sound breaks down; missing: none
  *   whistle.frames       at most so many in an utterance
+ *   whistle.skills       1: it can be told a language, and follows instructions: as far as both change its prompt
  */
 #include <math.h>
 #include <stdio.h>
@@ -19,6 +20,8 @@ enum { RATE = 24000, FRAME = RATE / 50, CODES = 58 /* A to z */ };
 static const sn_voice VOICES[] = {{"high", "high", "en"}, {"low", "low", ""}};
 static const sn_speak_piece PROMPT[] = {{.what = SN_SPEAK_TRUSTED, .text = "<|im_start|>"}, {.what = SN_SPEAK_VOICE}, {.what = SN_SPEAK_PLAIN, .text = ": "},
                                         {.what = SN_SPEAK_TEXT}};
+static const sn_speak_language LANGUAGES[] = {{"english", "en"}, {"german", "de-DE"}};
+static const char *const TOLD[] = {" (in english)", " (in german)"};
 static const sn_speak_slot SLOT = {.first_token = "A", .n = CODES};
 static const char *const ENDS[] = {"<|im_end|>"};
 
@@ -56,14 +59,15 @@ static sn_rc init(void *instance, const sn_host *host, sn_fault *fault)
 static sn_rc load(void *instance, const sn_model *model, sn_fault *fault)
 {
 	whistle *w = instance;
-	uint32_t frames = 40;
+	uint32_t frames = 40, skills = 0;
 	(void)fault;
 	w->fails_at = UINT32_MAX;
 	weights_of(w->host)->get_u32(model, "whistle.fails_at", &w->fails_at);
 	weights_of(w->host)->get_u32(model, "whistle.frames", &frames);
+	weights_of(w->host)->get_u32(model, "whistle.skills", &skills);
 	w->about = (sn_speaker){.size = sizeof w->about, .n_voices = 2, .voices = VOICES, .prompt = PROMPT, .n_pieces = 4, .slots = &SLOT, .n_slots = 1,
 	                        .end_tokens = ENDS, .n_end_tokens = 1, .max_text = 80, .max_frames = frames, .temperature = 1, .top_p = 1,
-	                        .repetition_penalty = 1};
+	                        .repetition_penalty = 1, .languages = LANGUAGES, .n_languages = skills ? 2 : 0, .instructions = skills ? 1 : 0};
 	w->info = (sn_synth_info){.size = sizeof w->info, .rate = RATE, .n_codes = 1, .frame_samples = FRAME, .first_frames = 2, .chunk_frames = 5,
 	                          .max_frames = 100000, .max_streams = 8, .stream_bytes = sizeof(stream)};
 	return SN_RC_OK;
@@ -72,6 +76,25 @@ static sn_rc load(void *instance, const sn_model *model, sn_fault *fault)
 static void fini(void *instance) { (void)instance; }
 static const sn_speaker *describe_speaker(const void *instance) { return &((const whistle *)instance)->about; }
 static const sn_synth_info *describe_synth(const void *instance) { return &((const whistle *)instance)->info; }
+
+/* <|im_start|>VOICE (in LANGUAGE) [INSTRUCTIONS]: TEXT */
+static sn_rc compose(const void *instance, const sn_speak_ask *ask, sn_speak_prompt *out, sn_fault *fault)
+{
+	(void)instance, (void)fault;
+	*out = (sn_speak_prompt){.size = sizeof *out};
+	out->pieces[out->n_pieces++] = PROMPT[0];
+	out->pieces[out->n_pieces++] = PROMPT[1];
+	if (ask->language)
+		out->pieces[out->n_pieces++] = (sn_speak_piece){.what = SN_SPEAK_PLAIN, .text = TOLD[ask->language - 1]};
+	if (ask->has_instructions) {
+		out->pieces[out->n_pieces++] = (sn_speak_piece){.what = SN_SPEAK_PLAIN, .text = " ["};
+		out->pieces[out->n_pieces++] = (sn_speak_piece){.what = SN_SPEAK_INSTRUCTIONS};
+		out->pieces[out->n_pieces++] = (sn_speak_piece){.what = SN_SPEAK_PLAIN, .text = "]"};
+	}
+	out->pieces[out->n_pieces++] = PROMPT[2];
+	out->pieces[out->n_pieces++] = PROMPT[3];
+	return SN_RC_OK;
+}
 
 static sn_rc plan(const void *instance, uint32_t n_streams, uint32_t n_frames, uint32_t *n_units, uint64_t *state_bytes, sn_fault *fault)
 {
@@ -119,7 +142,7 @@ static sn_rc step(void *instance, const sn_call *call, void *state, sn_ops_ctx *
 
 static void end(void *instance, void *state) { (void)instance, (void)state; }
 
-static const sn_ext_speak SPEAK = {.size = sizeof SPEAK, .describe = describe_speaker};
+static const sn_ext_speak SPEAK = {.size = sizeof SPEAK, .describe = describe_speaker, .compose = compose};
 static const sn_ext_synth SYNTH = {.size = sizeof SYNTH, .describe = describe_synth, .plan = plan, .begin = begin, .step = step, .end = end};
 
 static const void *extension(const char *id)
