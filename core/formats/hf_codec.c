@@ -108,6 +108,8 @@ sn_status hf_codec_open(hf_codec *out, model_file *f, sn_error *err)
 	st_tensor *all;
 	*out = (hf_codec){0};
 	sn_status st = read_config(out, f, err);
+	if (st == SN_ERR_NOT_FOUND) /* then a file beside the directory may have it */
+		return SN_OK;
 	if (!st)
 		st = hf_weights_open_more(f, FOLDER, &all, &out->n, err);
 	if (!st)

@@ -16,7 +16,7 @@ typedef struct hf_codec {
 	uint32_t n_layers, n_codes, n_ratios, n_blocks;
 } hf_codec;
 
-/* Maps the weights into f, adds f's keys. Errors begin with the file's name. */
+/* Maps the weights into f, adds f's keys; n 0: there is no such folder. Errors begin with the file's name. */
 sn_status hf_codec_open(hf_codec *out, model_file *f, sn_error *err);
 /* Fills f's tensors, which have room for all of them. */
 sn_status hf_codec_place(const hf_codec *c, model_file *f, sn_error *err);

@@ -85,7 +85,7 @@ def test_seeds(server, pcm):
 
 def test_company_changes_no_byte(server):
     """Eight at once, of different voices, seeds and formats: each as alone; eight sequences in a step, and decoders that share their runs."""
-    asked = [dict(text="%s %d times over. " % (TEXT, i) * 3, voice=v, seed=i, form=("pcm", "wav")[i % 2]) for i, v in enumerate(tiny_orpheus.VOICES)]
+    asked = [dict(text="%d of them. And one more sentence." % i, voice=v, seed=i, form=("pcm", "wav")[i % 2]) for i, v in enumerate(tiny_orpheus.VOICES)]
     alone = [say(server, **a) for a in asked]
     one_by_one = server.metrics()
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
@@ -123,11 +123,12 @@ def test_46_who_leaves_frees_everything(server, pcm, after, reset):
     before = server.metrics()
     leave(server, after, reset)
     assert server.wait_idle(5 * PATIENCE) < 0.5 * PATIENCE
+    time.sleep(0.05 * PATIENCE)  # the step in which it was seen may not be over
     stopped = server.metrics()
-    time.sleep(0.3)
+    time.sleep(0.1)
     still = server.metrics()
     for name in ("steps_total", "synth_jobs_total", "generation_tokens_total"):
         assert still["sensorium_" + name] == stopped["sensorium_" + name], name
-    # Not nearly all of it was said: the whole would be 80 utterances.
-    assert stopped["sensorium_generation_tokens_total"] - before["sensorium_generation_tokens_total"] < 80 * 7 * 10
+    # Not nearly all of it was said: the whole is 80 utterances of up to 140 frames.
+    assert stopped["sensorium_generation_tokens_total"] - before["sensorium_generation_tokens_total"] < 10000 * PATIENCE
     assert say(server) == pcm

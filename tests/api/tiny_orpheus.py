@@ -16,6 +16,7 @@ from ears import F32, STRING, U32, key, text  # noqa: E402
 RATE, FRAME, SLOTS, CODES = 24000, 24, 7, 64
 VOICES = ["tara", "leah", "jess", "leo", "dan", "mia", "zac", "zoe"]
 WIDTH, FF, LAYERS, HEADS, KV_HEADS, CONTEXT = 32, 48, 2, 4, 2, 1024
+END_SCALE = 0.5
 BOOL, ARRAY, I32, NORMAL, CONTROL = 7, 9, 5, 1, 3
 
 
@@ -58,16 +59,20 @@ def language_model(path, seed=4):
         scale, centre = (0.2, 1.0) if "norm" in name else (0.4 if "embd" in name else 1.6 * shape[1] ** -0.5, 0.0)
         data += bytes(-len(data) % 32)
         infos += text(name) + struct.pack("<I", len(shape)) + struct.pack("<%dQ" % len(shape), *shape[::-1]) + struct.pack("<IQ", 0, len(data))
-        data += struct.pack("<%df" % count, *(centre + scale * rng.uniform(-1.7, 1.7) for _ in range(count)))
+        values = [centre + scale * rng.uniform(-1.7, 1.7) for _ in range(count)]
+        if "embd" in name:  # what ends an utterance is less likely than a code
+            end = WIDTH * tokens.index("<custom_token_2>")
+            values[end:end + WIDTH] = [END_SCALE * v for v in values[end:end + WIDTH]]
+        data += struct.pack("<%df" % count, *values)
     head = b"GGUF" + struct.pack("<IQQ", 3, len(shapes), len(keys)) + b"".join(keys) + infos
     path.write_bytes(head + bytes(-len(head) % 32) + data)
 
 
-def write(folder, beside=()):
+def write(folder, name="orpheus", beside=()):
     """A folder with models.json; `beside` it other entries. -> its path"""
     folder.mkdir(exist_ok=True)
     language_model(folder / "lm.gguf")
     shutil.copy(REPO / "tests" / "golden" / "speak" / "snac.gguf", folder / "snac.gguf")
-    entry = {"name": "orpheus", "files": {"model": "lm.gguf", "mmproj": "snac.gguf"}, "roles": ["speech"]}
+    entry = {"name": name, "files": {"model": "lm.gguf", "mmproj": "snac.gguf"}, "roles": ["speech"]}
     (folder / "models.json").write_text(json.dumps({"models": [*beside, entry]}))
     return str(folder)

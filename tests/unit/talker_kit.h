@@ -150,12 +150,12 @@ static inline void write_talker_config(const char *talker, const char *predictor
 {
 	char text[4096];
 	snprintf(text, sizeof text,
-	         "{\"architectures\":[\"Qwen3TTSForConditionalGeneration\"],\"model_type\":\"qwen3_tts\",\"talker_config\":{\"vocab_size\":%d,\"hidden_size\":%d,"
+	         "{\"architectures\":[\"Qwen3TTSForConditionalGeneration\"],\"model_type\":\"qwen3_tts\",\"tts_model_type\":\"custom_voice\",\"talker_config\":{\"vocab_size\":%d,\"hidden_size\":%d,"
 	         "\"intermediate_size\":%d,\"num_hidden_layers\":%d,\"num_attention_heads\":%d,\"num_key_value_heads\":%d,\"head_dim\":%d,"
 	         "\"max_position_embeddings\":256,\"rope_theta\":%g,\"num_code_groups\":%d,\"text_hidden_size\":%d,\"text_vocab_size\":%d,"
 	         "\"rope_scaling\":{\"mrope_section\":[2,1,1],\"interleaved\":true,\"type\":\"default\"},"
 	         "\"codec_pad_id\":%d,\"codec_bos_id\":%d,\"codec_eos_token_id\":%d,\"codec_think_id\":%d,\"codec_language_id\":{\"english\":%d},"
-	         "\"spk_id\":{\"ann\":%d,\"bo\":%d}%s,\"code_predictor_config\":{\"vocab_size\":%d,\"hidden_size\":%d,\"intermediate_size\":%d,"
+	         "\"spk_id\":{\"ann\":%d,\"bo\":%d},\"spk_is_dialect\":{\"ann\":false,\"bo\":false}%s,\"code_predictor_config\":{\"vocab_size\":%d,\"hidden_size\":%d,\"intermediate_size\":%d,"
 	         "\"num_hidden_layers\":%d,\"num_attention_heads\":%d,\"num_key_value_heads\":%d,\"head_dim\":%d,\"rope_theta\":%g,\"num_code_groups\":%d%s}}}",
 	         N_CODEC, T_WIDTH, T_FFN, T_LAYERS, T_HEADS, T_KV, T_DIM, THETA, N_PREDICTED + 1, T_TEXT_WIDTH, N_TEXT, CODEC_PAD, CODEC_BOS, CODEC_EOS,
 	         CODEC_THINK, CODEC_ENGLISH, CODEC_ANN, CODEC_BO, talker, N_VALUES, D_WIDTH, D_FFN, D_LAYERS, D_HEADS, D_KV, D_DIM, D_THETA, N_PREDICTED + 1,
