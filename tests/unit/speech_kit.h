@@ -171,8 +171,8 @@ static const sn_synth_info *synth_describe(const void *instance)
 
 static int32_t speak_probe(const sn_host *host, const sn_model *m)
 {
-	(void)host, (void)m;
-	return 1000; /* surer than who is right */
+	const sn_host_weights *w = host->service(host, SN_HOST_WEIGHTS);
+	return w->get_str(m, "clip.projector_type") ? 1000 : 0; /* a file beside a model: surer than who is right */
 }
 
 static sn_rc speak_init(void *instance, const sn_host *host, sn_fault *fault)
