@@ -421,6 +421,8 @@ static void sample_rows(sn_engine *e, const served_model *sm)
 {
 	const step_batch *a = e->step;
 	const hparams *h = &sm->m->h;
+	uint32_t n_logits = a->b.head_n ? a->b.head_n : h->n_logits;
+	int32_t first = (int32_t)(h->first_logit + a->b.head_first);
 	double now = clock_ms();
 	for (uint32_t i = 0; i < a->b.n_out; i++) {
 		sequence *s = e->active[a->outs[i].seq];
@@ -428,10 +430,10 @@ static void sample_rows(sn_engine *e, const served_model *sm)
 			continue; /* went with a sibling that failed */
 		sn_request *r = s->req;
 		sample t;
-		const float *logits = e->buffers.logits + (size_t)i * h->n_logits;
+		const float *logits = e->buffers.logits + (size_t)i * n_logits;
 		if (a->outs[i].probe)
-			answer_probe(r, logits, h->n_logits);
-		else if (!sampler_run(&e->sampler, &r->sampling, r->rules, r->seed, s->choice, sm->m->vocab, logits, h->n_logits, (int32_t)h->first_logit,
+			answer_probe(r, logits, n_logits);
+		else if (!sampler_run(&e->sampler, &r->sampling, r->rules, r->seed, s->choice, sm->m->vocab, logits, n_logits, first,
 		                      s->rows, s->n_known, r->n_prompt, &t))
 			fail(e, r, SN_ERR_INTERNAL, no_probabilities);
 		else if (begins_frame(r, t.token))

@@ -72,6 +72,19 @@ static void list_voices(speaker *s)
 		s->languages[i] = (sn_speech_language){a->languages[i].name, a->languages[i].code};
 }
 
+/* From the first to the last token that it can sample. */
+static void find_head_rows(speaker *s, const model *m)
+{
+	int32_t first = s->ends[0], last = s->ends[s->about->n_end_tokens - 1];
+	for (uint32_t i = 0; i < s->about->n_slots; i++) {
+		int32_t end = s->slots[i].first + (int32_t)s->slots[i].n - 1;
+		first = s->slots[i].first < first ? s->slots[i].first : first;
+		last = end > last ? end : last;
+	}
+	s->head_first = (uint32_t)first - m->h.first_logit;
+	s->head_n = (uint32_t)(last - first) + 1;
+}
+
 /* What the model's file says is never to be sampled must not be what the speaker samples. */
 static sn_status check_suppressed(const speaker *s, const model *m, sn_error *err)
 {
@@ -179,6 +192,8 @@ sn_status speaker_open(speaker **out, vocoder *voc, const model *m, sn_error *er
 		st = check_suppressed(s, m, err);
 	if (!st)
 		st = check_prompts(s, m, err);
+	if (!st)
+		find_head_rows(s, m);
 	list_voices(s);
 	s->rules = (token_rules){.slots = s->slots, .n_slots = a->n_slots, .ends = s->ends, .n_ends = a->n_end_tokens,
 	                         .min_frames = a->min_frames, .no_stamps = -1};

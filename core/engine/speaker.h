@@ -17,6 +17,7 @@ typedef struct speaker {
 	uint32_t n_voices;
 	sn_speech_language *languages; /* [about->n_languages] */
 	token_rules rules;          /* that its answers are under */
+	uint32_t head_first, head_n; /* rows of the model's head that they can be sampled from */
 	encoder *reference;         /* makes rows of recordings to speak like; NULL: there is none. Not owned */
 	uint32_t max_text;          /* bytes of an utterance */
 	struct synth_job *job;      /* that is running or being gathered; engine thread */

@@ -94,8 +94,19 @@ static uint32_t add_cross(step_batch *a, const sequence *s, uint32_t end)
 	return at;
 }
 
-static void want_logits(step_batch *a, uint32_t row, uint32_t at_active, bool probe)
+/* Who speaks can say few of the vocabulary's tokens: while a batch is of such alone, the head's other rows are left out. */
+static void want_head(batch *b, const sn_request *r)
 {
+	const speaker *who = r->voice ? r->voice->who : NULL;
+	if (!who || b->n_out == 0) {
+		b->head_first = who ? who->head_first : 0;
+		b->head_n = who ? who->head_n : 0;
+	}
+}
+
+static void want_logits(step_batch *a, const sn_request *r, uint32_t row, uint32_t at_active, bool probe)
+{
+	want_head(&a->b, r);
 	a->outs[a->b.n_out] = (step_out){at_active, probe};
 	a->out_rows[a->b.n_out++] = row;
 }
@@ -108,7 +119,7 @@ static void add_questions(step_batch *a, const sequence *s, uint32_t at_active, 
 	if (s->choice != 0)
 		return;
 	if (r->probe.wanted && r->probe.row >= at && r->probe.row < end)
-		want_logits(a, first + r->probe.row - at, at_active, true);
+		want_logits(a, r, first + r->probe.row - at, at_active, true);
 	if (r->tap.weights)
 		a->taps[a->b.n_taps++] = (batch_tap){a->b.n_seqs, r->tap.n_heads, r->tap.heads, r->tap.weights + (size_t)(at - n_cross) * n_cross,
 		                                     r->tap.max_rows};
@@ -139,5 +150,5 @@ void step_add(step_batch *a, sequence *s, uint32_t at_active, uint32_t n)
 		a->key_end[r] = (row->span_end > at ? row->span_end : at + 1) - base;
 	}
 	if (end == s->n_known)
-		want_logits(a, b->n_rows - 1, at_active, false);
+		want_logits(a, s->req, b->n_rows - 1, at_active, false);
 }

@@ -349,5 +349,10 @@ void forward(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, con
 	for (uint32_t i = 0; i < b->n_out; i++)
 		memcpy(fb->out + i * e, fb->x + b->out_rows[i] * e, e * sizeof(float));
 	norm_rows(o, fb->out, fb->out, &m->output_norm, &m->h, b->n_out, e);
-	ops_linear(o, fb->logits, m->h.n_logits, fb->out, e, b->n_out, &m->head, ACT_NONE);
+	weight head = m->head;
+	if (b->head_n) {
+		head.data = (const uint8_t *)head.data + b->head_first * head.stride;
+		head.n_out = b->head_n;
+	}
+	ops_linear(o, fb->logits, head.n_out, fb->out, e, b->n_out, &head, ACT_NONE);
 }

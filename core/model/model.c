@@ -349,6 +349,8 @@ sn_status model_open(model **out, const char *path, const char *template_source,
 		st = bind_weights(m, o, err);
 	if (!st)
 		st = model_vocab_open(&m->vocab, m->file, m->h.n_vocab, tmp, err);
+	if (!st && vocab_size(m->vocab) <= m->h.first_logit)
+		st = error_set(err, SN_ERR_INVALID, "%s: %zu tokens end before the head's first, which is token %u", m->file->name, vocab_size(m->vocab), m->h.first_logit);
 	if (!st)
 		st = open_chat(m, template_source, err);
 	if (!st)

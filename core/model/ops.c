@@ -71,6 +71,19 @@ static void tanh_values(float *y, const float *x, size_t n)
 		y[i] = tanhf(x[i]);
 }
 
+static void relu_values(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = x[i] > 0 ? x[i] : 0;
+}
+
+/* Rare: gates of a few rows. */
+static void sigmoid_values(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = 1 / (1 + expf(-x[i]));
+}
+
 kn_unary_fn *ops_act_fn(const ops *o, enum ops_act act)
 {
 	switch (act) {
@@ -79,6 +92,8 @@ kn_unary_fn *ops_act_fn(const ops *o, enum ops_act act)
 	case ACT_GELU_QUICK: return o->k.gelu_quick;
 	case ACT_SILU: return o->k.silu;
 	case ACT_TANH: return tanh_values;
+	case ACT_RELU: return relu_values;
+	case ACT_SIGMOID: return sigmoid_values;
 	default: return NULL;
 	}
 }

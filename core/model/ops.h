@@ -35,7 +35,7 @@ sn_status ops_reserve(ops *o, const weight *w, sn_error *err);
 size_t ops_scratch_bytes(const weight *w);
 sn_status ops_reserve_bytes(ops *o, size_t bytes, sn_error *err);
 
-enum ops_act { ACT_NONE, ACT_GELU_TANH, ACT_GELU_ERF, ACT_GELU_QUICK, ACT_SILU, ACT_TANH };
+enum ops_act { ACT_NONE, ACT_GELU_TANH, ACT_GELU_ERF, ACT_GELU_QUICK, ACT_SILU, ACT_TANH, ACT_RELU, ACT_SIGMOID };
 
 /* The kernel of an activation, NULL for none; and how many rows of k values a chunk of row-wise work takes. */
 kn_unary_fn *ops_act_fn(const ops *o, enum ops_act act);

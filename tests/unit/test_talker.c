@@ -49,7 +49,10 @@ static sn_rc compose(const void *instance, const sn_speak_ask *ask, sn_speak_pro
 	out->pieces[n++] = (sn_speak_piece){.what = SN_SPEAK_TRUSTED, .text = "<|im_start|>a"};
 	if (ask->language)
 		out->pieces[n++] = (sn_speak_piece){.what = SN_SPEAK_TRUSTED, .text = "<tts_pad>", .with = "<|codec_language_english|>"};
-	out->pieces[n++] = (sn_speak_piece){.what = SN_SPEAK_TRUSTED, .text = "<|codec_think|>", .with = VOICES[ask->voice].prompt};
+	if (ask->has_reference)
+		out->pieces[n++] = (sn_speak_piece){.what = SN_SPEAK_REFERENCE, .with = "<tts_pad>"};
+	else
+		out->pieces[n++] = (sn_speak_piece){.what = SN_SPEAK_TRUSTED, .text = "<|codec_think|>", .with = VOICES[ask->voice].prompt};
 	out->pieces[n++] = (sn_speak_piece){.what = SN_SPEAK_TEXT, .most = streams ? 1 : 0, .with = "<|codec_bos|>"};
 	out->n_pieces = n;
 	out->flow_end = streams ? "<tts_text_eod>" : pad;
@@ -106,6 +109,67 @@ static void synth_end(void *instance, void *state)
 	(void)instance, (void)state;
 }
 
+/* ---- and that hears whom it is to speak like: sums of what it hears ---- */
+
+static atomic_uint n_heard;
+
+static const char *plan_marker(const void *instance)
+{
+	(void)instance;
+	return "<recording>";
+}
+
+static uint32_t plan_row_dim(const void *instance)
+{
+	(void)instance;
+	return T_WIDTH;
+}
+
+static uint32_t plan_rate(const void *instance)
+{
+	(void)instance;
+	return 8000;
+}
+
+static sn_rc plan_one_row(const void *instance, const sn_call *call, const sn_media *media, sn_media_plan *plan, sn_fault *fault)
+{
+	(void)instance, (void)call, (void)media, (void)fault;
+	plan->n_rows = plan->n_holes = plan->n_units = 1;
+	plan->state_bytes = T_WIDTH * sizeof(float);
+	return SN_RC_OK;
+}
+
+static sn_rc plan_layout(const void *instance, const sn_call *call, const sn_media *media, const sn_media_plan *plan, char *text, sn_hole *holes,
+                         sn_fault *fault)
+{
+	(void)instance, (void)call, (void)media, (void)plan, (void)text, (void)fault;
+	holes[0] = (sn_hole){.n_rows = 1};
+	return SN_RC_OK;
+}
+
+static sn_rc hear_begin(void *instance, const sn_call *call, void *state, sn_ops_ctx *ctx, const sn_media *media, const sn_media_plan *plan,
+                        sn_fault *fault)
+{
+	(void)instance, (void)call, (void)ctx, (void)plan, (void)fault;
+	atomic_fetch_add(&n_heard, 1);
+	for (uint64_t i = 0; i < media->n_samples; i++)
+		((float *)state)[i % T_WIDTH] += ((const float *)media->samples)[i];
+	return SN_RC_OK;
+}
+
+static sn_rc hear_step(void *instance, const sn_call *call, void *state, sn_ops_ctx *ctx, uint32_t max_units, uint32_t *units_done, float *rows,
+                       sn_fault *fault)
+{
+	(void)instance, (void)call, (void)ctx, (void)max_units, (void)fault;
+	memcpy(rows, state, T_WIDTH * sizeof *rows);
+	*units_done = 1;
+	return SN_RC_END;
+}
+
+static const sn_ext_plan PLAN = {.size = sizeof PLAN, .kind = SN_MEDIA_AUDIO, .kind_name = "audio", .marker = plan_marker, .row_dim = plan_row_dim,
+                                 .plan = plan_one_row, .layout = plan_layout, .media_rate = plan_rate};
+static const sn_ext_encode ENCODE = {.size = sizeof ENCODE, .begin = hear_begin, .step = hear_step, .end = synth_end};
+
 static int32_t speak_probe(const sn_host *host, const sn_model *m)
 {
 	(void)host, (void)m;
@@ -151,6 +215,8 @@ static sn_status load_talker(sn_engine *e, sn_error *err)
 	p->desc = &DESC;
 	p->speak = &SPEAK;
 	p->synth = &SYNTH;
+	p->plan = &PLAN;
+	p->encode = &ENCODE;
 	h->plugins[plugin_count(h)] = p;
 	atomic_fetch_add(&h->n_plugins, 1);
 	snprintf(path, sizeof path, "%s/talker", SCRATCH);
@@ -603,6 +669,71 @@ static void what_is_said_is_what_its_rows_say(void **state)
 	sn_engine_close(&e);
 }
 
+/* ---- a recording to speak like ---- */
+
+static bytes make_wav(uint64_t seed)
+{
+	enum { N = 4000, WAV_RATE = 16000 };
+	rng r = {seed};
+	bytes b = {0};
+	put(&b, "RIFF", 4);
+	put32(&b, 36 + 2 * N);
+	put(&b, "WAVEfmt ", 8);
+	put32(&b, 16);
+	put32(&b, 1 | 1 << 16); /* PCM, mono */
+	put32(&b, WAV_RATE);
+	put32(&b, 2 * WAV_RATE);
+	put32(&b, 2 | 16 << 16);
+	put(&b, "data", 4);
+	put32(&b, 2 * N);
+	for (int i = 0; i < N; i++)
+		put(&b, &(int16_t){(int16_t)(rng_below(&r, 40000) - 20000)}, 2);
+	return b;
+}
+
+static struct said speak_like(sn_engine *e, bytes wav)
+{
+	const sn_part part = {.kind = SN_PART_MEDIA, .kind_name = "audio", .data = (const char *)wav.p, .size = wav.n};
+	const sn_speech_ask ask = {.request_id = "test", .seed = 5, .has_seed = true, .temperature = -1, .reference = &part};
+	return hear(begin_speech(e, &ask, TEXT));
+}
+
+static void a_recording_is_a_row_of_the_prompt(void **state)
+{
+	(void)state;
+	describe_again();
+	ABOUT.reference = 1;
+	sn_engine *e = open_talking((sn_engine_config){.threads = 2});
+	bytes wav[2] = {make_wav(1), make_wav(2)};
+	atomic_store(&n_heard, 0);
+	struct said a = speak_like(e, wav[0]), b = speak_like(e, wav[1]);
+	assert_int_equal(atomic_load(&n_heard), 2); /* not for each utterance */
+	struct said again = speak_like(e, wav[0]);
+	assert_int_equal(atomic_load(&n_heard), 2); /* nor again while it is cached */
+	assert_same_said(&a, &again);
+	assert_true(a.n != b.n || memcmp(a.pcm, b.pcm, a.n * sizeof *a.pcm) != 0);
+	assert_int_equal(a.usage.prompt_tokens, again.usage.prompt_tokens);
+	const sn_part part = {.kind = SN_PART_MEDIA, .kind_name = "audio", .data = "RIFF....WAVEnothing of use", .size = 26};
+	const sn_part picture = {.kind = SN_PART_MEDIA, .kind_name = "image", .data = (const char *)wav[0].p, .size = wav[0].n};
+	sn_speech *s = NULL;
+	sn_error err = {0};
+	assert_int_not_equal(sn_speech_open(e, &(sn_speech_ask){.reference = &part}, &s, &err), SN_OK);
+	assert_null(s);
+	assert_string_equal(err.param, "ref_audio");
+	assert_int_equal(sn_speech_open(e, &(sn_speech_ask){.reference = &picture}, &s, &err), SN_ERR_INVALID);
+	assert_string_equal(err.param, "ref_audio");
+	assert_int_equal(sn_speech_open(e, &(sn_speech_ask){.reference = &part, .voice = "bo"}, &s, &err), SN_ERR_INVALID);
+	assert_string_equal(err.param, "voice");
+	assert_all_pages_free(e);
+	assert_int_equal(e->gate.held, 0);
+	sn_engine_close(&e);
+	free(a.pcm);
+	free(b.pcm);
+	free(again.pcm);
+	free(wav[0].p);
+	free(wav[1].p);
+}
+
 /* ---- directories ---- */
 
 static void refuse_config(const char *talker, const char *predictor, const char *says)
@@ -785,6 +916,7 @@ int main(void)
 	    cmocka_unit_test(frames_are_known_by_all_their_codes),
 	    cmocka_unit_test(no_end_comes_before_the_least_number_of_frames),
 	    cmocka_unit_test(temperature_zero_is_greedy_whatever_the_seed),
+	    cmocka_unit_test(a_recording_is_a_row_of_the_prompt),
 	    cmocka_unit_test(directories_that_mean_something_else_are_refused),
 	    cmocka_unit_test(the_vocabulary_is_text_and_then_codes),
 	    cmocka_unit_test(what_does_not_fit_is_refused_by_name),

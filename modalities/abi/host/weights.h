@@ -41,6 +41,8 @@ typedef struct sn_host_weights {
 	 * follows; without bias. */
 	sn_rc (*conv_transpose1d)(const sn_model *model, const char *name, uint64_t n_in, uint64_t n_out, uint64_t taps, const sn_weight **out,
 	                          sn_fault *fault);
+	/* A depthwise convolution's weights `name` [n][1][taps], as the tensor [taps][n] that sn_host_ops.conv1d_depthwise takes. */
+	sn_rc (*conv1d_depthwise)(const sn_model *model, const char *name, uint64_t n, uint64_t taps, sn_tensor *out, sn_fault *fault);
 } sn_host_weights;
 
 #endif
