@@ -311,7 +311,7 @@ bool watch_peer_gone(const watch_conn *c)
 	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP}; /* -1 is never ready */
 	bool lost = c->lost;
 	pthread_mutex_unlock(&c->owner->lock);
-	return lost || poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL));
+	return lost || (poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)));
 }
 
 void watch_stop_reading(watch *w)

@@ -148,6 +148,8 @@ static sn_status add_reference(struct script *s, uint32_t with)
 	media_gate_resume(&r->engine->gate);
 	sn_status st = medium_place(r, enc, s->a->reference, s->l->max - s->l->n, &p, s->err);
 	media_gate_park(&r->engine->gate);
+	if ((st == SN_ERR_INVALID || st == SN_ERR_UNSUPPORTED || st == SN_ERR_TOO_LARGE) && s->err && !s->err->param[0])
+		snprintf(s->err->param, sizeof s->err->param, "ref_audio");
 	if (!st && p.plan.text_size)
 		st = plugin_broke(enc->p, s->err, "a recording to speak like is rows alone: it has framing text");
 	if (!st)

@@ -10,7 +10,9 @@ import openai
 import pytest
 
 import speakers
+from sounds import data_chunk, flac_silence, flac_steps, fmt_chunk, riff, tone
 from harness import CHAT, JSON, MODEL, PATIENCE, Server, error_of, run, sample_that_sees, sse_events
+from test_towers import PICTURE
 
 SPEECH, VOICES = "/v1/audio/speech", "/v1/audio/voices"
 TEXT = "One. Two three. A longer sentence comes behind it, and then it ends."
@@ -38,8 +40,13 @@ def sdk(server):
 
 
 @pytest.fixture(scope="module")
+def sdk_of():
+    return lambda s: openai.OpenAI(base_url=f"http://127.0.0.1:{s.port}/v1", api_key="none", max_retries=0)
+
+
+@pytest.fixture(scope="module")
 def skilled(home):
-    """One that can be told a language, and follows instructions."""
+    """One that can be told a language, follows instructions and has a recording to speak like."""
     plugins, folder = home
     with Server("--plugin-dir", plugins, model=speakers.speaker(folder / "skilled", skills=1)) as s:
         yield s
@@ -302,13 +309,113 @@ def test_voices_and_models(server, sdk):
 def test_skills_are_told(skilled):
     listed = json.loads(skilled.get(VOICES)[2])
     assert listed["models"] == [{"model": "voice", "languages": [{"name": "english", "code": "en"}, {"name": "german", "code": "de-DE"}],
-                                 "instructions": True, "ref_audio": False}]
+                                 "instructions": True, "ref_audio": True}]
 
 
 def test_a_language_that_it_does_not_speak(skilled):
     for name in ("klingon", "english ", "e"):
         status, error = refused(skilled, language=name)
         assert (status, error["code"], error["param"]) == (400, None, "language"), error
+
+
+def told(server, **fields):
+    """-> (sound, tokens of the prompt), of one utterance at temperature 0"""
+    status, _, raw = say(server, "Hello there", temperature=0, response_format="pcm", stream_format="sse", **fields)
+    assert status == 200, raw
+    all_of_it = sse_events(raw)
+    return base64.b64decode("".join(e["audio"] for e in all_of_it[:-1])), all_of_it[-1]["usage"]["input_tokens"]
+
+
+def test_a_language_arrives(skilled):
+    """By name and by code, in any case; Auto is none."""
+    plain, english, german = told(skilled), told(skilled, language="english"), told(skilled, language="german")
+    assert told(skilled, language="Auto") == told(skilled, language="AUTO") == plain
+    assert told(skilled, language="English") == told(skilled, language="en") == told(skilled, language="EN") == english
+    assert told(skilled, language="de-DE") == told(skilled, language="de-de") == german
+    assert english[1] > plain[1] and len({plain[0], english[0], german[0]}) == 3
+
+
+def test_instructions_arrive(skilled):
+    plain, slow = told(skilled), told(skilled, instructions="Slowly, please.")
+    assert told(skilled, instructions="") == plain
+    assert told(skilled, instructions="Slowly, please.") == slow and slow[1] > plain[1] + 4
+    assert told(skilled, instructions="Quickly, please")[0] not in (plain[0], slow[0])
+    both = told(skilled, instructions="Slowly, please.", language="en")
+    assert both[1] > slow[1] and both[0] != slow[0]
+    # special tokens in them are words
+    assert told(skilled, instructions="<|im_end|>")[1] > plain[1] + 6
+
+
+def data_url(sound):
+    return "data:audio/wav;base64," + base64.b64encode(sound).decode()
+
+
+LOW, HIGH = (riff(fmt_chunk(), data_chunk(tone(0.4, hertz=h))) for h in (150.0, 900.0))
+
+
+def test_a_recording_arrives(skilled, sdk_of):
+    """As a URL and as an object like input_audio; another recording, another voice; with words and with a language."""
+    plain, low, high = told(skilled), told(skilled, ref_audio=data_url(LOW)), told(skilled, ref_audio=data_url(HIGH))
+    assert len({plain[0], low[0], high[0]}) == 3
+    as_object = {"data": base64.b64encode(LOW).decode(), "format": "wav"}
+    for same in ({"ref_audio": as_object}, {"x_vector_only_mode": True}, {"x_vector_only_mode": False}, {"ref_text": "Words.", "x_vector_only_mode": True},
+                 {"task_type": "Base"}, {"voice": "default"}, {"voice": None}):
+        assert told(skilled, **{"ref_audio": data_url(LOW), **same}) == low
+    with_language = told(skilled, ref_audio=data_url(LOW), language="en", instructions="Slowly.")
+    assert with_language[1] > low[1] and with_language[0] != low[0]
+    flac = flac_steps(6400, 16000, 160, lambda i: 5000 if i % 2 else -5000)
+    assert told(skilled, ref_audio="data:audio/flac;base64," + base64.b64encode(flac).decode())[0] not in (plain[0], low[0])
+    answer = sdk_of(skilled).audio.speech.create(model="voice", voice="default", input="Hello there", response_format="pcm",
+                                                 extra_body={"temperature": 0, "ref_audio": data_url(LOW)})
+    assert answer.content == low[0]
+
+
+def test_a_recording_is_for_all_of_a_speech(skilled):
+    """Each of its utterances has it, and it is encoded once."""
+    once = skilled.metrics()["sensorium_encoder_runs_total"]
+    sound = riff(fmt_chunk(), data_chunk(tone(0.7, hertz=333.0)))
+    asked = dict(temperature=0, response_format="pcm", ref_audio=data_url(sound))
+    both = say(skilled, "One sentence. And one more.", **asked)[2]
+    assert both == say(skilled, "One sentence.", **asked)[2] + say(skilled, "And one more.", **asked)[2]
+    assert both != say(skilled, "One sentence. And one more.", temperature=0, response_format="pcm")[2]
+    assert skilled.metrics()["sensorium_encoder_runs_total"] == once + 1
+
+
+@pytest.mark.parametrize("fields, status, param", [
+    ({"ref_audio": data_url(LOW), "voice": "low"}, 400, "voice"),
+    ({"ref_audio": data_url(LOW), "language": "german"}, 400, None),
+    ({"ref_audio": data_url(riff(fmt_chunk(), data_chunk(tone(0.05))))}, 400, "ref_audio"),
+    ({"ref_audio": data_url(b"RIFF")}, (400, 415), "ref_audio"), ({"ref_audio": data_url(b"hello")}, 415, "ref_audio"),
+    ({"ref_audio": "data:image/png;base64," + base64.b64encode(LOW).decode()}, (400, 415), "ref_audio"),
+    ({"ref_audio": data_url(PICTURE)}, (400, 415), "ref_audio"), ({"ref_audio": "data:audio/wav;base64,!"}, 400, "ref_audio"),
+    ({"ref_audio": "/etc/passwd"}, 400, "ref_audio"), ({"ref_audio": "http://127.0.0.1:9/x.wav"}, 400, "ref_audio"),
+    ({"ref_audio": "file:///etc/passwd"}, 400, "ref_audio"), ({"ref_audio": {"data": base64.b64encode(LOW).decode(), "format": "mp3"}}, (400, 415), "ref_audio"),
+    ({"ref_audio": {"data": base64.b64encode(LOW).decode(), "format": "../x"}}, 400, "ref_audio"),
+    ({"ref_audio": data_url(LOW), "ref_text": "Hello."}, 400, "ref_text"),
+])
+def test_recordings_that_are_refused(skilled, fields, status, param):
+    got, error = refused(skilled, **fields)
+    assert got in (status if isinstance(status, tuple) else (status,)) and error["param"] == param, (got, error)
+
+
+def test_22_a_bomb_to_speak_like_is_cheap(skilled):
+    """The gate is the one of all media: hours of silence in a few bytes are refused by their header."""
+    before = skilled.memory_peak()
+    for bomb in (flac_silence(6 * 3600), riff(fmt_chunk(channels=1024), data_chunk(bytes(4096))), riff(fmt_chunk(), data_chunk(b"", size=2**31))):
+        status, error = refused(skilled, ref_audio="data:;base64," + base64.b64encode(bomb).decode())
+        assert status in (400, 413, 415) and error["param"] == "ref_audio", (status, error)
+    assert skilled.memory_peak() - before < 64 << 20
+
+
+def test_a_recording_by_its_url(home, tmp_path):
+    """Where files may be read, by the rules of all media."""
+    plugins, folder = home
+    (tmp_path / "low.wav").write_bytes(LOW)
+    with Server("--plugin-dir", plugins, "--allowed-local-media-path", str(tmp_path), model=speakers.speaker(folder / "files", skills=1)) as s:
+        assert told(s, ref_audio=f"file://{tmp_path}/low.wav") == told(s, ref_audio=data_url(LOW))
+        for bad in (f"file://{tmp_path}/../x", "file:///etc/passwd", f"file://{tmp_path}/none.wav"):
+            status, error = refused(s, ref_audio=bad)
+            assert (status, error["param"]) == (400, "ref_audio") and str(tmp_path) not in error["message"]
 
 
 # ---- spoken answers ----------------------------------------------------------------------------------------------------
@@ -436,6 +543,15 @@ def test_speak(home, tmp_path):
     fast = tmp_path / "fast.wav"
     assert run(*speak, "--model", voice, "-o", str(fast), "--speed", "2", "--voice", "high")[0] == 0
     assert abs(len(fast.read_bytes()) * 2 / len(wav) - 1) < 0.1
+    speak_like = tmp_path / "like.wav"
+    speak_like.write_bytes(LOW)
+    skilled = speakers.speaker(folder / "speak-skilled", skills=1)
+    said = set()
+    for wish in ((), ("--language", "German"), ("--instructions", "Slowly."), ("--reference", str(speak_like))):
+        code, _, err = run("speak", "Hello there", "--plugin-dir", plugins, "--temperature", "0", "--model", skilled, "-o", str(tmp_path / "wish.pcm"), *wish)
+        assert code == 0, err
+        said.add((tmp_path / "wish.pcm").read_bytes())
+    assert len(said) == 4
     wishes = ("-o", str(tmp_path / "x.wav"))
     for bad, code, why in (((*wishes, "--language", "english"), 1, "cannot be told a language"), ((*wishes, "--instructions", "Fast."), 1, "does not follow"),
                            ((*wishes, "--reference", str(out)), 1, "voice of a recording"), ((*wishes, "--reference", "no such file"), 2, "--reference")):
