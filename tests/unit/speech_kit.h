@@ -171,8 +171,10 @@ static const sn_synth_info *synth_describe(const void *instance)
 
 static int32_t speak_probe(const sn_host *host, const sn_model *m)
 {
-	(void)host, (void)m;
-	return 1000; /* surer than who is right */
+	str architecture;
+	(void)host;
+	/* surer than who is right; but no language model's own file */
+	return file_str(m->file, "general.architecture", &architecture) && str_eq(architecture, STR("llama")) ? 0 : 1000;
 }
 
 static sn_rc speak_init(void *instance, const sn_host *host, sn_fault *fault)
@@ -222,7 +224,7 @@ static inline sn_engine *open_speaking(sn_engine_config c)
 	sn_engine *e = open_empty(c);
 	add_fake_plugin(e);
 	load_model(e, "chats", "model.gguf", NULL);
-	load_model(e, "speaks", "model.gguf", "mmproj.gguf"); /* the fake one takes any file */
+	load_model(e, "speaks", "model.gguf", "mmproj.gguf"); /* the fake one takes any such file */
 	start_engine(e);
 	return e;
 }
