@@ -113,7 +113,7 @@ sn_rc tts_read_manners(tts *s, const sn_model *model, sn_fault *fault)
 	m->about.n_predicted = s->config.n_codes - 1;
 	m->about.n_values = m->slot.n = s->config.codebook_size;
 	m->about.reference = s->ear.n_blocks > 0;
-	m->beside = m->about.reference;
+	m->beside = type ? strcmp(type, "base") == 0 : m->about.reference;
 	/* The small model of given voices was not taught to follow instructions: the reference drops them. */
 	m->about.instructions = type && (strcmp(type, "voice_design") == 0 || (strcmp(type, "custom_voice") == 0 && !(size && strcmp(size, "0b6") == 0)));
 	KIT_TRY(read_voices(s, model, fault));

@@ -35,7 +35,8 @@ ADDED = [("<|endoftext|>", True), ("<|im_start|>", True), ("<|im_end|>", True), 
 CORPUS = ["the quick brown fox jumps over the lazy dog and we'll see what it's worth", "assistant user system speak slowly and with a warm voice",
           "Hello there, how are you today? It is 12:45, we have 3 apples.", "Straße, naïve, 漢字 你好 世界 今天 天气 русский текст こんにちは",
           "one two three four five six seven eight nine ten", "Please say this with great excitement!\n\nThen whisper."] * 4
-TEXTS = ["Hello there, how are you today?", "It is 12:45; we have 3 apples.", "你好，世界。今天天气很好！", "The quick brown fox jumps over the lazy dog, and naïve Straße.", "Ten."]
+TEXTS = ["Hello there, how are you today", "It is 12:45; we have 3 apples", "你好，世界，今天天气很好", "The quick brown fox jumps over the lazy dog, and naïve Straße",
+         "Ten."]  # each one sentence: one utterance
 INSTRUCTIONS = "speak slowly and with a warm voice"
 
 
@@ -146,6 +147,8 @@ def randomise(model, seed, end=0.55):
                 p.uniform_(-0.3, 0.3)
             elif "text_embedding" in name:
                 p.normal_(0, 1)
+            elif name.startswith("decoder.decoder.") and p.dim() > 1:
+                p.normal_(0, 0.5 / np.sqrt(p[0].numel()))  # else the snakes' arguments grow until their sines are noise
             elif "codec_embedding" in name:
                 p.normal_(0, 0.4)
             elif "codec_head" in name or "lm_head" in name:
@@ -162,7 +165,7 @@ def write_model(variant, out, models, seed):
     from transformers import EncodecFeatureExtractor
     os.makedirs(os.path.join(out, "speech_tokenizer"), exist_ok=True)
     ids, text_vocab = write_tokenizer(out)
-    end = 0.55 if variant in ("custom", "base") else 0.9  # these two hardly end before the limit, the others do
+    end = 0.55 if variant in ("custom", "base") else 1.25  # these two hardly end before the limit, the others do
     model = randomise(models.Qwen3TTSForConditionalGeneration(models.Qwen3TTSConfig(**config_of(variant, ids, text_vocab))), seed, end)
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, os.path.join(out, "model.safetensors"), {"format": "pt"})
     with open(os.path.join(out, "config.json"), "w") as f:
@@ -268,7 +271,7 @@ def reference_of(variant, out, Model):
     arrays, least = {}, 1e9
     cases = cases_of(variant)
     for i, case in enumerate(cases):
-        for more in ("", " Yes.", " No!", " seven", " nine, ten", " dog"):  # until no choice is close
+        for more in ("", " seven", " nine, ten", " dog", " and we", " today"):  # until no choice is close
             record.reset()
             tried = dict(case, text=case["text"] + more)
             waves, rate = speak(model, tried, dict(do_sample=False, subtalker_dosample=False))

@@ -171,10 +171,8 @@ static const sn_synth_info *synth_describe(const void *instance)
 
 static int32_t speak_probe(const sn_host *host, const sn_model *m)
 {
-	str architecture;
 	(void)host;
-	/* surer than who is right; but no language model's own file */
-	return file_str(m->file, "general.architecture", &architecture) && str_eq(architecture, STR("llama")) ? 0 : 1000;
+	return m->borrowed ? 0 : 1000; /* of a file beside the model, surer than who is right */
 }
 
 static sn_rc speak_init(void *instance, const sn_host *host, sn_fault *fault)
@@ -224,7 +222,7 @@ static inline sn_engine *open_speaking(sn_engine_config c)
 	sn_engine *e = open_empty(c);
 	add_fake_plugin(e);
 	load_model(e, "chats", "model.gguf", NULL);
-	load_model(e, "speaks", "model.gguf", "mmproj.gguf"); /* the fake one takes any such file */
+	load_model(e, "speaks", "model.gguf", "mmproj.gguf"); /* the fake one takes any file that is not a language model's own */
 	start_engine(e);
 	return e;
 }
