@@ -11,7 +11,7 @@ import pytest
 
 import speakers
 from sounds import data_chunk, flac_silence, flac_steps, fmt_chunk, riff, tone
-from harness import CHAT, JSON, MODEL, PATIENCE, Server, error_of, run, sample_that_sees, sse_events
+from harness import CHAT, JSON, PATIENCE, Server, error_of, run, sample_that_sees, sse_events
 from test_towers import PICTURE
 
 SPEECH, VOICES = "/v1/audio/speech", "/v1/audio/voices"
@@ -204,12 +204,12 @@ def test_input_is_counted_in_characters(server):
     server.wait_idle()
 
 
-def test_a_model_that_cannot_speak(server, home):
+def test_a_model_that_cannot_speak(server, home, tmp_path):
     status, error = refused(server, model="chat")
     assert status == 400 and error["code"] == "unsupported" and "does not speak" in error["message"]
     status, error = refused(server, model="nobody")
     assert (status, error["code"], error["param"]) == (404, "model_not_found", "model")
-    with Server("--plugin-dir", home[0]) as mute:
+    with Server("--plugin-dir", home[0], model=sample_that_sees(tmp_path)) as mute:
         status, error = refused(mute, model=None)
         assert status == 400 and "no model here that speaks" in error["message"]
         assert json.loads(mute.get(VOICES)[2]) == {"object": "list", "data": [], "voices": [], "models": []}
@@ -560,5 +560,14 @@ def test_speak(home, tmp_path):
     for bad, code in ((("-o", str(tmp_path / "x.aac")), 2), ((), 2), (("-o", str(tmp_path / "x")), 2), (("-o", str(tmp_path / "x.wav"), "--voice", "alloy"), 1),
                       (("-o", str(tmp_path / "no" / "x.wav")), 1), (("-o", str(tmp_path / "x.wav"), "--speed", "9"), 2)):
         assert run(*speak, "--model", voice, *bad)[0] == code, bad
-    code, _, err = run(*speak, "--model", MODEL, "-o", str(out))
+    code, _, err = run(*speak, "--model", sample_that_sees(tmp_path), "-o", str(out))
     assert code == 1 and "speaks" in err
+
+
+def test_a_folder_of_several_under_another_name(home, tmp_path):
+    """Its first model is called so, also where the others mean it."""
+    folder = speakers.pair(tmp_path / "several")
+    with Server("--plugin-dir", home[0], "--model", "all=" + folder, model=None) as server:
+        assert [m["id"] for m in json.loads(server.get("/v1/models")[2])["data"]] == ["all", "voice"]
+        status, _, answer = server.chat(spoken(model="all"))
+        assert status == 200 and answer["choices"][0]["message"]["audio"]["data"]
