@@ -75,10 +75,8 @@ static int parse_ref_text(const field *f, void *into, const json_t *v, sn_error 
 static int parse_task_type(const field *f, void *into, const json_t *v, sn_error *err)
 {
 	const char *s = body_plain_string(v);
-	if (s && strcmp(s, "VoiceDesign") == 0)
-		return fault_set(err, SN_ERR_UNSUPPORTED, f->name, "task_type VoiceDesign is not supported here");
-	if (!s || (strcmp(s, "CustomVoice") != 0 && strcmp(s, "Base") != 0))
-		return body_wants(err, f->name, "CustomVoice or Base");
+	if (!s || (strcmp(s, "CustomVoice") != 0 && strcmp(s, "VoiceDesign") != 0 && strcmp(s, "Base") != 0))
+		return body_wants(err, f->name, "CustomVoice, VoiceDesign or Base");
 	((speech_body *)into)->task_type = s;
 	return SN_OK;
 }
@@ -151,8 +149,9 @@ static const field fields[] = {
 	 .doc = "What is said in ref_audio. Only with x_vector_only_mode, and then without effect: the voice alone is taken from a recording."},
 	{.name = "x_vector_only_mode", .kind = FIELD_BOOL, .offset = AT(voice_only), .standard = "false",
 	 .doc = "Only with ref_audio, of which the voice alone is taken either way; where ref_text is given it has to be true."},
-	{.name = "task_type", .kind = FIELD_CUSTOM, .parse = parse_task_type, .schema = "{\"type\":\"string\",\"enum\":[\"CustomVoice\",\"Base\"]}",
-	 .doc = "Has to agree with the rest: Base with ref_audio, CustomVoice without."},
+	{.name = "task_type", .kind = FIELD_CUSTOM, .parse = parse_task_type, .schema = "{\"type\":\"string\",\"enum\":[\"CustomVoice\",\"VoiceDesign\",\"Base\"]}",
+	 .doc = "Has to agree with the rest: Base with ref_audio, CustomVoice without; VoiceDesign with instructions, and with neither ref_audio nor a voice "
+	        "but default."},
 	/* not done here */
 	{.name = "stream", .kind = FIELD_ONLY, .schema = "false"},
 	{.name = "max_new_tokens", .kind = FIELD_ONLY},
@@ -164,6 +163,23 @@ static const field fields[] = {
 
 const field_table speech_fields = FIELD_TABLE(fields);
 
+/* Which model it is decides what is done; a client that tells, too, has to mean that. */
+static int check_task_type(const speech_body *b, bool like, sn_error *err)
+{
+	const char *s = b->task_type;
+	if (!s)
+		return SN_OK;
+	if ((strcmp(s, "Base") == 0) != like)
+		return fault_set(err, SN_ERR_INVALID, "task_type", like ? "task_type with ref_audio must be Base" : "task_type Base needs ref_audio");
+	if (strcmp(s, "VoiceDesign") != 0)
+		return SN_OK;
+	if (!b->instructions)
+		return fault_set(err, SN_ERR_INVALID, "task_type", "task_type VoiceDesign needs instructions");
+	if (b->voice && strcmp(b->voice, "default") != 0)
+		return fault_set(err, SN_ERR_INVALID, "task_type", "task_type VoiceDesign is without a voice: the instructions describe one");
+	return SN_OK;
+}
+
 static int check_together(speech_body *b, sn_error *err)
 {
 	bool like = b->reference.url || b->reference.data;
@@ -174,8 +190,9 @@ static int check_together(speech_body *b, sn_error *err)
 	if (b->ref_text && !b->voice_only)
 		return fault_set(err, SN_ERR_UNSUPPORTED, "ref_text", "a recording is not continued from its words here: without ref_text, or with "
 		                 "x_vector_only_mode, its voice alone is taken");
-	if (b->task_type && (strcmp(b->task_type, "Base") == 0) != like)
-		return fault_set(err, SN_ERR_INVALID, "task_type", like ? "task_type with ref_audio must be Base" : "task_type Base needs ref_audio");
+	int rc = check_task_type(b, like, err);
+	if (rc != SN_OK)
+		return rc;
 	if (like && b->voice && strcmp(b->voice, "default") == 0) /* the SDK has to send one */
 		b->voice = NULL;
 	return SN_OK;

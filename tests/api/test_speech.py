@@ -171,6 +171,8 @@ def test_events(server, pcm):
     ({"ref_audio": WAV, "ref_text": "Hello."}, "ref_text"), ({"ref_audio": WAV, "ref_text": "Hello.", "x_vector_only_mode": False}, "ref_text"),
     ({"ref_audio": WAV, "ref_text": 1}, "ref_text"), ({"task_type": "Base"}, "task_type"), ({"task_type": "VoiceDesign"}, "task_type"),
     ({"task_type": "x"}, "task_type"), ({"ref_audio": WAV, "task_type": "CustomVoice"}, "task_type"),
+    ({"task_type": "VoiceDesign", "instructions": ""}, "task_type"), ({"task_type": "VoiceDesign", "instructions": "Old.", "voice": "low"}, "task_type"),
+    ({"task_type": "VoiceDesign", "instructions": "Old.", "ref_audio": WAV}, "task_type"), ({"task_type": "VoiceDesign", "instructions": "Old."}, "instructions"),
 ])
 def test_what_is_wrong_is_refused_by_name(server, fields, param):
     status, error = refused(server, **fields)
@@ -339,6 +341,8 @@ def test_instructions_arrive(skilled):
     plain, slow = told(skilled), told(skilled, instructions="Slowly, please.")
     assert told(skilled, instructions="") == plain
     assert told(skilled, instructions="Slowly, please.") == slow and slow[1] > plain[1] + 4
+    assert told(skilled, instructions="Slowly, please.", task_type="VoiceDesign") == slow
+    assert told(skilled, instructions="Slowly, please.", task_type="VoiceDesign", voice="default") == slow
     assert told(skilled, instructions="Quickly, please")[0] not in (plain[0], slow[0])
     both = told(skilled, instructions="Slowly, please.", language="en")
     assert both[1] > slow[1] and both[0] != slow[0]

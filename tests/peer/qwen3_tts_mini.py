@@ -18,16 +18,12 @@ import types
 import numpy as np
 import torch
 
-N_CODES = 64     # of a codebook; the talker's vocabulary has 1024 more, as the real one
-FRAMES = 44      # max_new_tokens
 SECONDS = 2.3   # of the recording that is cloned, where a case says nothing
 MARGIN = 1e-3    # between the best two logits, at every choice: what other arithmetic must not turn over
-BASE = 64 - 2048  # what the real checkpoint's codec ids are moved by
-SPEAKERS = {"serena": 3066 + BASE, "vivian": 3065 + BASE, "ryan": 3061 + BASE, "eric": 2875 + BASE, "dylan": 2878 + BASE}
-DIALECTS = {"serena": False, "vivian": False, "ryan": False, "eric": "sichuan_dialect", "dylan": "beijing_dialect"}
-LANGUAGES = {name: i + BASE for name, i in {
-    "chinese": 2055, "english": 2050, "german": 2053, "italian": 2070, "portuguese": 2071, "spanish": 2054, "japanese": 2058, "korean": 2064,
-    "french": 2061, "russian": 2069, "beijing_dialect": 2074, "sichuan_dialect": 2062}.items()}
+SPEAKERS = {"serena": 3066, "vivian": 3065, "ryan": 3061, "eric": 2875, "dylan": 2878}  # ids as published, behind 2048 codes
+DIALECTS = {"eric": "sichuan_dialect", "dylan": "beijing_dialect"}
+LANGUAGES = {"chinese": 2055, "english": 2050, "german": 2053, "italian": 2070, "portuguese": 2071, "spanish": 2054, "japanese": 2058, "korean": 2064,
+             "french": 2061, "russian": 2069, "beijing_dialect": 2074, "sichuan_dialect": 2062}
 CODEC = {"codec_pad_id": 2148, "codec_bos_id": 2149, "codec_eos_token_id": 2150, "codec_think_id": 2154, "codec_nothink_id": 2155,
          "codec_think_bos_id": 2156, "codec_think_eos_id": 2157}
 ADDED = [("<|endoftext|>", True), ("<|im_start|>", True), ("<|im_end|>", True), ("<|object_ref_start|>", True), ("<|vision_start|>", True),
@@ -39,6 +35,30 @@ CORPUS = ["the quick brown fox jumps over the lazy dog and we'll see what it's w
 TEXTS = ["Hello there, how are you today", "It is 12:45; we have 3 apples", "你好，世界，今天天气很好", "The quick brown fox jumps over the lazy dog, and naïve Straße",
          "Ten."]  # each one sentence: one utterance
 INSTRUCTIONS = "speak slowly and with a warm voice"
+
+
+class Sizes:
+    """What a miniature is made of. The talker's vocabulary has 1024 more than there are codes, as the real one."""
+    codes, groups = 64, 16
+    frames = 44  # max_new_tokens
+    end = {"small": 1.25, "design": 1.25}  # how likely the end is; 0.55: hardly before the limit
+    bf16 = False  # as published; all but the codec
+    voices, languages = SPEAKERS, LANGUAGES
+    text_hidden = 40
+    talker = dict(hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=16)
+    mrope = [4, 2, 2]
+    predictor = dict(hidden_size=48, intermediate_size=80, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=16)
+    ear = dict(enc_channels=[32, 32, 32, 32, 96], enc_se_channels=12, enc_attention_channels=16)
+    decoder = dict(codebook_dim=16, hidden_size=32, latent_dim=24, num_attention_heads=16, num_key_value_heads=16, head_dim=4, sliding_window=72,
+                   intermediate_size=40, num_hidden_layers=3, upsample_rates=[8, 5, 4, 3], upsampling_ratios=[2, 2], decoder_dim=96)
+    encoder = dict(hidden_size=16, num_filters=4, codebook_dim=8, vector_quantization_hidden_dimension=8, intermediate_size=16, num_attention_heads=2,
+                   num_key_value_heads=2, head_dim=8, upsample_groups=16)
+
+    def id(self, published):
+        return published - 2048 + self.codes
+
+    def ids(self, published):
+        return {name: self.id(i) for name, i in published.items()}
 
 
 def package(root):
@@ -98,37 +118,32 @@ def write_tokenizer(path):
     return ids, (n + len(ADDED) + 63) // 64 * 64
 
 
-def config_of(variant, ids, text_vocab):
-    hidden = 64
-    predictor = 64 if variant == "small" else 48
+def config_of(variant, ids, text_vocab, sizes):
+    predictor = dict(sizes.predictor, **{"hidden_size": sizes.talker["hidden_size"]} if variant == "small" else {})
     kind = {"custom": "custom_voice", "small": "custom_voice", "base": "base", "design": "voice_design"}[variant]
+    voices = sizes.voices if kind == "custom_voice" else {}
+    same = dict(hidden_act="silu", max_position_embeddings=2048, rms_norm_eps=1e-6, rope_theta=1000000, attention_bias=False, num_code_groups=sizes.groups)
     talker = dict(
-        vocab_size=N_CODES + 1024, hidden_size=hidden, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2, head_dim=16,
-        hidden_act="silu", max_position_embeddings=2048, rms_norm_eps=1e-6, rope_theta=1000000,
-        rope_scaling={"interleaved": True, "mrope_section": [4, 2, 2], "rope_type": "default"}, attention_bias=False, num_code_groups=16, text_hidden_size=40,
-        text_vocab_size=text_vocab, **{k: v + BASE for k, v in CODEC.items()}, codec_language_id=LANGUAGES, position_id_per_seconds=13,
-        spk_id=SPEAKERS if kind == "custom_voice" else {}, spk_is_dialect=DIALECTS if kind == "custom_voice" else {},
-        code_predictor_config=dict(
-            vocab_size=N_CODES, hidden_size=predictor, intermediate_size=80, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, head_dim=16,
-            hidden_act="silu", max_position_embeddings=2048, rms_norm_eps=1e-6, rope_theta=1000000, attention_bias=False, num_code_groups=16,
-            max_window_layers=28))
-    return dict(talker_config=talker, speaker_encoder_config=dict(enc_dim=hidden, sample_rate=24000, enc_channels=[32, 32, 32, 32, 96], enc_se_channels=12,
-                                                                  enc_attention_channels=16),
+        vocab_size=sizes.codes + 1024, **sizes.talker, **same, rope_scaling={"interleaved": True, "mrope_section": sizes.mrope, "rope_type": "default"},
+        text_hidden_size=sizes.text_hidden, text_vocab_size=text_vocab, **sizes.ids(CODEC), codec_language_id=sizes.ids(sizes.languages),
+        position_id_per_seconds=13, spk_id=sizes.ids(voices), spk_is_dialect={v: DIALECTS.get(v, False) for v in voices},
+        code_predictor_config=dict(vocab_size=sizes.codes, **predictor, **same, max_window_layers=28))
+    return dict(talker_config=talker, speaker_encoder_config=dict(enc_dim=sizes.talker["hidden_size"], sample_rate=24000, **sizes.ear),
                 tokenizer_type="qwen3_tts_tokenizer_12hz", tts_model_size="0b6" if variant == "small" else "1b7", tts_model_type=kind,
                 im_start_token_id=ids["<|im_start|>"], im_end_token_id=ids["<|im_end|>"], tts_pad_token_id=ids["<tts_pad>"],
                 tts_bos_token_id=ids["<tts_text_bos>"], tts_eos_token_id=ids["<tts_text_eod>"])
 
 
-CODEC_DECODER = dict(codebook_size=N_CODES, codebook_dim=16, hidden_size=32, latent_dim=24, max_position_embeddings=8000, rope_theta=10000,
-                     num_attention_heads=16, num_key_value_heads=16, head_dim=4, sliding_window=72, intermediate_size=40, rms_norm_eps=1e-5,
-                     num_hidden_layers=3, num_quantizers=16, upsample_rates=[8, 5, 4, 3], upsampling_ratios=[2, 2], decoder_dim=96,
-                     layer_scale_initial_scale=0.01)
-CODEC_ENCODER = dict(hidden_size=16, num_filters=4, num_residual_layers=1, upsampling_ratios=[8, 6, 5, 4], codebook_size=N_CODES, codebook_dim=8,
-                     vector_quantization_hidden_dimension=8, num_quantizers=16, num_hidden_layers=1, intermediate_size=16, num_attention_heads=2,
-                     num_key_value_heads=2, head_dim=8, upsample_groups=16, sampling_rate=24000, frame_rate=12.5)
+def codec_config(sizes):
+    decoder = dict(codebook_size=sizes.codes, num_quantizers=sizes.groups, max_position_embeddings=8000, rope_theta=10000, rms_norm_eps=1e-5,
+                   layer_scale_initial_scale=0.01, **sizes.decoder)
+    encoder = dict(num_residual_layers=1, upsampling_ratios=[8, 6, 5, 4], codebook_size=sizes.codes, num_quantizers=sizes.groups, num_hidden_layers=1,
+                   sampling_rate=24000, frame_rate=12.5, **sizes.encoder)
+    return dict(encoder_config=encoder, decoder_config=decoder, encoder_valid_num_quantizers=sizes.groups,
+                decode_upsample_rate=int(np.prod(sizes.decoder["upsample_rates"] + sizes.decoder["upsampling_ratios"])))
 
 
-def randomise(model, seed, end=0.55):
+def randomise(model, seed, end=None):
     torch.manual_seed(seed)
     with torch.no_grad():
         for name, p in model.named_parameters():
@@ -157,27 +172,28 @@ def randomise(model, seed, end=0.55):
             else:
                 p.normal_(0, 1.2 / np.sqrt(p[0].numel()))
             if name == "talker.codec_head.weight":
-                p[CODEC["codec_eos_token_id"] + BASE] *= end
+                p[end[0]] *= end[1]
     return model.float().eval()
 
 
-def write_model(variant, out, models, seed):
+def write_model(variant, out, models, seed, sizes):
     from safetensors.torch import save_file
     from transformers import EncodecFeatureExtractor
     os.makedirs(os.path.join(out, "speech_tokenizer"), exist_ok=True)
-    ids, text_vocab = write_tokenizer(out)
-    end = 0.55 if variant in ("custom", "base") else 1.25  # these two hardly end before the limit, the others do
-    model = randomise(models.Qwen3TTSForConditionalGeneration(models.Qwen3TTSConfig(**config_of(variant, ids, text_vocab))), seed, end)
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, os.path.join(out, "model.safetensors"), {"format": "pt"})
+    config = config_of(variant, *write_tokenizer(out), sizes)
+    end = sizes.id(CODEC["codec_eos_token_id"]), sizes.end.get(variant, 0.55)
+    state = randomise(models.Qwen3TTSForConditionalGeneration(models.Qwen3TTSConfig(**config)), seed, end).state_dict()
+    save_file({k: v.to(torch.bfloat16 if sizes.bf16 else v.dtype).contiguous() for k, v in state.items()}, os.path.join(out, "model.safetensors"),
+              {"format": "pt"})
     with open(os.path.join(out, "config.json"), "w") as f:
-        json.dump({"architectures": ["Qwen3TTSForConditionalGeneration"], "model_type": "qwen3_tts", **config_of(variant, ids, text_vocab)}, f, indent=1)
+        json.dump({"architectures": ["Qwen3TTSForConditionalGeneration"], "model_type": "qwen3_tts", **config}, f, indent=1)
     with open(os.path.join(out, "generation_config.json"), "w") as f:
         json.dump(dict(do_sample=True, repetition_penalty=1.05, temperature=0.9, top_p=1.0, top_k=50, subtalker_dosample=True, subtalker_temperature=0.9,
-                       subtalker_top_p=1.0, subtalker_top_k=50, max_new_tokens=FRAMES), f, indent=1)
+                       subtalker_top_p=1.0, subtalker_top_k=50, max_new_tokens=sizes.frames), f, indent=1)
     core = sys.modules["qwen_tts.core"]
-    codec = randomise(core.Qwen3TTSTokenizerV2Model(core.Qwen3TTSTokenizerV2Config(encoder_config=CODEC_ENCODER, decoder_config=CODEC_DECODER)), seed + 1)
+    codec = randomise(core.Qwen3TTSTokenizerV2Model(core.Qwen3TTSTokenizerV2Config(**codec_config(sizes))), 8)
     with torch.inference_mode():  # the clamp would hide errors
-        last, codes = codec.decoder.decoder[-1].conv, torch.randint(0, N_CODES, (1, 16, 60))
+        last, codes = codec.decoder.decoder[-1].conv, torch.randint(0, sizes.codes, (1, sizes.groups, 60))
         last.bias.zero_()
         last.weight.mul_(1e-4)
         last.weight.mul_(0.6 / codec.decoder(codes).abs().max())
@@ -257,14 +273,30 @@ def cases_of(variant):
                    dict(auto[4], seconds=0.0534), dict(auto[1], seconds=30)]
 
 
-def speak(model, case, greedy):
-    kw = {k: v for k, v in case.items() if k != "seconds"}
+def speak(model, case, sound):
+    """Greedily. `sound`: what is cloned -> wave"""
+    kw = dict({k: v for k, v in case.items() if k in ("text", "language", "speaker", "instruct", "non_streaming_mode")}, do_sample=False, subtalker_dosample=False)
     kind = model.model.tts_model_type
     if kind == "custom_voice":
-        return model.generate_custom_voice(**kw, **greedy)
+        return model.generate_custom_voice(**kw)[0][0]
     if kind == "voice_design":
-        return model.generate_voice_design(**kw, **greedy)
-    return model.generate_voice_clone(ref_audio=(recording(case.get("seconds", SECONDS)), 24000), x_vector_only_mode=True, **kw, **greedy)
+        return model.generate_voice_design(**kw)[0][0]
+    return model.generate_voice_clone(ref_audio=(sound, 24000), x_vector_only_mode=True, **kw)[0][0]
+
+
+def settle(model, record, case, sound, limit):
+    """Words are added until no choice is close. -> the case as it is then, wave, least margin"""
+    for more in ("", " seven", " nine, ten", " dog", " and we", " today"):
+        record.reset()
+        tried = dict(case, text=case["text"] + more)
+        wave = speak(model, tried, sound)
+        margin = min(record.margins + record.predicted)
+        if margin >= MARGIN and len(record.codes) >= 8:
+            break
+    print(f"{len(record.codes)} frames of {len(set(map(tuple, record.codes)))} kinds, {len(set(record.codes[:, 0]))} codes, "
+          f"prompt {len(record.prompt)} rows, ended {len(record.codes) < limit - 1}, least margin {margin:.4f}, "
+          f"sound rms {np.sqrt(np.mean(wave ** 2)):.3f} peak {np.abs(wave).max():.3f}")
+    return tried, wave.astype(np.float32), margin
 
 
 def reference_of(variant, out, Model):
@@ -273,21 +305,11 @@ def reference_of(variant, out, Model):
     arrays, least = {}, 1e9
     cases = cases_of(variant)
     for i, case in enumerate(cases):
-        for more in ("", " seven", " nine, ten", " dog", " and we", " today"):  # until no choice is close
-            record.reset()
-            tried = dict(case, text=case["text"] + more)
-            waves, rate = speak(model, tried, dict(do_sample=False, subtalker_dosample=False))
-            margin = min(record.margins + record.predicted)
-            if margin >= MARGIN and len(record.codes) >= 8:
-                break
-        cases[i] = tried
+        print(f"{variant} {i}: ", end="")
+        cases[i], arrays[f"{i}.wave"], margin = settle(model, record, case, recording(case.get("seconds", SECONDS)), Sizes.frames)
         least = min(least, margin)
-        print(f"{variant} {i}: {len(record.codes)} frames of {len(set(map(tuple, record.codes)))} kinds, {len(set(record.codes[:, 0]))} codes, "
-              f"prompt {len(record.prompt)} rows, ended {len(record.codes) < FRAMES - 1}, least margin {margin:.4f}, "
-              f"sound rms {np.sqrt(np.mean(waves[0] ** 2)):.3f} peak {np.abs(waves[0]).max():.3f}")
         for key in ("prompt", "flow", "codes", "ids"):
             arrays[f"{i}.{key}"] = np.ascontiguousarray(getattr(record, key))
-        arrays[f"{i}.wave"] = waves[0].astype(np.float32)
         arrays[f"{i}.margins"] = np.array(record.margins, np.float32)
     arrays["cases"] = np.array(json.dumps(cases))
     if variant == "base":
@@ -307,7 +329,7 @@ def main():
     out = os.path.abspath(sys.argv[2])
     for variant in sys.argv[3:] or ["custom", "small", "base", "design"]:
         folder = os.path.join(out, variant)
-        write_model(variant, folder, models, 7)
+        write_model(variant, folder, models, 7, Sizes())
         print(f"{variant}: least margin {reference_of(variant, folder, Model):.4f}")
 
 
