@@ -278,9 +278,9 @@ static bool send_event(answer *a, out_buf *chunk, answer_kind kind, uint32_t cho
 
 static bool send_last(answer *a, out_buf *chunk, answer_kind kind, const sn_event *ev)
 {
-	if (kind == ANSWER_ERROR) {
-		fault_render(chunk, &ev->error);
-	} else if (a->include_usage) {
+	if (kind == ANSWER_ERROR)
+		return sse_fail(a->r->x, &ev->error);
+	if (a->include_usage) {
 		head(chunk, a, a->form->chunk);
 		out_text(chunk, "]");
 		usage_render(chunk, a);

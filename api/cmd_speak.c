@@ -1,9 +1,12 @@
 /* cmd_speak.c - `sensorium speak [MODEL] TEXT -o FILE`: words into a sound file, in this process. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
 #include "narrator.h"
+
+#define MAX_MEDIA_BYTES (32u << 20)
 
 /* The whole of it, since a file's header tells its length; so nothing is left behind where it fails. */
 static int narrate(narrator *n, const char *path, sn_log *log)
@@ -31,9 +34,18 @@ static int say(sn_engine *engine, const options *o, const sound_format *format, 
 {
 	narrator *n = NULL;
 	sn_error err;
-	const narrator_ask ask = {.request_id = "speak", .voice = o->voice, .format = format, .tempo = (float)o->speed,
-	                          .temperature = (float)o->speech_temperature, .seed = o->seed, .has_seed = o->has_seed, .whole = true};
+	size_t size = 0;
+	char *recording = o->reference ? file_read(o->reference, MAX_MEDIA_BYTES, &size) : NULL;
+	if (o->reference && !recording) {
+		sn_log_write(log, SN_LOG_ERROR, "speak", NULL, "--reference: %s", strerror(errno));
+		return EXIT_USAGE;
+	}
+	const sn_part part = {SN_PART_MEDIA, "audio", recording, size, NULL};
+	const narrator_ask ask = {.request_id = "speak", .voice = o->voice, .language = o->language, .instructions = o->instructions,
+	                          .instructions_size = o->instructions ? strlen(o->instructions) : 0, .reference = recording ? &part : NULL,
+	                          .format = format, .tempo = (float)o->speed, .temperature = (float)o->speech_temperature, .seed = o->seed, .has_seed = o->has_seed, .whole = true};
 	int rc = narrator_open(&n, engine, &ask, &err);
+	free(recording);
 	if (rc == SN_OK)
 		rc = narrator_say(n, o->question, strlen(o->question), &err);
 	if (rc != SN_OK) {

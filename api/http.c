@@ -50,6 +50,7 @@ struct http_exchange {
 	uint64_t sent;  /* bytes of the answer's body */
 	int status;     /* HTTP; 0 until answered */
 	bool body_read, keep_alive, chunked_out, broken;
+	bool failed;    /* in mid-stream */
 };
 
 /* ---- looking at the request --------------------------------------------------------------------------------- */
@@ -346,9 +347,16 @@ void http_stream_end(http_exchange *x)
 		wire_write(x, "0\r\n\r\n", 5);
 }
 
+void http_stream_failed(http_exchange *x, const sn_error *why)
+{
+	x->status = fault_http_status(why->status);
+	x->failed = true;
+	sn_log_write(x->server->config.log, SN_LOG_WARN, "http", x->request_id, "a stream failed: %s", why->text);
+}
+
 void http_stream_cut(http_exchange *x, const sn_error *why)
 {
-	sn_log_write(x->server->config.log, SN_LOG_WARN, "http", x->request_id, "an answer was cut off: %s", why->text);
+	http_stream_failed(x, why);
 	x->keep_alive = x->chunked_out = false;
 	mg_disable_connection_keep_alive(x->conn);
 }
@@ -399,7 +407,7 @@ static void exchange_fini(http_exchange *x)
 	const http_config *config = &x->server->config;
 	sn_log_write(config->log, SN_LOG_INFO, "http", x->request_id, "%s %s %d %.1f ms %llu bytes%s",
 	             x->info ? x->info->request_method : "-", x->route, x->status, ms, (unsigned long long)x->sent,
-	             x->broken ? " (client gone)" : "");
+	             x->broken ? " (client gone)" : x->failed ? " (in mid-stream)" : "");
 	if (config->finished)
 		config->finished(config->ctx, x->route, x->status);
 	linger(x);

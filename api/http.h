@@ -57,7 +57,9 @@ void http_send_error(http_exchange *x, const sn_error *err);
 bool http_stream_begin(http_exchange *x, const char *type);
 bool http_stream_write(http_exchange *x, const char *data, size_t size);
 void http_stream_end(http_exchange *x);
-/* The stream cannot be told to its end: the connection is closed without one, so that the client sees that something lacks. */
+/* It failed although its head said 200: the log line and the counters have the status that it would have been. */
+void http_stream_failed(http_exchange *x, const sn_error *why);
+/* The stream cannot be told to its end, so it failed: the connection is closed without one, and the client sees that something lacks. */
 void http_stream_cut(http_exchange *x, const sn_error *why);
 
 bool http_client_gone(const http_exchange *x);

@@ -1,7 +1,7 @@
 /* model_choice.c - which models a command line asks for: MODEL, each --model NAME=PATH, and whose --mmproj and --chat-template are.
  *
  * MODEL comes first, so that it is the one that requests without `model` get; the sample model only stands in if no model is named at
- * all. NAME=FILE belongs to the model of that name. A plain FILE belongs to MODEL, or to the only --model: where it could be
+ * all. Of a folder of several models NAME is the first; the others keep the names that the folder gives them. NAME=FILE belongs to the model of that name. A plain FILE belongs to MODEL, or to the only --model: where it could be
  * anybody's, it is refused. (A plain FILE whose own name begins like NAME= is written ./NAME=.)
  */
 #include <errno.h>
@@ -11,17 +11,27 @@
 #include "commands.h"
 #include "fault.h"
 
-/* Takes over what was found, under its own names or, if it is one model, under another. */
-static int merge(model_files *out, model_files *found, const char *name, size_t name_size, sn_error *err)
+/* The first of what was found gets another name, also where the others of its folder mean it. */
+static int rename_first(model_files *found, const char *name, size_t name_size, sn_error *err)
 {
-	int rc = SN_OK;
-	if (name && found->n != 1) {
-		rc = fault_set(err, SN_ERR_INVALID, NULL, "--model %.*s: the folder holds several models; give it as MODEL", (int)name_size, name);
-	} else if (name) {
-		free(found->list[0].name);
-		if (!(found->list[0].name = strndup(name, name_size)))
+	char *old = found->list[0].name;
+	int rc = (found->list[0].name = strndup(name, name_size)) ? SN_OK : fault_set(err, SN_ERR_NOMEM, NULL, "no memory for the model's name");
+	for (size_t i = 0; i < found->n && rc == SN_OK; i++) {
+		model_file *f = &found->list[i];
+		if (!f->speaker || strcmp(f->speaker, old) != 0)
+			continue;
+		free(f->speaker);
+		if (!(f->speaker = strdup(found->list[0].name)))
 			rc = fault_set(err, SN_ERR_NOMEM, NULL, "no memory for the model's name");
 	}
+	free(old);
+	return rc;
+}
+
+/* Takes over what was found, under its own names, or the first one under another. */
+static int merge(model_files *out, model_files *found, const char *name, size_t name_size, sn_error *err)
+{
+	int rc = rename_first(found, name, name_size, err);
 	for (size_t i = 0; i < found->n && rc == SN_OK; i++) {
 		for (size_t k = 0; k < out->n && rc == SN_OK; k++)
 			if (strcmp(out->list[k].name, found->list[i].name) == 0)

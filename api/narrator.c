@@ -45,7 +45,8 @@ int narrator_open(narrator **out, sn_engine *engine, const narrator_ask *ask, sn
 	}
 	if (rc == SN_OK) {
 		const sn_speech_ask words = {.request_id = ask->request_id, .model = m->name, .cache_key = ask->cache_key, .cache_salt = ask->cache_salt,
-		                             .voice = ask->voice, .temperature = ask->temperature, .seed = ask->seed, .has_seed = ask->has_seed,
+		                             .voice = ask->voice, .language = ask->language, .instructions = ask->instructions,
+		                             .instructions_size = ask->instructions_size, .reference = ask->reference, .temperature = ask->temperature, .seed = ask->seed, .has_seed = ask->has_seed,
 		                             .timeout_ms = ask->timeout_ms};
 		rc = sn_speech_open(engine, &words, &n->speech, err);
 	}

@@ -16,6 +16,9 @@ typedef struct narrator_ask {
 	const char *request_id, *cache_key, *cache_salt; /* as in sn_chat */
 	const char *model;   /* NULL: the first that speaks */
 	const char *voice;   /* NULL: default */
+	const char *language, *instructions; /* as in sn_speech_ask */
+	size_t instructions_size;
+	const sn_part *reference;
 	const sound_format *format;
 	float tempo;         /* 0.25..4 */
 	float temperature;   /* below 0: the model's own */

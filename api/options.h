@@ -13,7 +13,7 @@
 typedef struct options {
 	const char *model;       /* positional; NULL: the sample model */
 	const char *question;    /* run: what is asked; speak: what is said */
-	const char *output, *voice; /* speak */
+	const char *output, *voice, *language, *instructions, *reference; /* speak */
 	double speed, speech_temperature;
 	const char *speaker;     /* serve */
 	const char *models[OPTIONS_MAX_LIST]; /* NAME=PATH */

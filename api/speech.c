@@ -1,10 +1,12 @@
 /* speech.c - POST /v1/audio/speech: body -> narrator -> bytes as they are made, or events with them in base64. */
 #include "admission.h"
 #include "fault.h"
+#include "media_url.h"
 #include "narrator.h"
 #include "speech_parse.h"
 #include "sse.h"
 
+#define MAX_MEDIA_BYTES (20u << 20)
 #define POLL_MS 100 /* how late a disconnect may be seen */
 
 /* The next event that says something; NONE: the client is gone. */
@@ -57,10 +59,9 @@ static bool send_last(request *r, const narrator_event *ev)
 {
 	out_buf o = {0};
 	if (ev->kind == NARRATOR_ERROR)
-		fault_render(&o, &ev->error);
-	else
-		out_fmt(&o, "{\"type\":\"speech.audio.done\",\"usage\":{\"input_tokens\":%u,\"output_tokens\":%u,\"total_tokens\":%llu}}",
-		        ev->usage.prompt_tokens, ev->usage.completion_tokens, (unsigned long long)ev->usage.prompt_tokens + ev->usage.completion_tokens);
+		return sse_fail(r->x, &ev->error);
+	out_fmt(&o, "{\"type\":\"speech.audio.done\",\"usage\":{\"input_tokens\":%u,\"output_tokens\":%u,\"total_tokens\":%llu}}",
+	        ev->usage.prompt_tokens, ev->usage.completion_tokens, (unsigned long long)ev->usage.prompt_tokens + ev->usage.completion_tokens);
 	bool here = sse_event(r->x, &o);
 	out_fini(&o);
 	if (here)
@@ -105,19 +106,46 @@ static void send_sound(request *r, narrator *n, const speech_body *b)
 		http_abandon(r->x);
 }
 
+static bool client_gone(void *x) { return http_client_gone(x); }
+
+/* For a model that could not use it nothing is fetched. */
+static int read_reference(media_bytes *out, request *r, const speech_body *b, sn_error *err)
+{
+	static const char param[] = "ref_audio";
+	const speech_reference *ref = &b->reference;
+	const sn_model_info *m;
+	sn_speech_skills skills;
+	int rc = narrator_model(&m, r->api->engine, b->model, err);
+	if (rc != SN_OK)
+		return rc;
+	if (!sn_engine_speech_skills(r->api->engine, m->name, &skills) || !skills.reference)
+		return fault_set(err, SN_ERR_UNSUPPORTED, param, "model %s does not speak in the voice of a recording", m->name);
+	media_reader reader = {.sources = r->api->media, .gone = client_gone, .ctx = r->x};
+	return ref->url ? media_url_read(&reader, out, ref->url, ref->size, MAX_MEDIA_BYTES, param, err)
+	                : media_base64_read(out, "audio", ref->format, ref->data, ref->size, MAX_MEDIA_BYTES, param, err);
+}
+
 static int begin(narrator **n, request *r, speech_body *b, sn_error *err)
 {
 	const char *data;
 	size_t size;
+	media_bytes media = {.data = NULL};
 	int rc = http_read_body(r->x, &data, &size, err);
 	if (rc == SN_OK)
 		rc = speech_body_parse(b, data, size, err);
 	http_release_body(r->x);
+	bool like = b->reference.url || b->reference.data;
+	if (rc == SN_OK && like)
+		rc = read_reference(&media, r, b, err);
+	const sn_part recording = {SN_PART_MEDIA, "audio", media.data, media.size, media.mime[0] ? media.mime : NULL};
 	const narrator_ask ask = {.request_id = http_request_id(r->x), .cache_key = *r->caller ? r->caller : NULL, .cache_salt = b->cache_salt,
-	                          .model = b->model, .voice = b->voice, .format = b->format, .tempo = b->speed, .temperature = b->temperature,
-	                          .seed = b->seed, .has_seed = b->has_seed, .timeout_ms = (uint32_t)(r->api->options->request_timeout_s * 1000)};
+	                          .model = b->model, .voice = b->voice, .language = b->language, .instructions = b->instructions,
+	                          .instructions_size = b->instructions_size, .reference = like ? &recording : NULL, .format = b->format,
+	                          .tempo = b->speed, .temperature = b->temperature, .seed = b->seed, .has_seed = b->has_seed,
+	                          .timeout_ms = (uint32_t)(r->api->options->request_timeout_s * 1000)};
 	if (rc == SN_OK)
 		rc = narrator_open(n, r->api->engine, &ask, err);
+	media_bytes_fini(&media);
 	if (rc == SN_OK)
 		rc = narrator_say(*n, b->input, b->input_size, err);
 	if (rc == SN_OK)

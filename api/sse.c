@@ -1,5 +1,7 @@
 #include "sse.h"
 
+#include "fault.h"
+
 bool sse_begin(http_exchange *x)
 {
 	http_add_header(x, "X-Accel-Buffering", "no"); /* a proxy must not hold tokens back */
@@ -22,4 +24,17 @@ void sse_done(http_exchange *x)
 	static const char done[] = "data: [DONE]\n\n";
 	http_stream_write(x, done, sizeof done - 1);
 	http_stream_end(x);
+}
+
+bool sse_fail(http_exchange *x, const sn_error *why)
+{
+	out_buf o = {0};
+	fault_render(&o, why);
+	bool here = sse_event(x, &o);
+	out_fini(&o);
+	if (!here)
+		return false;
+	sse_done(x);
+	http_stream_failed(x, why);
+	return true;
 }

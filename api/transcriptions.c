@@ -133,15 +133,13 @@ static bool send_delta(request *r, const scribe_event *ev)
 static bool send_last(request *r, const out_buf *text, const scribe_event *ev)
 {
 	out_buf o = {0};
-	if (ev->kind == SCRIBE_ERROR) {
-		fault_render(&o, &ev->error);
-	} else {
-		out_text(&o, "{\"type\":\"transcript.text.done\",\"text\":");
-		out_json(&o, text->data, text->size);
-		out_text(&o, ",");
-		transcript_usage_tokens(&o, &ev->usage); /* OpenAI's events know no other kind */
-		out_text(&o, "}");
-	}
+	if (ev->kind == SCRIBE_ERROR)
+		return sse_fail(r->x, &ev->error);
+	out_text(&o, "{\"type\":\"transcript.text.done\",\"text\":");
+	out_json(&o, text->data, text->size);
+	out_text(&o, ",");
+	transcript_usage_tokens(&o, &ev->usage); /* OpenAI's events know no other kind */
+	out_text(&o, "}");
 	o.failed |= text->failed;
 	bool here = sse_event(r->x, &o);
 	out_fini(&o);

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
@@ -23,6 +24,7 @@ struct watch_conn {
 	uint64_t deadline; /* ms, monotonic; 0: none */
 	watch_side side;
 	bool waits, fired, crowded_out;
+	bool lost;         /* the connection was broken before its descriptor was found */
 };
 
 struct watch {
@@ -48,21 +50,20 @@ static int address_port(const struct sockaddr_storage *a)
 	                                : ntohs(((const struct sockaddr_in *)a)->sin_port);
 }
 
-static bool address_is(const struct sockaddr_storage *a, const char *text, int port)
+/* As civetweb writes it: with the scope of a link-local one. */
+static bool address_is(const struct sockaddr_storage *a, socklen_t size, const char *text, int port)
 {
-	char name[INET6_ADDRSTRLEN];
-	if (a->ss_family != AF_INET && a->ss_family != AF_INET6)
+	char name[NI_MAXHOST];
+	if ((a->ss_family != AF_INET && a->ss_family != AF_INET6) || address_port(a) != port)
 		return false;
-	const void *raw = a->ss_family == AF_INET6 ? (const void *)&((const struct sockaddr_in6 *)a)->sin6_addr
-	                                           : (const void *)&((const struct sockaddr_in *)a)->sin_addr;
-	return address_port(a) == port && inet_ntop(a->ss_family, raw, name, sizeof name) && strcmp(name, text) == 0;
+	return getnameinfo((const struct sockaddr *)a, size, name, sizeof name, NULL, 0, NI_NUMERICHOST) == 0 && strcmp(name, text) == 0;
 }
 
 static bool is_connection(int fd, const char *peer, int peer_port)
 {
 	struct sockaddr_storage a;
 	socklen_t n = sizeof a;
-	return getpeername(fd, (struct sockaddr *)&a, &n) == 0 && address_is(&a, peer, peer_port);
+	return getpeername(fd, (struct sockaddr *)&a, &n) == 0 && address_is(&a, n, peer, peer_port);
 }
 
 static bool is_listener(int fd)
@@ -72,13 +73,15 @@ static bool is_listener(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &n) == 0 && on;
 }
 
-/* This process's socket on local_port that is connected to the peer, or that listens if peer is NULL; else -1. */
+enum { NO_SOCKET = -1, CANNOT_TELL = -2 };
+
+/* This process's socket on local_port that is connected to the peer, or that listens if peer is NULL. */
 static int socket_find(const char *peer, int peer_port, int local_port)
 {
 	DIR *dir = opendir("/proc/self/fd");
 	if (!dir)
-		return -1;
-	int found = -1;
+		return CANNOT_TELL;
+	int found = NO_SOCKET;
 	for (struct dirent *e; found < 0 && (e = readdir(dir));) {
 		char *end;
 		int fd = (int)strtol(e->d_name, &end, 10);
@@ -93,13 +96,16 @@ static int socket_find(const char *peer, int peer_port, int local_port)
 	return found;
 }
 
-/* Locked. The descriptor, once it can be told. */
+/* Locked. The descriptor, once it can be told. A client may reset the connection before that; then no socket has its address any more. */
 static bool find(watch_conn *c)
 {
 	watch_address a;
-	if (c->fd < 0 && c->owner->locate(c->conn, &a))
-		c->fd = socket_find(a.peer, a.peer_port, a.local_port);
-	return c->fd >= 0;
+	if (c->fd >= 0 || c->lost || !c->owner->locate(c->conn, &a))
+		return c->fd >= 0;
+	int fd = socket_find(a.peer, a.peer_port, a.local_port);
+	c->lost = fd == NO_SOCKET;
+	c->fd = fd >= 0 ? fd : -1;
+	return fd >= 0;
 }
 
 static void *watch_run(void *arg)
@@ -303,8 +309,9 @@ bool watch_peer_gone(const watch_conn *c)
 		return false;
 	pthread_mutex_lock(&c->owner->lock);
 	struct pollfd p = {.fd = c->fd, .events = POLLRDHUP}; /* -1 is never ready */
+	bool lost = c->lost;
 	pthread_mutex_unlock(&c->owner->lock);
-	return poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL));
+	return lost || (poll(&p, 1, 0) > 0 && (p.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)));
 }
 
 void watch_stop_reading(watch *w)

@@ -34,8 +34,8 @@ watch_conn *watch_add(watch *w, const void *conn, unsigned timeout_ms, bool *cro
 /* The same for one that civetweb does not show yet, by its descriptor. */
 watch_conn *watch_add_fd(watch *w, int fd, unsigned timeout_ms, bool *crowded);
 void watch_remove(watch_conn **c);
-/* It works from now on: no deadline but those that are armed, and nobody takes its place. Looks its descriptor up; without one
- * nothing is enforced and the peer counts as present. */
+/* It works from now on: no deadline but those that are armed, and nobody takes its place. Looks its descriptor up; where that cannot be
+ * done nothing is enforced and the peer counts as present. */
 void watch_work(watch_conn *c);
 /* It waits again, for timeout_ms at most. */
 void watch_wait(watch_conn *c, unsigned timeout_ms);

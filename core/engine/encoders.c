@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "engine/engine.h"
+#include "model/depth.h"
 
 encoder *served_encoder(const served_model *s, const char *kind_name)
 {
@@ -107,17 +108,33 @@ static sn_status attach_tower(sn_engine *e, served_model *s, encoder *enc, sn_er
 	return st;
 }
 
+/* What it makes of a recording is a row among the model's. */
+static sn_status fit_reference(const served_model *s, encoder *enc, sn_error *err)
+{
+	const vocab *v = s->m->vocab;
+	uint32_t dim = enc->p->plan->row_dim(enc->instance);
+	enc->row_token = vocab_unk(v) >= 0 ? vocab_unk(v) : vocab_bos(v) >= 0 ? vocab_bos(v) : 0;
+	if (dim != s->m->h.n_embd)
+		return error_set(err, SN_ERR_INVALID, "%s: its rows have %u values, the model's embeddings %u", encoder_file(enc)->name, dim, s->m->h.n_embd);
+	return SN_OK;
+}
+
 static sn_status attach_vocoder(sn_engine *e, served_model *s, vocoder *voc, sn_error *err)
 {
 	sn_status st = SN_OK;
 	if (s->vocoder)
 		st = error_set(err, SN_ERR_INVALID, "%s: a second speaker; the model has %s", voc->model->file->name, s->vocoder->model->file->name);
+	if (!st && voc->reference)
+		st = fit_reference(s, voc->reference, err);
+	if (!st && voc->about->n_predicted && !s->m->depth && depth_is_in(voc->model->file))
+		st = model_add_depth(s->m, voc->model->file, &e->ops, err);
 	if (!st)
 		st = speaker_open(&s->speaker, voc, s->m, err);
 	if (st) {
 		vocoder_close(&voc);
 		return st;
 	}
+	s->speaker->reference = voc->reference;
 	s->vocoder = voc;
 	e->infos[s - e->models].speaks = true;
 	return SN_OK;
@@ -127,10 +144,19 @@ sn_status encoders_attach_beside(sn_engine *e, served_model *s, const char *file
 {
 	encoder *enc;
 	vocoder *voc;
-	sn_status st = beside_open(e->plugins, file, &e->ops, &enc, &voc, err);
+	sn_status st = beside_open(e->plugins, file, s->m->vocab, &e->ops, &enc, &voc, err);
 	if (st)
 		return st;
 	return enc ? attach_tower(e, s, enc, err) : attach_vocoder(e, s, voc, err);
+}
+
+sn_status encoders_attach_own_speaker(sn_engine *e, served_model *s, sn_error *err)
+{
+	vocoder *voc;
+	if (s->vocoder)
+		return SN_OK;
+	sn_status st = vocoder_open_own(&voc, e->plugins, s->m->file, s->m->vocab, &e->ops, err);
+	return st || !voc ? st : attach_vocoder(e, s, voc, err);
 }
 
 /* A plugin that claims a model and cannot serve it costs that modality, not the model: nobody asked for it by name. */

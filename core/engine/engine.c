@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/frames.h"
 
 static size_t or_default(size_t v, size_t def)
 {
@@ -138,6 +139,21 @@ void sn_engine_close(sn_engine **ep)
 
 /* ---- models ---- */
 
+/* What cannot speak does without, and is told so in the log; of a model that can do nothing else it is the end. */
+static sn_status find_its_voice(sn_engine *e, served_model *s, sn_error *err)
+{
+	sn_error why;
+	sn_status st = encoders_attach_own_speaker(e, s, &why);
+	if (st && !s->m->h.arch->speaks)
+		log_warn(e->log, "plugin", NULL, "%s does without speech: %s", s->name, why.text);
+	else if (st)
+		return error_set(err, st, "%.400s", why.text);
+	else if (!s->speaker && s->m->h.arch->speaks)
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: it can do nothing but speak, and no plugin makes sound of its codes: neither of this file nor of one beside it (--mmproj)",
+		                 s->m->file->name);
+	return memory_check(e, s, NULL, err);
+}
+
 static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config *config, sn_error *err)
 {
 	sn_status st = model_open(&s->m, config->path, config->chat_template, e->config.kv_dtype, &e->ops, err);
@@ -153,9 +169,13 @@ static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config
 	if (!st)
 		encoders_attach_own(e, s, false);
 	if (!st)
+		st = find_its_voice(e, s, err);
+	if (!st)
 		st = forward_reserve(&e->buffers, s->m, e->config.max_num_batched_tokens, e->config.max_num_seqs, err);
 	if (!st)
-		st = sampler_reserve(&e->sampler, s->m->h.n_vocab, err);
+		st = sampler_reserve(&e->sampler, frames_choices(s->m), err);
+	if (!st)
+		st = frames_reserve(e->frames, s->m, err);
 	return st;
 }
 
@@ -339,7 +359,7 @@ size_t sn_engine_plugins(const sn_engine *e, sn_plugin_info *out, size_t cap)
 		out[i].license = or_empty(p->desc->license);
 		out[i].summary = or_empty(p->desc->summary);
 		out[i].extensions = or_empty(p->desc->extensions);
-		out[i].kind = p->decode ? p->decode->kind_name : p->plan ? p->plan->kind_name : "";
+		out[i].kind = p->decode ? p->decode->kind_name : p->plan && !p->speak ? p->plan->kind_name : "";
 		if (p->decode) {
 			out[i].media_types = p->decode->media_types;
 			const sn_media_limits l = media_gate_limits(p->decode->kind, 0);

@@ -179,6 +179,7 @@ struct sn_engine {
 	uint32_t n_synths;
 	double unit_ms[MAX_MODELS];
 	struct step_batch *step;
+	struct frames *frames;
 };
 
 /* loop.c */
@@ -212,6 +213,8 @@ encoder *served_encoder(const served_model *s, const char *kind_name); /* NULL: 
 /* A file beside the model: a tower, or a vocoder, of which it has at most one. */
 sn_status encoders_attach_beside(sn_engine *e, served_model *s, const char *file, sn_error *err);
 void encoders_attach_own(sn_engine *e, served_model *s, bool late);
+/* A speaker that claims the model's own file, unless one stands beside it already. A failure leaves the model as it was: silent. */
+sn_status encoders_attach_own_speaker(sn_engine *e, served_model *s, sn_error *err);
 void encoders_close(served_model *s);
 void encoders_serve_newcomer(sn_engine *e); /* engine thread, between steps */
 

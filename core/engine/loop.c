@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/frames.h"
 #include "engine/step.h"
 #include "engine/synth.h"
 
@@ -15,6 +16,7 @@ sn_status engine_loop_open(sn_engine *e, sn_error *err)
 {
 	size_t n = e->max_active;
 	e->step = step_open(e->config.max_num_batched_tokens, e->config.max_num_seqs);
+	e->frames = frames_open(e->config.max_num_seqs);
 	e->active = calloc(n, sizeof *e->active);
 	e->sched_seqs = calloc(n, sizeof *e->sched_seqs);
 	e->plan.seqs = calloc(n, sizeof *e->plan.seqs);
@@ -24,7 +26,7 @@ sn_status engine_loop_open(sn_engine *e, sn_error *err)
 	e->plan.part_of = calloc(n, sizeof(uint32_t));
 	e->plan.order = calloc(n, sizeof(uint32_t));
 	e->plan.parts = calloc(n, sizeof *e->plan.parts);
-	if (e->step && e->active && e->sched_seqs && e->plan.seqs && e->plan.dropped && e->plan.preempted && e->plan.want && e->plan.part_of && e->plan.order &&
+	if (e->step && e->frames && e->active && e->sched_seqs && e->plan.seqs && e->plan.dropped && e->plan.preempted && e->plan.want && e->plan.part_of && e->plan.order &&
 	    e->plan.parts)
 		return SN_OK;
 	return error_set(err, SN_ERR_NOMEM, "no memory for the scheduler's arrays");
@@ -33,7 +35,7 @@ sn_status engine_loop_open(sn_engine *e, sn_error *err)
 size_t engine_loop_bytes(const sn_engine *e)
 {
 	return e->max_active * (sizeof *e->active + sizeof *e->sched_seqs + sizeof *e->plan.seqs + sizeof *e->plan.parts + 5 * sizeof(uint32_t)) +
-	       step_bytes(e->config.max_num_batched_tokens, e->config.max_num_seqs);
+	       step_bytes(e->config.max_num_batched_tokens, e->config.max_num_seqs) + frames_bytes(e->config.max_num_seqs);
 }
 
 void engine_loop_close(sn_engine *e)
@@ -48,6 +50,7 @@ void engine_loop_close(sn_engine *e)
 	free(e->plan.order);
 	free(e->plan.parts);
 	step_close(&e->step);
+	frames_close(&e->frames);
 }
 
 void engine_nudge(sn_engine *e)
@@ -363,16 +366,17 @@ static void settle_token(sn_engine *e, sequence *s, const sample *t, double now)
 {
 	sn_request *r = s->req;
 	utterance *u = r->voice;
-	bool end = u ? speaker_code(u->who, u->n_codes, t->token) < 0 : ends_choice(r, t->token);
+	bool end = u ? speaker_code(u->who, u->n_tokens, t->token) < 0 : ends_choice(r, t->token);
+	seq_row row = {.id = t->token, .media = -1, .position = s->n_known - r->model->m->h.n_cross};
 	observe_token(e, s, now);
-	if (u && !end)
-		u->codes[u->n_codes] = speaker_code(u->who, u->n_codes, t->token);
-	if (u) {
-		u->n_codes += !end;
-		atomic_fetch_add(&u->n_sampled, 1);
+	if (u && !end) {
+		*utterance_code(u, u->n_tokens) = speaker_code(u->who, u->n_tokens, t->token);
+		row.with = utterance_flow(u, u->n_tokens);
+		row.frame = frame_key(e, u, u->n_tokens++);
 	}
-	s->rows[s->n_known] = (seq_row){.id = t->token, .media = -1, .position = s->n_known - r->model->m->h.n_cross};
-	s->n_known++;
+	if (u)
+		atomic_fetch_add(&u->n_sampled, 1);
+	s->rows[s->n_known++] = row;
 	if (!end && !u)
 		request_push_token(r, s->choice, t);
 	if (end)
@@ -382,17 +386,43 @@ static void settle_token(sn_engine *e, sequence *s, const sample *t, double now)
 }
 
 /* Once: after the first token others may read it, and a recomputed row says the same. */
-static void answer_probe(sn_request *r, const float *logits, uint32_t n_vocab)
+static void answer_probe(sn_request *r, const float *logits, uint32_t n_logits)
 {
 	if (!r->probe.done)
-		r->probe.p = sampler_probability(logits, n_vocab, r->probe.token);
+		r->probe.p = sampler_probability(logits, n_logits, r->probe.token);
 	r->probe.done = true;
+}
+
+static const char no_probabilities[] = "the model gave no usable probabilities (non-finite logits or every token forbidden)";
+
+/* A code that others of its frame follow. */
+static bool begins_frame(const sn_request *r, int32_t token)
+{
+	const utterance *u = r->voice;
+	return u && u->who->about->n_predicted && speaker_code(u->who, u->n_tokens, token) >= 0;
+}
+
+/* The frames that tokens of this step begin are made whole, together. */
+static void settle_frames(sn_engine *e, const served_model *sm, double now)
+{
+	frames *f = e->frames;
+	frames_say(f, e, sm->m);
+	for (uint32_t i = 0; i < f->n; i++) {
+		sequence *s = e->active[f->seqs[i]];
+		if (f->failed[i])
+			fail(e, s->req, SN_ERR_INTERNAL, no_probabilities);
+		else
+			settle_token(e, s, &f->samples[i], now);
+	}
+	frames_clear(f);
 }
 
 static void sample_rows(sn_engine *e, const served_model *sm)
 {
 	const step_batch *a = e->step;
-	uint32_t n_vocab = sm->m->h.n_vocab;
+	const hparams *h = &sm->m->h;
+	uint32_t n_logits = a->b.head_n ? a->b.head_n : h->n_logits;
+	int32_t first = (int32_t)(h->first_logit + a->b.head_first);
 	double now = clock_ms();
 	for (uint32_t i = 0; i < a->b.n_out; i++) {
 		sequence *s = e->active[a->outs[i].seq];
@@ -400,15 +430,18 @@ static void sample_rows(sn_engine *e, const served_model *sm)
 			continue; /* went with a sibling that failed */
 		sn_request *r = s->req;
 		sample t;
-		const float *logits = e->buffers.logits + (size_t)i * n_vocab;
+		const float *logits = e->buffers.logits + (size_t)i * n_logits;
 		if (a->outs[i].probe)
-			answer_probe(r, logits, n_vocab);
-		else if (sampler_run(&e->sampler, &r->sampling, r->rules, r->seed, s->choice, sm->m->vocab, logits, n_vocab, s->rows, s->n_known,
-		                     r->n_prompt, &t))
-			settle_token(e, s, &t, now);
+			answer_probe(r, logits, n_logits);
+		else if (!sampler_run(&e->sampler, &r->sampling, r->rules, r->seed, s->choice, sm->m->vocab, logits, n_logits, first,
+		                      s->rows, s->n_known, r->n_prompt, &t))
+			fail(e, r, SN_ERR_INTERNAL, no_probabilities);
+		else if (begins_frame(r, t.token))
+			frames_add(e->frames, e, a->outs[i].seq, &t, e->buffers.out + (size_t)i * h->n_embd);
 		else
-			fail(e, r, SN_ERR_INTERNAL, "the model gave no usable probabilities (non-finite logits or every token forbidden)");
+			settle_token(e, s, &t, now);
 	}
+	settle_frames(e, sm, now);
 }
 
 static void run_model(sn_engine *e, served_model *sm)

@@ -2,7 +2,7 @@
  * (vocabularies, keys, templates), the buffers of a step, what plugins hold (their instances, and what they asked the host for), and
  * the page pool with its tables. What comes and goes with requests has limits of its own: the queue, decoded media, the media cache. */
 #include "base/error.h"
-#include "engine/engine.h"
+#include "engine/frames.h"
 
 enum { WEIGHTS, TABLES, BUFFERS, PLUGINS, POOL, N_PARTS };
 
@@ -28,7 +28,7 @@ static void add_encoder(size_t *parts, const encoder *enc)
 
 static void add_vocoder(size_t *parts, const vocoder *v)
 {
-	add(&parts[WEIGHTS], v->model->file->map_bytes);
+	add(&parts[WEIGHTS], v->model->borrowed ? 0 : v->model->file->map_bytes);
 	add(&parts[PLUGINS], vocoder_bytes(v));
 }
 
@@ -64,7 +64,7 @@ sn_status memory_check(const sn_engine *e, const served_model *s, const encoder 
 		add_encoder(parts, newcomer);
 	size_t scratch = newcomer && encoder_wants(newcomer) > e->ops.x_bytes ? encoder_wants(newcomer) : e->ops.x_bytes;
 	size_t buffers[] = {forward_bytes(&e->buffers, s->m, c->max_num_batched_tokens, c->max_num_seqs), scratch,
-	                    sampler_bytes(&e->sampler, s->m->h.n_vocab), engine_loop_bytes(e)};
+	                    sampler_bytes(&e->sampler, frames_choices(s->m)), engine_loop_bytes(e), frames_room(e->frames, s->m)};
 	parts[BUFFERS] = sum_of(buffers, sizeof buffers / sizeof *buffers);
 	size_t need = sum_of(parts, N_PARTS);
 	if (!c->memory_limit || need <= c->memory_limit)

@@ -22,12 +22,13 @@ uint32_t kv_most_blocks(const kv_layout *layout, const kv_group *g, uint32_t n_r
 /* ---- pool (page_pool.c) ---- */
 
 /* What a row is, as the cache compares it. Media are told apart by the leading bytes of their keyed content hash here and
- * by all of it in the chain. */
+ * by all of it in the chain, frames by such bytes in both. */
 struct row_key {
-	uint64_t media; /* 0 for tokens */
+	uint64_t source; /* a medium or a frame; 0 for tokens */
 	uint32_t id;    /* token id or media row */
 	uint32_t position;
-	uint64_t span_end;
+	uint32_t span_end;
+	uint32_t with;
 };
 
 struct block {

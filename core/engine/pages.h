@@ -77,6 +77,8 @@ typedef struct seq_row {
 	uint32_t media_row;
 	uint32_t position;
 	uint32_t span_end; /* rows of one both-ways span: index after its last row; 0: causal */
+	uint32_t with;     /* 1 + a token whose embedding is added; 0: none */
+	uint64_t frame;    /* leading bytes of the keyed hash of what its frame's other codes are, whose embeddings are added; 0: none are */
 } seq_row;
 
 typedef struct page_pool page_pool;

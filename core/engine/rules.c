@@ -85,21 +85,23 @@ void rules_apply(const token_rules *r, float *w, uint32_t n, const int32_t *said
 		apply_stamps(r, w, n, said, n_said);
 }
 
-void rules_apply_frames(const token_rules *r, float *w, uint32_t n, uint32_t n_said)
+void rules_apply_frames(const token_rules *r, float *w, uint32_t n, int32_t first, uint32_t n_said)
 {
 	const token_range *slot = &r->slots[n_said % r->n_slots];
-	uint32_t n_ends = n_said % r->n_slots == 0 ? r->n_ends : 0, at = 0, first = (uint32_t)slot->first, i = 0;
+	bool may_end = n_said % r->n_slots == 0 && n_said / r->n_slots >= r->min_frames;
+	uint32_t n_ends = may_end ? r->n_ends : 0, at = 0, begin = (uint32_t)(slot->first - first), i = 0;
 	for (; i < n_ends && r->ends[i] < slot->first; i++) {
-		ban_range(w, n, at, (uint32_t)r->ends[i]);
-		at = (uint32_t)r->ends[i] + 1;
+		ban_range(w, n, at, (uint32_t)(r->ends[i] - first));
+		at = (uint32_t)(r->ends[i] - first) + 1;
 	}
-	ban_range(w, n, at, first);
-	at = first + slot->n;
+	ban_range(w, n, at, begin);
+	at = begin + slot->n;
 	for (; i < n_ends; i++) {
-		if ((uint32_t)r->ends[i] < at)
+		uint32_t end = (uint32_t)(r->ends[i] - first);
+		if (end < at)
 			continue;
-		ban_range(w, n, at, (uint32_t)r->ends[i]);
-		at = (uint32_t)r->ends[i] + 1;
+		ban_range(w, n, at, end);
+		at = end + 1;
 	}
 	ban_range(w, n, at, n);
 }

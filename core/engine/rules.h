@@ -28,6 +28,7 @@ typedef struct token_rules {
 	const token_range *slots;      /* [n_slots] of a frame; none: no rules about frames, else no others than they and n_ends */
 	const int32_t *ends;           /* [n_ends] ascending */
 	uint32_t n_slots, n_ends;
+	uint32_t min_frames;           /* no end before */
 	const int32_t *only;           /* [n_only] ascending: nothing else may be said; none: no such rule */
 	const int32_t *suppress;       /* [n_suppress] never */
 	const int32_t *begin_suppress; /* [n_begin_suppress] not first */
@@ -40,7 +41,7 @@ typedef struct token_rules {
 
 /* Sets w[i] of tokens that must not come next to -infinity. w: [n] logits; said: [n_said] the answer so far. */
 void rules_apply(const token_rules *r, float *w, uint32_t n, const int32_t *said, size_t n_said);
-/* The same for rules about frames, which look at nothing but how much was said. */
-void rules_apply_frames(const token_rules *r, float *w, uint32_t n, uint32_t n_said);
+/* The same for rules about frames, which look at nothing but how much was said. w[i] is of token first + i. */
+void rules_apply_frames(const token_rules *r, float *w, uint32_t n, int32_t first, uint32_t n_said);
 
 #endif

@@ -98,14 +98,14 @@ static bool all_finite(const float *x, uint32_t n)
 	return true;
 }
 
-static void forbid_end(const sn_sampling *p, float *w, uint32_t n, const vocab *v)
+static void forbid_end(const sn_sampling *p, float *w, uint32_t n, int32_t first, const vocab *v)
 {
 	for (uint32_t i = 0; i < n; i++)
-		if (vocab_is_eog(v, (int32_t)i))
+		if (vocab_is_eog(v, first + (int32_t)i))
 			w[i] = -INFINITY;
 	for (size_t i = 0; i < p->n_stop_token_ids; i++)
-		if (p->stop_token_ids[i] >= 0 && (uint32_t)p->stop_token_ids[i] < n)
-			w[p->stop_token_ids[i]] = -INFINITY;
+		if (p->stop_token_ids[i] >= first && (uint32_t)(p->stop_token_ids[i] - first) < n)
+			w[p->stop_token_ids[i] - first] = -INFINITY;
 }
 
 /* The output so far as plain ids, for masks and rules; the heap is free before the draw and lends its memory. */
@@ -132,25 +132,25 @@ static void apply_mask(sampler *s, const sn_sampling *p, uint32_t choice, float 
 }
 
 /* Repetition looks at prompt and output, presence and frequency at the output only (as OpenAI and vLLM define them). */
-static void penalise(sampler *s, const sn_sampling *p, float *w, const float *logits, uint32_t n, const seq_row *rows,
+static void penalise(sampler *s, const sn_sampling *p, float *w, const float *logits, uint32_t n, int32_t first, const seq_row *rows,
                      uint32_t n_rows, uint32_t n_prompt)
 {
 	uint32_t *seen = s->mask; /* free until apply_mask */
 	memset(seen, 0, ((size_t)n + 31) / 32 * sizeof *seen);
 	for (uint32_t r = 0; r < n_rows; r++) {
-		uint32_t t = (uint32_t)rows[r].id;
+		uint32_t t = (uint32_t)(rows[r].id - first); /* of tokens before the first: beyond n */
 		if (rows[r].media >= 0 || t >= n)
 			continue;
 		if (p->repetition_penalty != 1 && w[t] == logits[t]) /* once a token: untouched so far */
 			w[t] = w[t] > 0 ? w[t] / p->repetition_penalty : w[t] * p->repetition_penalty;
 	}
 	for (uint32_t r = n_prompt; r < n_rows; r++) {
-		uint32_t t = (uint32_t)rows[r].id;
+		uint32_t t = (uint32_t)(rows[r].id - first);
 		if (t >= n)
 			continue;
-		bool first = !(seen[t / 32] >> (t % 32) & 1);
+		bool new = !(seen[t / 32] >> (t % 32) & 1);
 		seen[t / 32] |= 1u << (t % 32);
-		w[t] -= p->frequency_penalty + (first ? p->presence_penalty : 0);
+		w[t] -= p->frequency_penalty + (new ? p->presence_penalty : 0);
 	}
 }
 
@@ -241,26 +241,27 @@ static int32_t draw(sampler *s, const sn_sampling *p, const float *w, uint32_t n
 }
 
 bool sampler_run(sampler *s, const sn_sampling *p, const token_rules *rules, uint64_t seed, uint32_t choice, const vocab *v, const float *logits,
-                 uint32_t n_logits, const seq_row *rows, uint32_t n_rows, uint32_t n_prompt, sample *out)
+                 uint32_t n_logits, int32_t first, const seq_row *rows, uint32_t n_rows, uint32_t n_prompt, sample *out)
 {
-	uint32_t n = n_logits < (uint32_t)vocab_size(v) ? n_logits : (uint32_t)vocab_size(v), index = n_rows - n_prompt;
+	uint32_t n = (uint32_t)vocab_size(v) - (uint32_t)first, index = n_rows - n_prompt;
+	n = n_logits < n ? n_logits : n;
 	*out = (sample){0};
 	if (!all_finite(logits, n_logits))
 		return false;
 	float *w = s->work;
 	memcpy(w, logits, n * sizeof *w);
 	if (p->repetition_penalty != 1 || p->presence_penalty != 0 || p->frequency_penalty != 0)
-		penalise(s, p, w, logits, n, rows, n_rows, n_prompt);
+		penalise(s, p, w, logits, n, first, rows, n_rows, n_prompt);
 	for (size_t i = 0; i < p->n_logit_bias; i++)
-		if (p->logit_bias[i].token >= 0 && (uint32_t)p->logit_bias[i].token < n)
-			w[p->logit_bias[i].token] += p->logit_bias[i].bias;
+		if (p->logit_bias[i].token >= first && (uint32_t)(p->logit_bias[i].token - first) < n)
+			w[p->logit_bias[i].token - first] += p->logit_bias[i].bias;
 	if (index < p->min_tokens)
-		forbid_end(p, w, n, v);
+		forbid_end(p, w, n, first, v);
 	if (p->mask)
 		apply_mask(s, p, choice, w, n, rows, n_rows, n_prompt);
 	bool speaks = rules && rules->n_slots;
 	if (speaks) {
-		rules_apply_frames(rules, w, n, index);
+		rules_apply_frames(rules, w, n, first, index);
 	} else if (rules) {
 		uint32_t n_said;
 		const int32_t *said = said_so_far(s, rows, n_rows, n_prompt, &n_said);
@@ -279,7 +280,18 @@ bool sampler_run(sampler *s, const sn_sampling *p, const token_rules *rules, uin
 	} else if (p->logprobs) {
 		fill_logprobs(s, p, logits, n, out);
 	}
+	out->token += first;
+	for (uint32_t i = 0; i < out->n_top; i++)
+		out->top[i].token += first;
 	return true;
+}
+
+int32_t sampler_choose(sampler *s, const float *logits, uint32_t n, float temperature, uint32_t top_k, float top_p, double u)
+{
+	const sn_sampling p = {.temperature = temperature, .top_k = (int32_t)top_k, .top_p = top_p};
+	if (!all_finite(logits, n))
+		return -1;
+	return temperature > 0 ? draw(s, &p, logits, n, u) : argmax(logits, n);
 }
 
 float sampler_probability(const float *logits, uint32_t n_logits, int32_t token)

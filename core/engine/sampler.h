@@ -35,14 +35,17 @@ sn_status sampler_reserve(sampler *s, uint32_t n_vocab, sn_error *err);
 size_t sampler_bytes(const sampler *s, uint32_t n_vocab); /* that it holds once it is made large enough */
 void sampler_fini(sampler *s);
 
-/* False if a logit is not finite. logits: [n_logits], left as they are; tokens beyond the vocabulary (padding rows of the
+/* False if a logit is not finite. logits: [n_logits] of the tokens from `first` on, left as they are; tokens beyond the vocabulary (padding rows of the
  * embedding) are never chosen. rows: the sequence so far, n_prompt of them the prompt. rules: NULL, or what
- * the answer is under. */
+ * the answer is under. A token mask, and rules about anything but frames, go with first 0. */
 bool sampler_run(sampler *s, const sn_sampling *p, const token_rules *rules, uint64_t seed, uint32_t choice, const vocab *v, const float *logits,
-                 uint32_t n_logits, const seq_row *rows, uint32_t n_rows, uint32_t n_prompt, sample *out);
+                 uint32_t n_logits, int32_t first, const seq_row *rows, uint32_t n_rows, uint32_t n_prompt, sample *out);
 
 /* The probability of a token in a row of logits, as they are; 0 for a token that has none. */
 float sampler_probability(const float *logits, uint32_t n_logits, int32_t token);
+
+/* One of n logits, by temperature (0: the best), then top_k (0: all), then top_p. u: uniform in [0, 1). -1: a logit is not finite. */
+int32_t sampler_choose(sampler *s, const float *logits, uint32_t n, float temperature, uint32_t top_k, float top_p, double u);
 
 /* Uniform in [0, 1). */
 double sampler_uniform(uint64_t seed, uint32_t choice, uint32_t index, uint32_t draw);

@@ -17,6 +17,8 @@ typedef struct speaker {
 	uint32_t n_voices;
 	sn_speech_language *languages; /* [about->n_languages] */
 	token_rules rules;          /* that its answers are under */
+	uint32_t head_first, head_n; /* rows of the model's head that they can be sampled from */
+	encoder *reference;         /* makes rows of recordings to speak like; NULL: there is none. Not owned */
 	uint32_t max_text;          /* bytes of an utterance */
 	struct synth_job *job;      /* that is running or being gathered; engine thread */
 	double unit_ms;             /* measured; engine thread */
@@ -31,6 +33,11 @@ uint32_t speaker_voice(const speaker *s, const char *name);
 
 /* 1 + the vocoder's index of the language with this name or code, in any case; 0 for NULL. UINT32_MAX: there is none. */
 uint32_t speaker_language(const speaker *s, const char *name);
+
+/* What is to be said before the words, checked. Refusals are the plugin's, in its words. [any] */
+sn_status speaker_compose(const speaker *s, const sn_speak_ask *ask, sn_speak_prompt *out, sn_error *err);
+/* A token by its spelling: a special one, or a text that is one; -1: there is none. [any] */
+int32_t speaker_token(const vocab *v, const char *text);
 
 /* The code that token t is as the i-th of an utterance; -1: it ends the utterance. One of both, by the rules. */
 int32_t speaker_code(const speaker *s, uint32_t i, int32_t t);

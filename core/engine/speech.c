@@ -24,7 +24,10 @@ struct sn_speech {
 	arena *mem;
 	char id[72];
 	char *cache_key, *cache_salt; /* or NULL */
-	uint32_t voice;
+	uint32_t voice, language;
+	char *instructions;    /* [instructions_size] or NULL */
+	size_t instructions_size;
+	sn_media reference;    /* decoded, parked at the gate: each utterance says anew that it is to be encoded. samples NULL: there is none */
 	float temperature;
 	uint64_t seed;
 	uint64_t max_samples;  /* of all; UINT64_MAX: as many as the words need */
@@ -65,7 +68,8 @@ static uint32_t time_left(const sn_speech *s)
 static sn_status start(sn_speech *s, str text, sn_error *err)
 {
 	const utterance_ask ask = {.request_id = s->id, .cache_key = s->cache_key, .cache_salt = s->cache_salt, .model = s->model, .voice = s->voice,
-	                           .text = text.p, .size = text.n, .to = s->to, .index = s->n_begun, .t_words = s->t_words,
+	                           .language = s->language, .instructions = s->instructions, .instructions_size = s->instructions_size,
+	                           .reference = s->reference.samples ? &s->reference : NULL, .text = text.p, .size = text.n, .to = s->to, .index = s->n_begun, .t_words = s->t_words,
 	                           .temperature = s->temperature, .seed = s->seed + s->n_begun * 0x9E3779B97F4A7C15u, .max_frames = s->max_frames,
 	                           .timeout_ms = time_left(s), .has_place = s->n_flights == 0};
 	sn_status st = utterance_submit(s->engine, &ask, &s->flights[s->n_flights], err);
@@ -152,8 +156,11 @@ void sn_speech_finish(sn_speech *s)
 static sn_status check_wishes(const served_model *m, const sn_speech_ask *ask, sn_error *err)
 {
 	const sn_speaker *about = m->speaker->about;
-	if (ask->reference && !about->reference)
+	const encoder *enc = m->speaker->reference;
+	if (ask->reference && (!about->reference || !enc))
 		return error_param(err, SN_ERR_UNSUPPORTED, "ref_audio", "model %s does not speak in the voice of a recording", m->name);
+	if (ask->reference && (ask->reference->kind != SN_PART_MEDIA || strcmp(ask->reference->kind_name, enc->p->plan->kind_name) != 0))
+		return error_param(err, SN_ERR_INVALID, "ref_audio", "the recording is no %s", enc->p->plan->kind_name);
 	if (ask->reference && ask->voice)
 		return error_param(err, SN_ERR_INVALID, "voice", "the voice is the recording's: there is no other");
 	if (speaker_voice(m->speaker, ask->voice) == UINT32_MAX)
@@ -164,7 +171,12 @@ static sn_status check_wishes(const served_model *m, const sn_speech_ask *ask, s
 		return error_param(err, SN_ERR_INVALID, "language", "model %s does not speak this language", m->name);
 	if (ask->instructions && !about->instructions)
 		return error_param(err, SN_ERR_UNSUPPORTED, "instructions", "model %s does not follow instructions", m->name);
-	return SN_OK;
+	if (ask->instructions && ask->instructions_size > SN_MAX_SPEECH_TEXT)
+		return error_param(err, SN_ERR_TOO_LARGE, "instructions", "the instructions are longer than %d bytes", SN_MAX_SPEECH_TEXT);
+	sn_speak_prompt ignored;
+	const sn_speak_ask wish = {.size = sizeof wish, .voice = speaker_voice(m->speaker, ask->voice), .language = speaker_language(m->speaker, ask->language),
+	                           .has_instructions = ask->instructions && ask->instructions_size, .has_reference = ask->reference != NULL};
+	return speaker_compose(m->speaker, &wish, &ignored, err);
 }
 
 static sn_status check_ask(const sn_engine *e, const served_model *m, const sn_speech_ask *ask, sn_error *err)
@@ -207,10 +219,14 @@ static sn_speech *speech_new(sn_engine *e, served_model *m, const sn_speech_ask 
 	if (s) {
 		*s = (sn_speech){.engine = e, .model = m, .mem = mem, .temperature = ask->temperature, .seed = ask->seed, .t_open = clock_ms()};
 		s->voice = speaker_voice(m->speaker, ask->voice);
+		s->language = speaker_language(m->speaker, ask->language);
 		s->pcm = arena_array(mem, EVENT_SAMPLES, sizeof *s->pcm);
 		s->to = listener_new(&e->metrics, m->speaker->info->rate);
 		s->cache_key = copy_or_null(mem, ask->cache_key, &ok);
 		s->cache_salt = copy_or_null(mem, ask->cache_salt, &ok);
+		s->instructions = ask->instructions ? arena_strndup(mem, ask->instructions, ask->instructions_size) : NULL;
+		s->instructions_size = ask->instructions ? ask->instructions_size : 0;
+		ok &= s->instructions || !ask->instructions;
 	}
 	if (!ok || !s->pcm || !s->to) {
 		if (s)
@@ -234,6 +250,22 @@ static sn_speech *speech_new(sn_engine *e, served_model *m, const sn_speech_ask 
 	return s;
 }
 
+/* Once, whatever the number of utterances. */
+static sn_status decode_reference(sn_speech *s, const sn_part *part, sn_error *err)
+{
+	sn_engine *e = s->engine;
+	submit_stand_back();
+	sn_status st = media_gate_decode(&e->gate, part, s->model->speaker->reference->media_rate, s->id, &s->reference, err);
+	if (!st) {
+		media_gate_park(&e->gate);
+		return SN_OK;
+	}
+	s->reference.samples = NULL;
+	if (err)
+		snprintf(err->param, sizeof err->param, "ref_audio");
+	return st;
+}
+
 sn_status sn_speech_open(sn_engine *e, const sn_speech_ask *ask, sn_speech **out, sn_error *err)
 {
 	served_model *m = engine_find_speaking(e, ask->model);
@@ -252,8 +284,12 @@ sn_status sn_speech_open(sn_engine *e, const sn_speech_ask *ask, sn_speech **out
 		return error_set(err, SN_ERR_NOMEM, "no memory for a speech");
 	}
 	s->has_place = true;
+	if (ask->reference)
+		st = decode_reference(s, ask->reference, err);
+	if (st)
+		sn_speech_close(&s);
 	*out = s;
-	return SN_OK;
+	return st;
 }
 
 /* ---- end ---- */
@@ -290,6 +326,8 @@ void sn_speech_close(sn_speech **sp)
 	let_go(s);
 	sentences_fini(&s->words);
 	free(s->waiting);
+	if (s->reference.samples)
+		media_gate_forget(&e->gate, &s->reference);
 	pthread_cond_destroy(&s->wake);
 	pthread_mutex_destroy(&s->lock);
 	arena *mem = s->mem;

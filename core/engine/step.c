@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "engine/utterance.h"
+
 step_batch *step_open(size_t rows, size_t seqs)
 {
 	step_batch *a = calloc(1, sizeof *a);
@@ -12,6 +14,8 @@ step_batch *step_open(size_t rows, size_t seqs)
 	a->ids = calloc(rows, sizeof *a->ids);
 	a->media = calloc(rows, sizeof *a->media);
 	a->cross_media = calloc(rows, sizeof *a->cross_media);
+	a->codes = calloc(rows, sizeof *a->codes);
+	a->with = calloc(rows, sizeof *a->with);
 	a->positions = calloc(rows, sizeof *a->positions);
 	a->key_begin = calloc(rows, sizeof *a->key_begin);
 	a->key_end = calloc(rows, sizeof *a->key_end);
@@ -19,7 +23,7 @@ step_batch *step_open(size_t rows, size_t seqs)
 	a->seqs = calloc(seqs, sizeof *a->seqs);
 	a->cross_seqs = calloc(seqs, sizeof *a->cross_seqs);
 	a->taps = calloc(seqs, sizeof *a->taps);
-	if (!a->taken || !a->outs || !a->ids || !a->media || !a->cross_media || !a->positions || !a->key_begin || !a->key_end || !a->out_rows ||
+	if (!a->taken || !a->outs || !a->ids || !a->media || !a->cross_media || !a->codes || !a->with || !a->positions || !a->key_begin || !a->key_end || !a->out_rows ||
 	    !a->seqs || !a->cross_seqs || !a->taps)
 		step_close(&a);
 	return a;
@@ -35,6 +39,8 @@ void step_close(step_batch **ap)
 	free(a->ids);
 	free(a->media);
 	free(a->cross_media);
+	free(a->codes);
+	free(a->with);
 	free(a->positions);
 	free(a->key_begin);
 	free(a->key_end);
@@ -49,7 +55,7 @@ void step_close(step_batch **ap)
 size_t step_bytes(size_t rows, size_t seqs)
 {
 	const step_batch *a = NULL;
-	return rows * (sizeof *a->ids + 2 * sizeof *a->media + 3 * sizeof(uint32_t)) +
+	return rows * (sizeof *a->ids + 2 * sizeof *a->media + sizeof *a->codes + 4 * sizeof(uint32_t)) +
 	       seqs * (sizeof *a->taken + 2 * (sizeof *a->outs + sizeof *a->out_rows + sizeof *a->seqs) + sizeof *a->taps);
 }
 
@@ -66,6 +72,15 @@ static const void *media_row(const sequence *s, const seq_row *row)
 	return m ? m->rows + m->bytes / m->n_rows * row->media_row : NULL;
 }
 
+/* The predicted codes of the row's frame; NULL: it has none. */
+static const int32_t *codes_of(const sequence *s, uint32_t at)
+{
+	const sn_request *r = s->req;
+	if (at < r->n_prompt || !r->voice || !r->voice->who->about->n_predicted)
+		return NULL;
+	return utterance_code(r->voice, at - r->n_prompt) + 1;
+}
+
 /* Rows of an encoder-decoder's medium, up to row `end`. Returns the first row that is none of those. */
 static uint32_t add_cross(step_batch *a, const sequence *s, uint32_t end)
 {
@@ -79,8 +94,19 @@ static uint32_t add_cross(step_batch *a, const sequence *s, uint32_t end)
 	return at;
 }
 
-static void want_logits(step_batch *a, uint32_t row, uint32_t at_active, bool probe)
+/* Who speaks can say few of the vocabulary's tokens: while a batch is of such alone, the head's other rows are left out. */
+static void want_head(batch *b, const sn_request *r)
 {
+	const speaker *who = r->voice ? r->voice->who : NULL;
+	if (!who || b->n_out == 0) {
+		b->head_first = who ? who->head_first : 0;
+		b->head_n = who ? who->head_n : 0;
+	}
+}
+
+static void want_logits(step_batch *a, const sn_request *r, uint32_t row, uint32_t at_active, bool probe)
+{
+	want_head(&a->b, r);
 	a->outs[a->b.n_out] = (step_out){at_active, probe};
 	a->out_rows[a->b.n_out++] = row;
 }
@@ -93,7 +119,7 @@ static void add_questions(step_batch *a, const sequence *s, uint32_t at_active, 
 	if (s->choice != 0)
 		return;
 	if (r->probe.wanted && r->probe.row >= at && r->probe.row < end)
-		want_logits(a, first + r->probe.row - at, at_active, true);
+		want_logits(a, r, first + r->probe.row - at, at_active, true);
 	if (r->tap.weights)
 		a->taps[a->b.n_taps++] = (batch_tap){a->b.n_seqs, r->tap.n_heads, r->tap.heads, r->tap.weights + (size_t)(at - n_cross) * n_cross,
 		                                     r->tap.max_rows};
@@ -113,10 +139,16 @@ void step_add(step_batch *a, sequence *s, uint32_t at_active, uint32_t n)
 		const seq_row *row = &s->rows[at];
 		a->ids[r] = row->id;
 		a->media[r] = media_row(s, row);
+		a->with[r] = row->with;
+		a->codes[r] = codes_of(s, at);
+		if (row->with)
+			b->with = a->with;
+		if (a->codes[r])
+			b->codes = a->codes;
 		a->positions[r] = row->position;
 		a->key_begin[r] = 0;
 		a->key_end[r] = (row->span_end > at ? row->span_end : at + 1) - base;
 	}
 	if (end == s->n_known)
-		want_logits(a, b->n_rows - 1, at_active, false);
+		want_logits(a, s->req, b->n_rows - 1, at_active, false);
 }

@@ -17,7 +17,8 @@ typedef struct step_batch {
 	step_out *outs;   /* [b.n_out] */
 	int32_t *ids;
 	const void **media, **cross_media;
-	uint32_t *positions, *key_begin, *key_end, *out_rows;
+	const int32_t **codes;
+	uint32_t *positions, *key_begin, *key_end, *out_rows, *with;
 	batch_seq *seqs, *cross_seqs;
 	batch_tap *taps;
 } step_batch;

@@ -189,6 +189,8 @@ static sn_status submit(sn_engine *e, const char *name, const struct ask *a, sn_
 	if (m->m->h.n_cross && !a->window)
 		return error_param(err, SN_ERR_UNSUPPORTED, "model", "model %s writes down recordings: it has transcriptions, and no %s", m->name,
 		                   a->chat ? "chat" : "completions");
+	if (m->m->h.arch->speaks && !a->utterance)
+		return error_param(err, SN_ERR_UNSUPPORTED, "model", "model %s speaks: it has speech, and no %s", m->name, a->chat ? "chat" : "completions");
 	RANGE(!a->chat || a->chat->n_messages > 0, "messages", "messages must not be empty");
 	sn_status st = check_sampling(a->sampling, err);
 	if (st)

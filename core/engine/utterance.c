@@ -31,63 +31,170 @@ static bool append_lower(buf *out, const char *p, size_t n)
 	return !out->failed;
 }
 
-/* Plain pieces that stand together are one text. */
-static sn_status add_plain(sn_request *r, struct row_list *l, buf *plain, bool bos, sn_error *err)
+/* Rows of a prompt that is being written, and what the answer's rows will have. */
+struct script {
+	sn_request *r;
+	struct row_list *l;
+	const utterance_ask *a;
+	buf plain;      /* of pieces that stand together, and are one text */
+	bool any, bos;  /* there are such; none was before them */
+	utterance *u;   /* its flow */
+	sn_error *err;
+};
+
+static sn_status no_memory(sn_error *err)
+{
+	return error_set(err, SN_ERR_NOMEM, "no memory for the prompt");
+}
+
+static sn_status token_of(const struct script *s, const char *text, uint32_t *with)
+{
+	int32_t id = text ? speaker_token(s->r->model->m->vocab, text) : -1;
+	*with = (uint32_t)(id + 1);
+	if (!text || (id >= 0 && (uint32_t)id < s->r->model->m->h.n_vocab))
+		return SN_OK;
+	return plugin_broke(s->a->model->speaker->voc->p, s->err, "its prompt has the token \"%.64s\", which the vocabulary lacks", text);
+}
+
+static sn_status add_ids(const struct script *s, const int32_t *ids, size_t n, uint32_t with)
+{
+	uint32_t before = s->l->n;
+	sn_status st = rows_add_ids(s->l, ids, n, s->err);
+	for (uint32_t i = before; i < s->l->n; i++)
+		s->l->rows[i].with = with;
+	return st;
+}
+
+static sn_status encode(const struct script *s, str text, bool trusted, bool bos, int32_t **ids, size_t *n)
+{
+	*ids = NULL;
+	sn_status st = rows_check_fits(s->r, s->l, text.n, s->err);
+	return st ? st : text_encode(s->r->model->m->vocab, text.p ? text.p : "", text.n, trusted, bos, ids, n, s->err);
+}
+
+static sn_status end_plain(struct script *s)
+{
+	int32_t *ids;
+	size_t n = 0;
+	if (!s->any)
+		return SN_OK;
+	if (s->plain.failed)
+		return no_memory(s->err);
+	sn_status st = encode(s, (str){s->plain.p, s->plain.n}, false, s->bos, &ids, &n);
+	if (!st)
+		st = add_ids(s, ids, n, 0);
+	free(ids);
+	s->plain.n = 0;
+	s->any = s->bos = false;
+	return st;
+}
+
+static str words_of(const struct script *s, const sn_speak_piece *p)
+{
+	switch (p->what) {
+	case SN_SPEAK_VOICE: return str_of(s->a->model->speaker->about->voices[s->a->voice].prompt);
+	case SN_SPEAK_TEXT: return (str){s->a->text, s->a->size};
+	case SN_SPEAK_INSTRUCTIONS: return (str){s->a->instructions, s->a->instructions_size};
+	default: return str_of(p->text);
+	}
+}
+
+static bool append_words(const struct script *s, const sn_speak_piece *p, buf *out)
+{
+	str words = words_of(s, p);
+	if (p->what == SN_SPEAK_TEXT && s->a->model->speaker->about->lower_case)
+		return append_lower(out, words.p, words.n);
+	return buf_append(out, words.p, words.n);
+}
+
+/* The client's words behind the first `most` tokens come with the answer's rows. */
+static sn_status keep_flow(struct script *s, const int32_t *ids, size_t n)
+{
+	s->u->flow = malloc((n ? n : 1) * sizeof *ids);
+	if (!s->u->flow)
+		return no_memory(s->err);
+	memcpy(s->u->flow, ids, n * sizeof *ids);
+	s->u->n_flow = (uint32_t)n;
+	return SN_OK;
+}
+
+/* Tokenized by itself. */
+static sn_status add_alone(struct script *s, const sn_speak_piece *p, uint32_t with)
 {
 	int32_t *ids = NULL;
 	size_t n = 0;
-	if (plain->failed)
-		return error_set(err, SN_ERR_NOMEM, "no memory for the prompt");
-	sn_status st = rows_check_fits(r, l, plain->n, err);
+	buf words;
+	bool trusted = p->what == SN_SPEAK_TRUSTED;
+	buf_init(&words, 0);
+	sn_status st = append_words(s, p, &words) ? encode(s, (str){words.p, words.n}, trusted, !trusted && s->bos, &ids, &n) : no_memory(s->err);
+	size_t in_prompt = p->most && p->most < n ? p->most : n;
+	s->bos &= trusted;
 	if (!st)
-		st = text_encode(r->model->m->vocab, plain->p ? plain->p : "", plain->n, false, bos, &ids, &n, err);
-	if (!st)
-		st = rows_add_ids(l, ids, n, err);
+		st = add_ids(s, ids, in_prompt, with);
+	if (!st && in_prompt < n)
+		st = keep_flow(s, ids + in_prompt, n - in_prompt);
 	free(ids);
-	plain->n = 0;
+	buf_fini(&words);
 	return st;
 }
 
-static sn_status add_trusted(sn_request *r, struct row_list *l, const char *text, sn_error *err)
+/* The rows that the encoder makes of the recording; beginning that is work of the media gate's. */
+static sn_status add_reference(struct script *s, uint32_t with)
 {
-	int32_t *ids;
-	size_t n;
-	sn_status st = text_encode(r->model->m->vocab, text, strlen(text), true, false, &ids, &n, err);
+	sn_request *r = s->r;
+	encoder *enc = s->a->model->speaker->reference;
+	struct placed p;
+	uint32_t at = r->n_media, before = s->l->n;
+	media_gate_resume(&r->engine->gate);
+	sn_status st = medium_place(r, enc, s->a->reference, s->l->max - s->l->n, &p, s->err);
+	media_gate_park(&r->engine->gate);
+	if ((st == SN_ERR_INVALID || st == SN_ERR_UNSUPPORTED || st == SN_ERR_TOO_LARGE) && s->err && !s->err->param[0])
+		snprintf(s->err->param, sizeof s->err->param, "ref_audio");
+	if (!st && p.plan.text_size)
+		st = plugin_broke(enc->p, s->err, "a recording to speak like is rows alone: it has framing text");
 	if (!st)
-		st = rows_add_ids(l, ids, n, err);
-	free(ids);
+		st = rows_add_hole(r, s->l, enc->row_token, at, 0, p.plan.n_rows, p.plan.both_ways, s->err);
+	for (uint32_t i = before; i < s->l->n; i++)
+		s->l->rows[i].with = with;
 	return st;
 }
 
-static sn_status add_pieces(sn_request *r, struct row_list *l, const utterance_ask *a, sn_error *err)
+static sn_status add_piece(struct script *s, const sn_speak_piece *p)
 {
-	const sn_speaker *about = a->model->speaker->about;
-	bool bos = about->bos, any = false;
-	sn_status st = SN_OK;
-	buf plain;
-	buf_init(&plain, 0);
-	for (uint32_t i = 0; i < about->n_pieces && !st; i++) {
-		const sn_speak_piece *p = &about->prompt[i];
-		if (p->what == SN_SPEAK_TRUSTED) {
-			if (any)
-				st = add_plain(r, l, &plain, bos, err);
-			bos &= !any;
-			any = false;
-			if (!st)
-				st = add_trusted(r, l, p->text, err);
-			continue;
-		}
-		const char *text = p->what == SN_SPEAK_PLAIN ? p->text : p->what == SN_SPEAK_VOICE ? about->voices[a->voice].prompt : a->text;
-		size_t n = p->what == SN_SPEAK_TEXT ? a->size : strlen(text);
-		any = true;
-		if (p->what == SN_SPEAK_TEXT && about->lower_case)
-			append_lower(&plain, text, n);
-		else
-			buf_append(&plain, text, n);
+	uint32_t with;
+	bool joins = p->what != SN_SPEAK_TRUSTED && p->what != SN_SPEAK_REFERENCE && !p->with && !p->most;
+	if (joins) {
+		s->any = true;
+		append_words(s, p, &s->plain);
+		return SN_OK;
 	}
-	if (!st && any)
-		st = add_plain(r, l, &plain, bos, err);
-	buf_fini(&plain);
+	sn_status st = end_plain(s);
+	if (!st)
+		st = token_of(s, p->with, &with);
+	if (!st)
+		st = p->what == SN_SPEAK_REFERENCE ? add_reference(s, with) : add_alone(s, p, with);
+	return st;
+}
+
+static sn_status write_prompt(struct script *s)
+{
+	const utterance_ask *a = s->a;
+	sn_speak_prompt p;
+	const sn_speak_ask ask = {.size = sizeof ask, .voice = a->voice, .language = a->language, .has_instructions = a->instructions_size > 0,
+	                          .has_reference = a->reference != NULL};
+	sn_status st = speaker_compose(a->model->speaker, &ask, &p, s->err);
+	if (st)
+		return st;
+	buf_init(&s->plain, 0);
+	for (uint32_t i = 0; i < p.n_pieces && !st; i++)
+		st = add_piece(s, &p.pieces[i]);
+	if (!st)
+		st = end_plain(s);
+	if (!st)
+		st = token_of(s, p.flow_end, &s->u->flow_end);
+	if (!st)
+		st = token_of(s, p.flow_rest, &s->u->flow_rest);
+	buf_fini(&s->plain);
 	return st;
 }
 
@@ -119,31 +226,34 @@ static sn_status make_buffers(utterance *u, sn_error *err)
 	return error_set(err, SN_ERR_NOMEM, "no memory for an utterance");
 }
 
-static sn_status make_utterance(sn_request *r, const utterance_ask *a, uint32_t max_frames, sn_error *err)
+/* Bounds that are known once the prompt is. */
+static sn_status bound(sn_request *r, utterance *u, const utterance_ask *a, uint32_t n_rows, sn_error *err)
 {
-	utterance *u = r->voice = calloc(1, sizeof *u);
-	if (!u)
-		return error_set(err, SN_ERR_NOMEM, "no memory for an utterance");
-	*u = (utterance){.who = a->model->speaker, .to = listener_ref(a->to), .index = a->index, .max_frames = max_frames, .t_words = a->t_words};
-	r->rules = &u->who->rules;
-	return make_buffers(u, err);
+	uint32_t most = u->who->voc->max_frames;
+	u->max_frames = frames_that_fit(r, n_rows, a->max_frames && a->max_frames < most ? a->max_frames : most);
+	r->sampling.max_tokens = u->max_frames * u->who->about->n_slots;
+	if (u->max_frames)
+		return SN_OK;
+	return error_param(err, SN_ERR_CONTEXT_LENGTH, r->blame, "%u prompt tokens leave no room for a frame of sound in the context of %u tokens", n_rows,
+	                   r->model->max_len);
 }
 
 sn_status prompt_of_utterance(sn_request *r, const utterance_ask *a, sn_error *err)
 {
 	struct row_list l = {.max = r->model->max_len, .blame = r->blame = "input"};
-	const speaker *s = a->model->speaker;
-	uint32_t max = a->max_frames && a->max_frames < s->voc->max_frames ? a->max_frames : s->voc->max_frames;
-	sn_status st = add_pieces(r, &l, a, err);
-	uint32_t frames = st ? 0 : frames_that_fit(r, l.n, max);
-	if (!st && !frames)
-		st = error_param(err, SN_ERR_CONTEXT_LENGTH, r->blame, "%u prompt tokens leave no room for a frame of sound in the context of %u tokens", l.n,
-		                 r->model->max_len);
-	r->sampling.max_tokens = frames * s->about->n_slots;
+	utterance *u = r->voice = calloc(1, sizeof *u);
+	if (!u)
+		return error_set(err, SN_ERR_NOMEM, "no memory for an utterance");
+	*u = (utterance){.who = a->model->speaker, .to = listener_ref(a->to), .index = a->index, .t_words = a->t_words};
+	r->rules = &u->who->rules;
+	struct script s = {.r = r, .l = &l, .a = a, .bos = u->who->about->bos, .u = u, .err = err};
+	sn_status st = write_prompt(&s);
+	if (!st)
+		st = bound(r, u, a, l.n, err);
 	if (!st)
 		st = sequences_make(r, l.rows, l.n, err);
 	if (!st)
-		st = make_utterance(r, a, frames, err);
+		st = make_buffers(u, err);
 	free(l.rows);
 	return st;
 }
@@ -156,6 +266,7 @@ void utterance_close(utterance **up)
 		return;
 	listener_unref(&u->to);
 	free(u->codes);
+	free(u->flow);
 	free(u->stream);
 	free(u->saved);
 	free(u->sound);
@@ -178,7 +289,7 @@ static uint32_t next_chunk(const utterance *u, bool *last)
 	if (*last)
 		return have;
 	/* Does anything follow it? That is known with the next token. */
-	return have > want || (have == want && u->n_codes % i->n_codes) ? want : 0;
+	return have > want || (have == want && u->n_tokens % u->who->about->n_slots) ? want : 0;
 }
 
 static uint64_t unread(sn_request *r)

@@ -19,8 +19,8 @@ typedef struct utterance {
 	double t_words;       /* ms; its words were there */
 
 	/* engine thread */
-	int32_t *codes;       /* [max_frames][n_codes] */
-	uint32_t n_codes;     /* so far */
+	int32_t *codes;       /* [max_frames][info->n_codes] of a frame first those that were sampled as tokens, then those that were predicted */
+	uint32_t n_tokens;    /* sampled codes so far */
 	uint32_t n_decoded;   /* frames that are sound */
 	uint64_t n_samples;   /* made */
 	bool begun;           /* a row of it was computed */
@@ -33,7 +33,11 @@ typedef struct utterance {
 	void *stream, *saved; /* [info->stream_bytes] the vocoder's; as it was before the job: NULL until one needs it */
 	sn_request *next;     /* in sn_engine.speaking */
 
-	atomic_uint n_sampled; /* tokens */
+	atomic_uint n_sampled; /* tokens, ends among them */
+
+	/* what is added to row i of the answer: 1 + flow[i]; behind them flow_end once, then flow_rest: 1 + a token, or 0 */
+	int32_t *flow;        /* [n_flow] */
+	uint32_t n_flow, flow_end, flow_rest;
 
 	/* under the request's lock */
 	float *sound;         /* [capacity] ring */
@@ -44,6 +48,10 @@ typedef struct utterance_ask {
 	const char *request_id, *cache_key, *cache_salt; /* as in sn_chat */
 	served_model *model;   /* speaks */
 	uint32_t voice;        /* speaker_voice */
+	uint32_t language;     /* speaker_language */
+	const char *instructions; /* [instructions_size]; size 0: none */
+	size_t instructions_size;
+	const sn_media *reference; /* decoded, for model->speaker->reference; parked at the gate; NULL: none */
 	const char *text;      /* [size] */
 	size_t size;
 	listener *to;
@@ -76,9 +84,21 @@ bool utterance_is_stalled(sn_request *r);
 uint32_t utterance_ready(sn_request *r, bool *last);
 /* Samples for the reader. */
 void utterance_give(sn_request *r, const float *pcm, uint32_t n, double now);
+/* Whole ones. */
 static inline uint32_t utterance_frames(const utterance *u)
 {
-	return u->n_codes / u->who->about->n_slots;
+	return u->n_tokens / u->who->about->n_slots;
+}
+/* Where the code of the i-th token stands; its frame's predicted ones follow it. */
+static inline int32_t *utterance_code(const utterance *u, uint32_t i)
+{
+	uint32_t n_slots = u->who->about->n_slots;
+	return u->codes + (size_t)(i / n_slots) * u->who->info->n_codes + i % n_slots;
+}
+/* 1 + the token that is added to row i of the answer; 0: none is. */
+static inline uint32_t utterance_flow(const utterance *u, uint32_t i)
+{
+	return i < u->n_flow ? (uint32_t)u->flow[i] + 1 : i == u->n_flow ? u->flow_end : u->flow_rest;
 }
 
 #endif

@@ -10,6 +10,7 @@
 #include "formats/hf_keys.h"
 #include "formats/hf_read.h"
 #include "formats/hf_rope.h"
+#include "formats/hf_talker.h"
 #include "formats/hf_whisper.h"
 
 enum { MAX_CONFIG_BYTES = 1 << 20 };
@@ -36,10 +37,13 @@ static const struct family families[] = {
      .act = "silu", .window = 4096},
     {.architecture = "Qwen2ForCausalLM", .model_type = "qwen2", .name = "qwen2", .has = HF_PRE_NORMS | HF_QKV_BIAS,
      .act_key = "hidden_act", .act = "silu", .must_be_off = {"use_sliding_window"}},
+    {.architecture = "Qwen3ForCausalLM", .model_type = "qwen3", .name = "qwen3", .has = HF_PRE_NORMS | HF_QK_NORMS, .act_key = "hidden_act",
+     .act = "silu", .head_dim = 128, .must_be_off = {"use_sliding_window", "attention_bias"}},
     {.architecture = "Gemma3ForCausalLM", .model_type = "gemma3_text", .name = "gemma3", .has = HF_PRE_NORMS | HF_POST_NORMS | HF_QK_NORMS,
      .act_key = "hidden_activation", .act = "gelu_pytorch_tanh", .tied = true, .head_dim = 256, .window = 4096, .window_pattern = 6,
      .must_be_off = {"attention_bias", "use_bidirectional_attention", "attn_logit_softcapping", "final_logit_softcapping"}},
     {.architecture = "WhisperForConditionalGeneration", .model_type = "whisper", .name = "whisper", .read = hf_whisper_config},
+    {.architecture = "Qwen3TTSForConditionalGeneration", .model_type = "qwen3_tts", .name = "qwen3tts", .read = hf_talker_config},
 };
 
 struct reader {
@@ -66,7 +70,7 @@ static sn_status read_family(struct reader *r)
 			r->family = &families[i];
 	if (!r->family)
 		return REFUSE(r, SN_ERR_UNSUPPORTED, "architectures: %.64s is not supported (LlamaForCausalLM, MistralForCausalLM, "
-		              "Qwen2ForCausalLM, Gemma3ForCausalLM and WhisperForConditionalGeneration are)", name);
+		              "Qwen2ForCausalLM, Qwen3ForCausalLM, Gemma3ForCausalLM, WhisperForConditionalGeneration and Qwen3TTSForConditionalGeneration are)", name);
 	if (!type || strcmp(type, r->family->model_type) != 0)
 		return REFUSE(r, SN_ERR_INVALID, "model_type: %.64s does not go with %s", type ? type : "none", name);
 	r->out->architecture = r->family->architecture;

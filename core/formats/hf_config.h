@@ -15,7 +15,9 @@ enum {
 	HF_O_BIAS = 16,
 	HF_MLP_BIAS = 32,
 	HF_HEAD = 64,      /* a head of its own: not tied to the embedding */
-	HF_ENCDEC = 128    /* Whisper's names: an encoder, and a decoder with cross-attention */
+	HF_ENCDEC = 128,   /* Whisper's names: an encoder, and a decoder with cross-attention */
+	HF_TALKER = 256,   /* Qwen3-TTS's names: text and codes, and a code predictor, */
+	HF_DEPTH_IN = 512  /* which is narrower than the talker */
 };
 
 typedef struct hf_config {
@@ -23,6 +25,8 @@ typedef struct hf_config {
 	unsigned has;             /* HF_... */
 	uint32_t n_layers, n_vocab;
 	uint32_t n_encoder_layers; /* HF_ENCDEC */
+	uint32_t n_depth_layers, n_predicted; /* HF_TALKER: of the predictor, and codes that it says */
+	uint32_t n_speaker_blocks, speaker_scale; /* HF_TALKER: of what hears whom to speak like; 0: it hears nobody */
 	float *rope_freqs;        /* [n_rope_freqs] divisors of RoPE's frequencies, or NULL */
 	uint32_t n_rope_freqs;
 } hf_config;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/error.h"
+#include "formats/hf_codec.h"
 #include "formats/hf_config.h"
 #include "formats/hf_keys.h"
 #include "formats/hf_names.h"
@@ -13,6 +14,7 @@
 static sn_status read_all(model_file *f, sn_error *err)
 {
 	hf_config config;
+	hf_codec codec = {0};
 	st_tensor *tensors;
 	size_t n;
 	sn_status st = hf_keys_init(f, err);
@@ -21,7 +23,11 @@ static sn_status read_all(model_file *f, sn_error *err)
 	if (!st)
 		st = hf_weights_open(f, &tensors, &n, err);
 	if (!st)
-		st = hf_names_translate(f, &config, tensors, n, err);
+		st = config.has & HF_TALKER ? hf_codec_open(&codec, f, err) : SN_OK;
+	if (!st)
+		st = hf_names_translate(f, &config, tensors, n, codec.n, err);
+	if (!st && codec.n)
+		st = hf_codec_place(&codec, f, err);
 	if (!st)
 		st = hf_text_read(f, err);
 	return st || !(config.has & HF_ENCDEC) ? st : hf_whisper_generation(f, err);

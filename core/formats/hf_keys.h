@@ -5,7 +5,7 @@
 
 #include "formats/model_file.h"
 
-enum { HF_MAX_KEYS = 64 };
+enum { HF_MAX_KEYS = 128 };
 
 /* Room for HF_MAX_KEYS keys in f. */
 sn_status hf_keys_init(model_file *f, sn_error *err);

@@ -106,6 +106,65 @@ static const struct name encoder_parts[] = {
     {"fc2.bias", "ffn_down.bias", 0, 0},
 };
 
+/* Qwen3-TTS's, beside its layers, which are called as any text model's. */
+static const struct name talker_top[] = {
+    {"talker.model.text_embedding.weight", "token_embd.weight", 0, 0},
+    {"talker.model.codec_embedding.weight", "codec_embd.weight", 0, 0},
+    {"talker.text_projection.linear_fc1.weight", "token_embd_fc1.weight", 0, 0},
+    {"talker.text_projection.linear_fc1.bias", "token_embd_fc1.bias", 0, 0},
+    {"talker.text_projection.linear_fc2.weight", "token_embd_fc2.weight", 0, 0},
+    {"talker.text_projection.linear_fc2.bias", "token_embd_fc2.bias", 0, 0},
+    {"talker.model.norm.weight", "output_norm.weight", 0, 0},
+    {"talker.codec_head.weight", "output.weight", 0, 0},
+    {"talker.code_predictor.model.norm.weight", "a.gen.code.output_norm.weight", 0, 0},
+    {"talker.code_predictor.small_to_mtp_projection.weight", "a.gen.code.proj_in.weight", HF_DEPTH_IN, 0},
+    {"talker.code_predictor.small_to_mtp_projection.bias", "a.gen.code.proj_in.bias", HF_DEPTH_IN, 0},
+};
+
+/* After "talker.code_predictor.model.layers.N." and "a.gen.code.blk.N.": names as in GGUF files. */
+static const struct name depth_parts[] = {
+    {"input_layernorm.weight", "ln1.weight", 0, 0},
+    {"post_attention_layernorm.weight", "ln2.weight", 0, 0},
+    {"self_attn.q_norm.weight", "attn_q_norm.weight", 0, 0},
+    {"self_attn.k_norm.weight", "attn_k_norm.weight", 0, 0},
+    {"self_attn.q_proj.weight", "attn_q.weight", 0, 0},
+    {"self_attn.k_proj.weight", "attn_k.weight", 0, 0},
+    {"self_attn.v_proj.weight", "attn_v.weight", 0, 0},
+    {"self_attn.o_proj.weight", "attn_out.weight", 0, 0},
+    {"mlp.gate_proj.weight", "ffn_gate.weight", 0, 0},
+    {"mlp.up_proj.weight", "ffn_up.weight", 0, 0},
+    {"mlp.down_proj.weight", "ffn_down.weight", 0, 0},
+};
+
+/* After "talker.code_predictor." and "a.gen.code.": a table for each code, its number between these and ".weight". */
+static const char *const code_tables[][2] = {{"model.codec_embedding.", "embd."}, {"lm_head.", "head."}};
+
+/* What hears whom a talker is to speak like, after "speaker_encoder.": names as in GGUF files. */
+static const struct name speaker_top[] = {
+    {"blocks.0.conv.weight", "a.conv1d.0.weight", 0, 0},
+    {"blocks.0.conv.bias", "a.conv1d.0.bias", 0, 0},
+    {"mfa.conv.weight", "a.conv_out.weight", 0, 0},
+    {"mfa.conv.bias", "a.conv_out.bias", 0, 0},
+    {"asp.conv.weight", "a.asp_attn.weight", 0, 0},
+    {"asp.conv.bias", "a.asp_attn.bias", 0, 0},
+    {"asp.tdnn.conv.weight", "a.asp_tdnn.weight", 0, 0},
+    {"asp.tdnn.conv.bias", "a.asp_tdnn.bias", 0, 0},
+    {"fc.weight", "mm.a.fc.weight", 0, 0},
+    {"fc.bias", "mm.a.fc.bias", 0, 0},
+};
+
+/* After "speaker_encoder.blocks.N." and "a.blk.N.", N from 1 on. */
+static const struct name speaker_parts[] = {
+    {"tdnn1.conv.weight", "conv_pw1.weight", 0, 0},
+    {"tdnn1.conv.bias", "conv_pw1.bias", 0, 0},
+    {"tdnn2.conv.weight", "conv_pw2.weight", 0, 0},
+    {"tdnn2.conv.bias", "conv_pw2.bias", 0, 0},
+    {"se_block.conv1.weight", "se_conv1.weight", 0, 0},
+    {"se_block.conv1.bias", "se_conv1.bias", 0, 0},
+    {"se_block.conv2.weight", "se_conv2.weight", 0, 0},
+    {"se_block.conv2.bias", "se_conv2.bias", 0, 0},
+};
+
 struct translator {
 	model_file *file;
 	const hf_config *config;
@@ -139,25 +198,31 @@ static sn_status align(file_tensor *out, size_t value_bytes, arena *mem, sn_erro
 	return SN_OK;
 }
 
+sn_status hf_names_place(model_file *f, const st_tensor *s, const char *gguf, sn_error *err)
+{
+	const char *hf = s->name.p;
+	if (s->dtype->bits > 32 || s->dtype->bits < 16 || s->dtype->storage < 0 || s->dtype->storage == 25 || s->dtype->storage == 26)
+		return error_set(err, SN_ERR_UNSUPPORTED, "tensor %s: dtype %s is not supported (F32, F16 and BF16 are)", hf, s->dtype->name);
+	if (s->rank > 4 || s->bytes == 0)
+		return error_set(err, SN_ERR_INVALID, "tensor %s: %u dimensions and %" PRIu64 " bytes", hf, s->rank, s->bytes);
+	file_tensor *out = &f->tensors[f->n_tensors++];
+	size_t n = strlen(gguf);
+	*out = (file_tensor){{arena_strndup(f->mem, gguf, n), n}, (uint32_t)s->dtype->storage, s->rank ? s->rank : 1, {1, 1, 1, 1}, s->data,
+	                     s->bytes};
+	if (!out->name.p)
+		return error_set(err, SN_ERR_NOMEM, "tensor %s: no memory for its name", hf);
+	for (uint32_t d = 0; d < s->rank; d++)
+		out->ne[d] = s->shape[s->rank - 1 - d];
+	return align(out, s->dtype->bits / 8, f->mem, err);
+}
+
 static sn_status place(struct translator *t, const char *hf, const char *gguf)
 {
 	const st_tensor *s = find(t, hf);
 	if (!s)
 		return error_set(t->err, SN_ERR_INVALID, "tensor %s is missing", hf);
-	if (s->dtype->bits > 32 || s->dtype->bits < 16 || s->dtype->storage < 0 || s->dtype->storage == 25 || s->dtype->storage == 26)
-		return error_set(t->err, SN_ERR_UNSUPPORTED, "tensor %s: dtype %s is not supported (F32, F16 and BF16 are)", hf, s->dtype->name);
-	if (s->rank > 4 || s->bytes == 0)
-		return error_set(t->err, SN_ERR_INVALID, "tensor %s: %u dimensions and %" PRIu64 " bytes", hf, s->rank, s->bytes);
-	file_tensor *out = &t->file->tensors[t->file->n_tensors++];
-	size_t n = strlen(gguf);
-	*out = (file_tensor){{arena_strndup(t->file->mem, gguf, n), n}, (uint32_t)s->dtype->storage, s->rank ? s->rank : 1, {1, 1, 1, 1}, s->data,
-	                     s->bytes};
-	if (!out->name.p)
-		return error_set(t->err, SN_ERR_NOMEM, "tensor %s: no memory for its name", hf);
-	for (uint32_t d = 0; d < s->rank; d++)
-		out->ne[d] = s->shape[s->rank - 1 - d];
 	t->used[s - t->all] = true;
-	return align(out, s->dtype->bits / 8, t->file->mem, t->err);
+	return hf_names_place(t->file, s, gguf, t->err);
 }
 
 static sn_status place_rows(struct translator *t, const struct name *rows, size_t n, const char *hf_prefix, const char *gguf_prefix)
@@ -220,9 +285,56 @@ static sn_status place_layers(struct translator *t, uint32_t n_layers, const str
 
 #define ROWS(table) table, sizeof table / sizeof *table
 
+static sn_status place_code_tables(struct translator *t)
+{
+	sn_status st = SN_OK;
+	for (size_t k = 0; k < sizeof code_tables / sizeof *code_tables; k++)
+		for (uint32_t i = 0; i < t->config->n_predicted && !st; i++) {
+			char hf[96], gguf[48];
+			snprintf(hf, sizeof hf, "talker.code_predictor.%s%u.weight", code_tables[k][0], i);
+			snprintf(gguf, sizeof gguf, "a.gen.code.%s%u.weight", code_tables[k][1], i);
+			st = place(t, hf, gguf);
+		}
+	return st;
+}
+
+static sn_status place_speaker_encoder(struct translator *t)
+{
+	static const char *const ends[] = {"weight", "bias"};
+	const hf_config *c = t->config;
+	sn_status st = place_rows(t, ROWS(speaker_top), "speaker_encoder.", "");
+	for (uint32_t b = 1; b <= c->n_speaker_blocks && !st; b++) {
+		char hf[128], gguf[64];
+		snprintf(hf, sizeof hf, "speaker_encoder.blocks.%u.", b);
+		snprintf(gguf, sizeof gguf, "a.blk.%u.", b);
+		st = place_rows(t, ROWS(speaker_parts), hf, gguf);
+		for (uint32_t i = 0; i < 2 * (c->speaker_scale - 1) && !st; i++) {
+			snprintf(hf, sizeof hf, "speaker_encoder.blocks.%u.res2net_block.blocks.%u.conv.%s", b, i / 2, ends[i % 2]);
+			snprintf(gguf, sizeof gguf, "a.blk.%u.res2.%u.%s", b, i / 2, ends[i % 2]);
+			st = place(t, hf, gguf);
+		}
+	}
+	return st;
+}
+
+static sn_status place_talker(struct translator *t)
+{
+	const hf_config *c = t->config;
+	sn_status st = place_rows(t, ROWS(talker_top), "", "");
+	if (!st)
+		st = place_layers(t, c->n_layers, ROWS(parts), "talker.model.layers.", "blk.");
+	if (!st)
+		st = place_layers(t, c->n_depth_layers, ROWS(depth_parts), "talker.code_predictor.model.layers.", "a.gen.code.blk.");
+	if (!st)
+		st = place_code_tables(t);
+	return st || !c->n_speaker_blocks ? st : place_speaker_encoder(t);
+}
+
 static sn_status place_all(struct translator *t)
 {
 	const hf_config *c = t->config;
+	if (c->has & HF_TALKER)
+		return place_talker(t);
 	if (!(c->has & HF_ENCDEC)) {
 		sn_status st = place_rows(t, ROWS(top), "", "");
 		return st ? st : place_layers(t, c->n_layers, ROWS(parts), "model.layers.", "blk.");
@@ -233,12 +345,13 @@ static sn_status place_all(struct translator *t)
 	return st ? st : place_layers(t, c->n_encoder_layers, ROWS(encoder_parts), "model.encoder.layers.", "a.blk.");
 }
 
-sn_status hf_names_translate(model_file *f, const hf_config *config, const st_tensor *all, size_t n, sn_error *err)
+sn_status hf_names_translate(model_file *f, const hf_config *config, const st_tensor *all, size_t n, size_t more, sn_error *err)
 {
-	bool encdec = config->has & HF_ENCDEC;
+	bool encdec = config->has & HF_ENCDEC, talker = config->has & HF_TALKER;
 	struct translator t = {.file = f, .config = config, .all = all, .n = n, .used = arena_array(f->mem, n, sizeof(bool)),
-	                       .embed = encdec ? encdec_top[0].hf : top[0].hf, .head = encdec ? "proj_out.weight" : "lm_head.weight", .err = err};
-	f->tensors = arena_array(f->mem, n + 1, sizeof *f->tensors); /* each found at most once, and rope_freqs */
+	                       .embed = encdec ? encdec_top[0].hf : talker ? talker_top[0].hf : top[0].hf,
+	                       .head = encdec ? "proj_out.weight" : "lm_head.weight", .err = err};
+	f->tensors = arena_array(f->mem, n + 1 + more, sizeof *f->tensors); /* each found at most once, and rope_freqs */
 	if (!t.used || !f->tensors)
 		return error_set(err, SN_ERR_NOMEM, "no memory for %zu tensors", n);
 	sn_status st = place_all(&t);

@@ -5,11 +5,13 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "formats/hf_pipeline.h"
+#include "formats/hf_tokenizer_make.h"
 #include "text/spm.h"
 
-#define FILE_NAME "tokenizer.json"
+#define FILE_NAME "tokenizer.json" /* or what hf_tokenizer_files makes of older ones */
 #define MAX_FILE_BYTES ((size_t)1 << 28)
 #define MAX_TOKEN_BYTES 4096
 
@@ -46,20 +48,46 @@ static sn_status no_memory(sn_error *err)
 
 /* ---- files ---- */
 
+/* json_object_foreach casts the constness away; it changes nothing. */
+static json_t *mutable(const json_t *j)
+{
+	return (json_t *)(uintptr_t)j;
+}
+
 static void release(void *json)
 {
 	json_decref(json);
 }
 
-/* The tree lives as long as mem. */
+static char *path_of(arena *mem, const char *dir, const char *name)
+{
+	size_t n = strlen(dir) + strlen(name) + 2;
+	char *path = arena_alloc(mem, n);
+	if (path)
+		snprintf(path, n, "%s/%s", dir, name);
+	return path;
+}
+
+/* Both live as long as mem. */
+static sn_status read_text(char **out, size_t *n, arena *mem, const char *dir, const char *name, sn_error *err)
+{
+	const char *path = path_of(mem, dir, name);
+	if (!path)
+		return no_memory(err);
+	sn_status st = file_load(out, n, path, MAX_FILE_BYTES, FILE_LINKS_REFUSED, err);
+	if (!st && arena_defer(mem, free, *out)) {
+		free(*out);
+		return no_memory(err);
+	}
+	return st;
+}
+
 static sn_status read_json(const json_t **out, arena *mem, const char *dir, const char *name, sn_error *err)
 {
 	json_t *j;
-	size_t n = strlen(dir) + strlen(name) + 2;
-	char *path = arena_alloc(mem, n);
+	const char *path = path_of(mem, dir, name);
 	if (!path)
 		return no_memory(err);
-	snprintf(path, n, "%s/%s", dir, name);
 	sn_status st = json_file_read(&j, path, MAX_FILE_BYTES, err);
 	if (st)
 		return st;
@@ -69,6 +97,32 @@ static sn_status read_json(const json_t **out, arena *mem, const char *dir, cons
 	}
 	*out = j;
 	return SN_OK;
+}
+
+/* vocab.json and merges.txt, where there is no tokenizer.json. */
+static sn_status made_of_older_files(reader *r, const char *dir)
+{
+	const json_t *ids;
+	char *merges;
+	json_t *made = NULL;
+	size_t n;
+	sn_error why;
+	sn_status st = read_json(&ids, r->mem, dir, "vocab.json", &why);
+	if (st == SN_ERR_NOT_FOUND)
+		return error_set(r->err, st, "neither " FILE_NAME " nor vocab.json can be opened");
+	if (st)
+		return error_set(r->err, st, "%s", why.text);
+	st = read_json(&r->config, r->mem, dir, "tokenizer_config.json", r->err);
+	if (!st)
+		st = read_text(&merges, &n, r->mem, dir, "merges.txt", r->err);
+	if (!st)
+		st = hf_tokenizer_make(&made, ids, merges, n, r->config, r->err);
+	if (!st && arena_defer(r->mem, release, made)) {
+		json_decref(made);
+		st = no_memory(r->err);
+	}
+	r->root = made;
+	return st;
 }
 
 /* ---- the model ---- */
@@ -114,12 +168,6 @@ static sn_status claim(reader *r, const char *name, int64_t id)
 		                 show(name).s, (long long)id);
 	r->tokens[id] = str_of(name);
 	return SN_OK;
-}
-
-/* json_object_foreach casts the constness away; the tree is not changed. */
-static json_t *mutable(const json_t *j)
-{
-	return (json_t *)(uintptr_t)j;
 }
 
 static sn_status read_vocab(reader *r)
@@ -374,9 +422,12 @@ sn_status hf_tokenizer_read(vocab_config *out, arena *mem, const char *dir, sn_e
 	reader r = {.mem = mem, .err = err, .c = out};
 	*out = (vocab_config){.bos = -1, .eos = -1, .eot = -1, .unk = -1};
 	sn_status st = read_json(&r.root, mem, dir, FILE_NAME, err);
+	if (st == SN_ERR_NOT_FOUND)
+		st = made_of_older_files(&r, dir);
 	if (st)
 		return st;
-	st = read_json(&r.config, mem, dir, "tokenizer_config.json", err);
+	if (!r.config)
+		st = read_json(&r.config, mem, dir, "tokenizer_config.json", err);
 	if (st && st != SN_ERR_NOT_FOUND)
 		return st;
 	r.model = json_object_get(r.root, "model");

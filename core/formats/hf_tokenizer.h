@@ -1,4 +1,5 @@
-/* hf_tokenizer.h - tokenizer.json and tokenizer_config.json of a Hugging Face directory.
+/* hf_tokenizer.h - tokenizer.json and tokenizer_config.json of a Hugging Face directory; or vocab.json, merges.txt and the latter
+ * (hf_tokenizer_make.h).
  *
  * Read: BPE models, byte-level (gpt-2, smollm, llama3, qwen2 pre-tokenizers; NFC) or on U+2581 text (Llama 2, Gemma; byte
  * fallback). Recognised shapes give the ids that Hugging Face tokenizers gives; any other component, regular expression

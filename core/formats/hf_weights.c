@@ -164,6 +164,26 @@ static sn_status open_index(model_file *f, st_tensor **out, size_t *n, sn_error 
 	return st;
 }
 
+sn_status hf_weights_open_more(model_file *f, const char *folder, st_tensor **out, size_t *n, sn_error *err)
+{
+	char name[NAME_MAX + 1];
+	struct shard one = {.name = name};
+	file_map *maps = arena_array(f->mem, f->n_maps + 1, sizeof *maps);
+	if (!maps)
+		return error_set(err, SN_ERR_NOMEM, "%s: no memory to map it", folder);
+	snprintf(name, sizeof name, "%s/" ONE_FILE, folder);
+	memcpy(maps, f->maps, f->n_maps * sizeof *maps);
+	sn_status st = open_shard(&one, &maps[f->n_maps], f, err);
+	if (st)
+		return st;
+	f->maps = maps;
+	f->map_bytes += maps[f->n_maps++].n;
+	qsort(one.tensors, one.n, sizeof *one.tensors, by_name);
+	*out = one.tensors;
+	*n = one.n;
+	return SN_OK;
+}
+
 sn_status hf_weights_open(model_file *f, st_tensor **out, size_t *n, sn_error *err)
 {
 	struct shard one = {.name = ONE_FILE};

@@ -8,4 +8,7 @@
 /* Maps the files into f and gives all tensors, sorted by name, no name twice. */
 sn_status hf_weights_open(model_file *f, st_tensor **out, size_t *n, sn_error *err);
 
+/* One more file, model.safetensors of a folder in the directory: its tensors alone, sorted by name. */
+sn_status hf_weights_open_more(model_file *f, const char *folder, st_tensor **out, size_t *n, sn_error *err);
+
 #endif

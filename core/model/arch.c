@@ -7,6 +7,8 @@
 static const arch rows[] = {
     {.name = "llama", .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .rope_freqs = true, .rope_base = 1e4f},
     {.name = "qwen2", .act = ACT_SILU, .bias = BIAS_QKV, .rope_base = 1e4f},
+    {.name = "qwen3", .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .rope_base = 1e4f},
+    {.name = "qwen3tts", .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .rope_base = 1e4f, .speaks = true},
     {.name = "gemma3", .act = ACT_GELU_TANH, .qk_norm = true, .post_norms = true, .norm_offset = true, .embed_scale = true,
      .window_pattern = 6, .rope_base = 1e6f, .window_rope_base = 1e4f, .wide_scale_layers = 62},
     {.name = "whisper", .act = ACT_GELU_ERF, .bias = BIAS_NOT_K, .layer_norm = true, .no_gate = true, .learned_positions = true, .cross = true},
@@ -155,7 +157,7 @@ sn_status hparams_read(hparams *h, const model_file *f, sn_error *err)
 		return error_set(err, SN_ERR_INVALID, "%s: key general.architecture is missing", f->name);
 	h->arch = arch_find(name);
 	if (!h->arch)
-		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key general.architecture: %.*s is not supported (llama, qwen2, gemma3 and whisper are)", f->name,
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key general.architecture: %.*s is not supported (llama, qwen2, qwen3, qwen3tts, gemma3 and whisper are)", f->name,
 		                 name.n > 64 ? 64 : (int)name.n, name.p);
 	char key[96];
 	uint32_t experts = 0, parts = 0;

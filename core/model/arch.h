@@ -28,6 +28,7 @@ typedef struct arch {
 	bool learned_positions; /* added to token embeddings; there is no RoPE */
 	bool cross;             /* encoder-decoder: behind its own rows each layer looks at a fixed number of rows of a medium */
 	bool embed_scale;       /* token embeddings times sqrt(n_embd), rounded to the type they are stored in */
+	bool speaks;            /* the vocabulary is [text | codes], the head knows the codes only; and a depth transformer says what follows a code in its frame */
 	uint32_t window_pattern; /* of each so many layers the last sees all, the others a window; 0: there are no windows */
 	float rope_base;         /* unless the file says otherwise */
 	float window_rope_base;  /* of layers with a window, which know no position scaling; unless the file says otherwise */
@@ -44,6 +45,7 @@ typedef struct hparams {
 	const arch *arch;
 	uint32_t n_layers, n_embd, n_ffn, n_head, n_kv_head, head_dim, n_rot;
 	uint32_t n_vocab;   /* rows of the embedding */
+	uint32_t n_logits, first_logit; /* rows of the head, and the token of its first one: all, from 0 on, but for a family that speaks */
 	uint32_t n_context;
 	uint32_t n_cross;   /* rows of the medium that each sequence begins with; 0: not an encoder-decoder. The others are counted from there */
 	float norm_eps;

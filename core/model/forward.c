@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "model/attention.h"
+#include "model/depth.h"
 
 /* ---- buffers ---- */
 
@@ -18,12 +19,13 @@ static void list_buffers(forward_buffers *b, const model *m, uint32_t max_rows, 
 	const hparams *h = &m->h;
 	size_t q = (size_t)h->n_head * h->head_dim, kv = (size_t)h->n_kv_head * h->head_dim;
 	size_t outs = h->n_cross ? 2 : 1; /* a sequence's next token, and what it is probed for */
+	size_t ffn = m->project[0].n_in > h->n_ffn ? m->project[0].n_in : h->n_ffn;
 	const struct buffer all[N_BUFFERS] = {
 	    {&b->x, max_rows, h->n_embd, &b->cols[0]},   {&b->h, max_rows, h->n_embd, &b->cols[1]},
 	    {&b->q, max_rows, q, &b->cols[2]},           {&b->attn, max_rows, q, &b->cols[3]},
-	    {&b->kv, max_rows, kv, &b->cols[4]},         {&b->gate, max_rows, h->n_ffn, &b->cols[5]},
-	    {&b->up, max_rows, h->n_ffn, &b->cols[6]},   {&b->cos_sin, max_rows, (size_t)h->n_rot * m->kv.n_groups, &b->cols[7]},
-	    {&b->logits, max_out, h->n_vocab * outs, &b->cols[8]}, {&b->out, max_out, h->n_embd * outs, &b->cols[9]},
+	    {&b->kv, max_rows, kv, &b->cols[4]},         {&b->gate, max_rows, ffn, &b->cols[5]},
+	    {&b->up, max_rows, ffn, &b->cols[6]},   {&b->cos_sin, max_rows, (size_t)h->n_rot * m->kv.n_groups, &b->cols[7]},
+	    {&b->logits, max_out, h->n_logits * outs, &b->cols[8]}, {&b->out, max_out, h->n_embd * outs, &b->cols[9]},
 	};
 	memcpy(out, all, sizeof all);
 }
@@ -108,21 +110,77 @@ static void media_row(const model *m, const ops *o, float *row, const void *stor
 		memcpy(row, stored, m->h.n_embd * sizeof *row);
 }
 
-static void embed_rows(const model *m, const ops *o, forward_buffers *fb, const batch *b)
+/* Of a row's two tokens, the one that is its own or the one that is added: 1 + the token, 0: none. */
+static uint32_t token_of(const batch *b, uint32_t r, bool added)
 {
+	return added ? b->with ? b->with[r] : 0 : b->media[r] ? 0 : (uint32_t)b->ids[r] + 1;
+}
+
+/* Tokens whose embeddings are projected, all rows' together: into their rows, or added to them. */
+static void project_rows(const model *m, ops *o, forward_buffers *fb, const batch *b, bool added)
+{
+	size_t e = m->h.n_embd, wide = m->project[0].n_in, n = 0;
+	uint32_t *at = fb->window_begin; /* free until the ranges, as h, gate and up are until the first layer */
+	for (uint32_t r = 0; r < b->n_rows; r++) {
+		uint32_t token = token_of(b, r, added);
+		if (!token || !model_projects(m, token - 1))
+			continue;
+		weight_row(o, &m->embed, token - 1, fb->gate + n * wide);
+		at[n++] = r;
+	}
+	if (!n)
+		return;
+	ops_linear(o, fb->up, wide, fb->gate, wide, n, &m->project[0], m->h.arch->act);
+	ops_linear(o, fb->h, e, fb->up, wide, n, &m->project[1], ACT_NONE);
+	for (size_t i = 0; i < n; i++) {
+		float *row = fb->x + at[i] * e;
+		if (added)
+			o->k.add(row, row, fb->h + i * e, e);
+		else
+			memcpy(row, fb->h + i * e, e * sizeof *row);
+	}
+}
+
+/* What stands in a row beside its own token: its frame's other codes, then the second token. Always in this order. */
+static void add_summands(const model *m, ops *o, forward_buffers *fb, const batch *b)
+{
+	size_t e = m->h.n_embd;
+	for (uint32_t r = 0; r < b->n_rows; r++) {
+		float *row = fb->x + r * e, *summand = fb->h;
+		for (uint32_t i = 0; b->codes && b->codes[r] && i < m->depth->n_codes; i++) {
+			weight_row(o, &m->depth->embed[i], (size_t)b->codes[r][i], summand);
+			o->k.add(row, row, summand, e);
+		}
+		uint32_t token = token_of(b, r, true);
+		if (!token || model_projects(m, token - 1))
+			continue;
+		model_embedding(m, o, token - 1, summand);
+		o->k.add(row, row, summand, e);
+	}
+	if (b->with)
+		project_rows(m, o, fb, b, true);
+}
+
+static void embed_rows(const model *m, ops *o, forward_buffers *fb, const batch *b)
+{
+	if (m->project[0].data)
+		project_rows(m, o, fb, b, false);
 	for (uint32_t r = 0; r < b->n_rows; r++) {
 		float *row = fb->x + (size_t)r * m->h.n_embd, *position = fb->h; /* free until the first norm */
-		if (!b->media[r]) {
-			weight_row(o, &m->embed, (size_t)b->ids[r], row);
+		if (b->media[r]) {
+			media_row(m, o, row, b->media[r]);
+		} else if (!model_projects(m, (uint32_t)b->ids[r])) {
+			model_embedding(m, o, (uint32_t)b->ids[r], row);
 			for (uint32_t i = 0; i < m->h.n_embd && m->embed_scale != 1; i++)
 				row[i] *= m->embed_scale;
-		} else
-			media_row(m, o, row, b->media[r]);
+		}
 		if (!m->positions.data)
 			continue;
 		weight_row(o, &m->positions, b->positions[r], position);
 		o->k.add(row, row, position, m->h.n_embd);
 	}
+	if (b->with || b->codes)
+		add_summands(m, o, fb, b);
 }
 
 static void rope_angles(const model *m, float *cos_sin, const float *inv_freq, const batch *b)
@@ -291,5 +349,10 @@ void forward(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, con
 	for (uint32_t i = 0; i < b->n_out; i++)
 		memcpy(fb->out + i * e, fb->x + b->out_rows[i] * e, e * sizeof(float));
 	norm_rows(o, fb->out, fb->out, &m->output_norm, &m->h, b->n_out, e);
-	ops_linear(o, fb->logits, m->h.n_vocab, fb->out, e, b->n_out, &m->head, ACT_NONE);
+	weight head = m->head;
+	if (b->head_n) {
+		head.data = (const uint8_t *)head.data + b->head_first * head.stride;
+		head.n_out = b->head_n;
+	}
+	ops_linear(o, fb->logits, head.n_out, fb->out, e, b->n_out, &head, ACT_NONE);
 }

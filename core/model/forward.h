@@ -30,9 +30,12 @@ typedef struct batch {
 	const int32_t *ids;          /* [n_rows] token ids */
 	const void *const *media;    /* [n_rows] an embedding row in the KV type, or NULL: the token's embedding */
 	const uint32_t *positions;   /* [n_rows] */
+	const uint32_t *with;        /* [n_rows] 1 + a token whose embedding is added, or 0; NULL: none anywhere */
+	const int32_t *const *codes; /* [n_rows] the codes that model.depth said of the row's frame, whose embeddings are added, or NULL; or NULL */
 	const uint32_t *key_begin;   /* [n_rows] first key that the row sees where there is no window */
 	const uint32_t *key_end;     /* [n_rows] one past the last: its own index + 1, or the end of its span, which is whole in the batch */
-	const uint32_t *out_rows;    /* [n_out] rows whose logits are wanted */
+	const uint32_t *out_rows;    /* [n_out] rows whose logits are wanted, */
+	uint32_t head_first, head_n; /* of so many of the head's rows from this one on; head_n 0: of all */
 	const batch_seq *seqs;       /* [n_seqs] */
 } batch;
 
@@ -42,10 +45,10 @@ typedef struct forward_buffers {
 	float *x, *h;          /* [max_rows, n_embd] residual stream, normed */
 	float *q, *attn;       /* [max_rows, n_head * head_dim] */
 	float *kv;             /* [max_rows, n_kv_head * head_dim] */
-	float *gate, *up;      /* [max_rows, n_ffn] */
+	float *gate, *up;      /* [max_rows, n_ffn], or the width of text that is projected */
 	float *cos_sin;        /* [n_groups][max_rows, n_rot] */
-	float *logits;         /* [max_out, n_vocab] */
-	float *out;            /* [max_out, n_embd] */
+	float *logits;         /* [max_out, n_logits] */
+	float *out;            /* [max_out, n_embd] the rows that logits are of, normed */
 	uint32_t *window_begin; /* [max_rows] first key that a row of a group with a window sees */
 	uint32_t *cross_begin, *cross_end; /* [max_rows] what it sees of its medium */
 	struct attn_task *tasks;
@@ -59,8 +62,8 @@ size_t forward_bytes(const forward_buffers *b, const model *m, uint32_t max_rows
 sn_status forward_reserve(forward_buffers *b, const model *m, uint32_t max_rows, uint32_t max_out, sn_error *err);
 void forward_free(forward_buffers *b);
 
-/* Stores K and V of every row in its page, computes the rows, leaves logits [n_out, n_vocab] in fb->logits. The pages
- * of all rows are there already. pages_at: the page pool's. */
+/* Stores K and V of every row in its page, computes the rows, leaves logits [n_out, n_logits or head_n] in fb->logits, and the rows that they
+ * are of in fb->out. The pages of all rows are there already. pages_at: the page pool's. */
 void forward(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, const batch *b);
 
 #endif

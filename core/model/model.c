@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "model/depth.h"
 #include "model/model_vocab.h"
 
 /* ---- weights ---- */
@@ -198,23 +199,74 @@ static sn_status refuse_unused(const struct binder *b)
 	return SN_OK;
 }
 
+/* A matrix's rows and columns; a refusal if it is none, or not there. */
+static sn_status shape_of(const model *m, const char *name, uint64_t *rows, uint64_t *columns, sn_error *err)
+{
+	const file_tensor *t = file_tensor_find(m->file, name);
+	if (!t || t->n_dims != 2 || t->ne[1] > MAX_VOCAB || t->ne[0] > MAX_WIDTH)
+		return error_set(err, SN_ERR_INVALID, "%s: tensor %s is missing or not a matrix", m->file->name, name);
+	*rows = t->ne[1];
+	*columns = t->ne[0];
+	return SN_OK;
+}
+
+/* Text and codes in two tables, of two widths. */
+static sn_status bind_two_tables(struct binder *b, uint64_t n_text, uint64_t width)
+{
+	model *m = b->m;
+	uint64_t n_codes, e = m->h.n_embd, ignored;
+	sn_status st = shape_of(m, "codec_embd.weight", &n_codes, &ignored, b->err);
+	if (!st && n_codes + n_text > MAX_VOCAB)
+		st = error_set(b->err, SN_ERR_TOO_LARGE, "%s: tensor codec_embd.weight: more than %d tokens with those of text", m->file->name, MAX_VOCAB);
+	if (!st)
+		st = bind(b, &m->embed, -1, "token_embd", n_text, width, NO_BIAS);
+	if (!st)
+		st = bind(b, &m->codes, -1, "codec_embd", n_codes, e, NO_BIAS);
+	if (!st)
+		st = bind(b, &m->project[0], -1, "token_embd_fc1", width, width, HAS_BIAS);
+	if (!st)
+		st = bind(b, &m->project[1], -1, "token_embd_fc2", e, width, HAS_BIAS);
+	m->h.n_vocab = (uint32_t)(n_text + n_codes);
+	return st;
+}
+
+/* The embedding, and the head, which of a family that speaks is of the last tokens only. */
+static sn_status bind_vocabulary(struct binder *b)
+{
+	model *m = b->m;
+	uint64_t rows, width, n_logits, ignored;
+	bool two = m->h.arch->speaks && file_tensor_find(m->file, "codec_embd.weight");
+	sn_status st = shape_of(m, "token_embd.weight", &rows, &width, b->err);
+	if (!st)
+		st = two ? bind_two_tables(b, rows, width) : bind(b, &m->embed, -1, "token_embd", rows, m->h.n_embd, NO_BIAS);
+	if (st)
+		return st;
+	if (!two)
+		m->h.n_vocab = (uint32_t)rows;
+	m->head = m->embed;
+	m->h.n_logits = m->h.n_vocab;
+	if (!file_tensor_find(m->file, "output.weight") && !m->h.arch->speaks)
+		return SN_OK;
+	n_logits = m->h.n_vocab;
+	if (m->h.arch->speaks)
+		st = shape_of(m, "output.weight", &n_logits, &ignored, b->err);
+	if (!st && (two ? n_logits != m->codes.n_out : n_logits > m->h.n_vocab))
+		st = error_set(b->err, SN_ERR_INVALID, "%s: tensor output.weight: %llu rows are not those of the codes", m->file->name,
+		               (unsigned long long)n_logits);
+	m->h.n_logits = (uint32_t)n_logits;
+	m->h.first_logit = m->h.n_vocab - m->h.n_logits;
+	return st ? st : bind(b, &m->head, -1, "output", n_logits, m->h.n_embd, NO_BIAS);
+}
+
 static sn_status bind_weights(model *m, ops *o, sn_error *err)
 {
 	struct binder b = {m, o, err, arena_array(m->mem, m->file->n_tensors, sizeof *b.used)};
 	m->layers = arena_array(m->mem, m->h.n_layers, sizeof *m->layers);
 	if (!m->layers || !b.used)
 		return error_set(err, SN_ERR_NOMEM, "%s: no memory for %u layers", m->file->name, m->h.n_layers);
-	const file_tensor *t = file_tensor_find(m->file, "token_embd.weight");
-	uint64_t rows = t ? t->ne[1] : 0;
-	if (!t || t->n_dims != 2 || rows > MAX_VOCAB)
-		return error_set(err, SN_ERR_INVALID, "%s: tensor token_embd.weight is missing or not a matrix", m->file->name);
-	m->h.n_vocab = (uint32_t)rows;
-	sn_status st = bind(&b, &m->embed, -1, "token_embd", rows, m->h.n_embd, NO_BIAS);
+	sn_status st = bind_vocabulary(&b);
 	if (!st)
 		st = bind_norm(&b, &m->output_norm, -1, "output_norm", m->h.n_embd);
-	m->head = m->embed;
-	if (!st && file_tensor_find(m->file, "output.weight"))
-		st = bind(&b, &m->head, -1, "output", rows, m->h.n_embd, NO_BIAS);
 	m->embed_scale = embed_scale(m, o);
 	if (!st && m->h.arch->learned_positions)
 		st = bind(&b, &m->positions, -1, "position_embd", m->h.n_context, m->h.n_embd, NO_BIAS);
@@ -226,7 +278,25 @@ static sn_status bind_weights(model *m, ops *o, sn_error *err)
 		m->layers[i].index = n_in_group[m->layers[i].group]++;
 		st = bind_layer(&b, (int)i);
 	}
+	if (!st && m->h.arch->speaks && depth_is_in(m->file))
+		st = model_add_depth(m, m->file, o, err);
 	return st ? st : refuse_unused(&b);
+}
+
+sn_status model_add_depth(model *m, const model_file *f, ops *o, sn_error *err)
+{
+	depth *d;
+	sn_status st = depth_bind(&d, f, m->mem, m->h.n_embd, o, err);
+	m->depth = st ? NULL : d;
+	return st;
+}
+
+void model_embedding(const model *m, const ops *o, uint32_t token, float *out)
+{
+	if (m->codes.data && token >= m->h.first_logit)
+		weight_row(o, &m->codes, token - m->h.first_logit, out);
+	else
+		weight_row(o, &m->embed, token, out);
 }
 
 /* ---- text ---- */
@@ -279,6 +349,8 @@ sn_status model_open(model **out, const char *path, const char *template_source,
 		st = bind_weights(m, o, err);
 	if (!st)
 		st = model_vocab_open(&m->vocab, m->file, m->h.n_vocab, tmp, err);
+	if (!st && vocab_size(m->vocab) <= m->h.first_logit)
+		st = error_set(err, SN_ERR_INVALID, "%s: %zu tokens end before the head's first, which is token %u", m->file->name, vocab_size(m->vocab), m->h.first_logit);
 	if (!st)
 		st = open_chat(m, template_source, err);
 	if (!st)

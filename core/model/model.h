@@ -36,8 +36,11 @@ typedef struct model {
 	arena *mem;
 	model_file *file;
 	hparams h;
-	weight embed;              /* [n_vocab, n_embd] */
-	weight head;               /* [n_vocab, n_embd]; the embedding when tied */
+	weight embed;              /* [n_vocab, n_embd]; where codes have a table of their own the text's alone: [first_logit, any width] */
+	weight codes;              /* [n_logits, n_embd] embeddings of tokens from first_logit on, or data NULL: they are in embed */
+	weight project[2];         /* embed's rows -> act -> n_embd; data NULL: they are so wide already */
+	weight head;               /* [n_logits, n_embd]; the embedding when tied */
+	const struct depth *depth; /* of a family that speaks: see depth.h; NULL: none, or none yet */
 	weight positions;          /* [n_context, n_embd] learned, or data NULL */
 	norm_weight output_norm;   /* [n_embd] */
 	const float *rope_factors; /* [n_rot / 2] divisors of the frequencies, or NULL */
@@ -60,5 +63,15 @@ static inline uint32_t model_cross_group(const model *m)
  * ("a.", "v.", "mm.") uses are refused. */
 sn_status model_open(model **out, const char *path, const char *template_source, sn_kv_dtype kv, ops *o, sn_error *err);
 void model_close(model **m);
+
+/* The depth transformer of a model that came without one, from the file beside it. Before anyone else sees the model. */
+sn_status model_add_depth(model *m, const model_file *f, ops *o, sn_error *err);
+/* The embedding of a token as it is stored, and not projected. */
+void model_embedding(const model *m, const ops *o, uint32_t token, float *out);
+/* Its row of project[] is to be computed. */
+static inline bool model_projects(const model *m, uint32_t token)
+{
+	return m->project[0].data && token < m->h.first_logit;
+}
 
 #endif

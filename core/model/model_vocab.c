@@ -111,6 +111,43 @@ static sn_status read_directory(const model_file *f, vocab_config *c, uint32_t n
 	return st;
 }
 
+/* The tokens of a codec stand behind those of the text, whose table may have rows that are no tokens: those are called as llama.cpp's
+ * conversion calls them. */
+static sn_status append_codec(const model_file *f, vocab_config *c, arena *tmp, sn_error *err)
+{
+	str *codec, *tokens;
+	int32_t *types;
+	bool *late;
+	size_t n_codec;
+	uint32_t n_text = 0;
+	sn_status st = file_strings(f, "qwen3tts.codec_tokens", tmp, &codec, &n_codec, err);
+	if (st)
+		return st;
+	if (!file_u32(f, "qwen3tts.text_tokens", &n_text) || n_text < c->n_tokens)
+		return error_set(err, SN_ERR_INVALID, "%s: %zu tokens, but the embedding has %u rows of text", f->name, c->n_tokens, n_text);
+	tokens = arena_array(tmp, n_text + n_codec, sizeof *tokens);
+	types = arena_array(tmp, n_text + n_codec, sizeof *types);
+	late = arena_array(tmp, n_text + n_codec, sizeof *late);
+	if (!tokens || !types || !late)
+		return error_set(err, SN_ERR_NOMEM, "%s: no memory for its tokenizer", f->name);
+	for (size_t i = 0; i < n_text + n_codec; i++) {
+		char pad[32];
+		bool text = i < c->n_tokens, is_code = i >= n_text;
+		size_t n = (size_t)snprintf(pad, sizeof pad, "[PAD%zu]", i);
+		const char *copy = text || is_code ? pad : arena_strndup(tmp, pad, n);
+		if (!copy)
+			return error_set(err, SN_ERR_NOMEM, "%s: no memory for its tokenizer", f->name);
+		tokens[i] = text ? c->tokens[i] : is_code ? codec[i - n_text] : (str){copy, n};
+		types[i] = text ? c->types ? c->types[i] : TOKEN_NORMAL : is_code ? TOKEN_CONTROL : TOKEN_UNUSED;
+		late[i] = text && c->late && c->late[i];
+	}
+	c->tokens = tokens;
+	c->types = types;
+	c->late = late;
+	c->n_tokens = n_text + n_codec;
+	return SN_OK;
+}
+
 static sn_status open_and_name(vocab **out, const model_file *f, const vocab_config *c, sn_error *err)
 {
 	sn_error why = {0};
@@ -124,6 +161,8 @@ sn_status model_vocab_open(vocab **out, const model_file *f, uint32_t n_rows, ar
 	int32_t *eog = NULL;
 	*out = NULL;
 	sn_status st = f->from_hf ? read_directory(f, &c, n_rows, tmp, err) : read_gguf(f, &c, n_rows, tmp, err);
+	if (!st && file_key_find(f, "qwen3tts.codec_tokens"))
+		st = append_codec(f, &c, tmp, err);
 	if (!st && file_key_find(f, "tokenizer.ggml.eog_token_ids"))
 		st = file_i32s(f, "tokenizer.ggml.eog_token_ids", tmp, &eog, &c.n_eog, err);
 	c.eog = eog;

@@ -71,6 +71,19 @@ static void tanh_values(float *y, const float *x, size_t n)
 		y[i] = tanhf(x[i]);
 }
 
+static void relu_values(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = x[i] > 0 ? x[i] : 0;
+}
+
+/* Rare: gates of a few rows. */
+static void sigmoid_values(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = 1 / (1 + expf(-x[i]));
+}
+
 kn_unary_fn *ops_act_fn(const ops *o, enum ops_act act)
 {
 	switch (act) {
@@ -79,6 +92,8 @@ kn_unary_fn *ops_act_fn(const ops *o, enum ops_act act)
 	case ACT_GELU_QUICK: return o->k.gelu_quick;
 	case ACT_SILU: return o->k.silu;
 	case ACT_TANH: return tanh_values;
+	case ACT_RELU: return relu_values;
+	case ACT_SIGMOID: return sigmoid_values;
 	default: return NULL;
 	}
 }
@@ -415,6 +430,23 @@ sn_status weight_bind(weight *w, const model_file *f, arena *mem, const char *na
 		                 storage_type_find(t->type)->name);
 	*w = (weight){.data = t->data, .type = (kn_type)t->type, .stride = stride, .n_out = n_out, .n_in = n_in};
 	return bias ? vector_bind(&w->bias, f, mem, bias, n_out, err) : SN_OK;
+}
+
+sn_status weight_bind_page(weight *w, const model_file *f, const char *name, size_t page, size_t n_pages, size_t n_out, size_t n_in, sn_error *err)
+{
+	const file_tensor *t;
+	sn_status st = find(&t, f, name, err);
+	if (st)
+		return st;
+	if (t->n_dims > 3 || t->ne[0] != n_in || t->ne[1] != n_out || t->ne[2] != n_pages || page >= n_pages)
+		return error_set(err, SN_ERR_INVALID, "%s: tensor %s: shape [%llu, %llu, %llu], expected [%zu, %zu, %zu]", f->name, name,
+		                 (unsigned long long)t->ne[2], (unsigned long long)t->ne[1], (unsigned long long)t->ne[0], n_pages, n_out, n_in);
+	size_t stride = kn_row_bytes((kn_type)t->type, n_in);
+	if (stride == 0)
+		return error_set(err, SN_ERR_INVALID, "%s: tensor %s: rows of %zu values are not whole %s blocks", f->name, name, n_in,
+		                 storage_type_find(t->type)->name);
+	*w = (weight){.data = t->data + page * n_out * stride, .type = (kn_type)t->type, .stride = stride, .n_out = n_out, .n_in = n_in};
+	return SN_OK;
 }
 
 sn_status conv1d_bind(weight *w, const model_file *f, arena *mem, const char *name, const char *bias, size_t n_out, size_t n_in,

@@ -35,7 +35,7 @@ sn_status ops_reserve(ops *o, const weight *w, sn_error *err);
 size_t ops_scratch_bytes(const weight *w);
 sn_status ops_reserve_bytes(ops *o, size_t bytes, sn_error *err);
 
-enum ops_act { ACT_NONE, ACT_GELU_TANH, ACT_GELU_ERF, ACT_GELU_QUICK, ACT_SILU, ACT_TANH };
+enum ops_act { ACT_NONE, ACT_GELU_TANH, ACT_GELU_ERF, ACT_GELU_QUICK, ACT_SILU, ACT_TANH, ACT_RELU, ACT_SIGMOID };
 
 /* The kernel of an activation, NULL for none; and how many rows of k values a chunk of row-wise work takes. */
 kn_unary_fn *ops_act_fn(const ops *o, enum ops_act act);
@@ -64,6 +64,8 @@ void ops_attention(ops *o, float *out, size_t ldo, const float *q, size_t ldq, c
  * bias, or a norm's vector, that is not F32 is converted into mem. A refusal names file and tensor. */
 sn_status weight_bind(weight *w, const model_file *f, arena *mem, const char *name, const char *bias, size_t n_out, size_t n_in,
                       sn_error *err);
+/* Binds page `page` of a tensor `name` [n_pages, n_out, n_in]. */
+sn_status weight_bind_page(weight *w, const model_file *f, const char *name, size_t page, size_t n_pages, size_t n_out, size_t n_in, sn_error *err);
 /* Binds tensor `name` [n_out][n_in][taps] as a matrix [n_out, n_in * taps]. F32, F16 or BF16: blocks do not fit a tap. */
 sn_status conv1d_bind(weight *w, const model_file *f, arena *mem, const char *name, const char *bias, size_t n_out, size_t n_in,
                       size_t taps, sn_error *err);

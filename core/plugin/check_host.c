@@ -211,6 +211,20 @@ static sn_rc conv_transpose1d(const sn_model *m, const char *name, uint64_t n_in
 	return fails_now(h) ? no_memory(fault) : host_weights.conv_transpose1d(m, name, n_in, n_out, taps, out, fault);
 }
 
+static sn_rc conv1d_depthwise(const sn_model *m, const char *name, uint64_t n, uint64_t taps, sn_tensor *out, sn_fault *fault)
+{
+	check_host *h = model_of(m)->host;
+	expect(h, IN_LOAD, "weights.conv1d_depthwise");
+	sn_rc rc = fails_now(h) ? no_memory(fault) : host_weights.conv1d_depthwise(m, name, n, taps, out, fault);
+	return rc == SN_RC_OK ? hand_out(h, m, out, fault) : rc;
+}
+
+static const char *token_at(const sn_model *m, const char *prefix, uint32_t i)
+{
+	expect(model_of(m)->host, IN_LOAD, "weights.token_at");
+	return host_weights.token_at(m, prefix, i);
+}
+
 /* ---- ops ---- */
 
 static check_ctx *ctx_of(sn_ops_ctx *c)
@@ -445,7 +459,7 @@ static const sn_host_threads THREADS = {sizeof THREADS, 0, thread_count, run_chu
 static const sn_host_weights WEIGHTS = {.size = sizeof WEIGHTS, .get_u32 = get_u32, .get_f32 = get_f32, .get_bool = get_bool,
                                         .get_str = get_str, .get_f32_array = get_f32_array, .linear = linear, .tensor = tensor,
                                         .get_i32_array = get_i32_array, .get_str_at = get_str_at, .conv1d = conv1d, .shape = shape, .values = values,
-                                        .conv_transpose1d = conv_transpose1d};
+                                        .conv_transpose1d = conv_transpose1d, .conv1d_depthwise = conv1d_depthwise, .token_at = token_at};
 static const sn_host_ops OPS = {.size = sizeof OPS, .alloc = op_alloc, .rows = op_rows, .cols = op_cols, .write = op_write, .read = op_read,
                                 .linear = op_linear, .layer_norm = op_layer_norm, .rms_norm = op_rms_norm, .add = op_add,
                                 .attention = op_attention, .pixel_shuffle = op_pixel_shuffle, .conv1d = op_conv1d,

@@ -19,13 +19,48 @@ static const sn_synth_info *info_of(life *l)
 	const sn_speaker *about = l->speak ? l->speak->describe(l->instance) : NULL;
 	const sn_synth_info *info = l->synth->describe(l->instance);
 	check_leave(l->c->host);
-	const char *why = l->speak ? speaker_problem(about) : NULL;
-	why = why ? why : synth_problem(info, about ? about->n_slots : 0);
+	const char *why = l->speak ? speaker_problem(about, speak_compose(l->speak)) : NULL;
+	why = why ? why : synth_problem(info, about ? speaker_codes(about) : 0);
 	if (why) {
 		check_fails(l->c, "%s: what it says of how it speaks is not right: %s", l->d->id, why);
 		return NULL;
 	}
 	return info;
+}
+
+/* A prompt for one wish, or a refusal that blames the input. */
+static bool compose(life *l, const sn_speak_ask *ask)
+{
+	sn_speak_prompt p = {.size = sizeof p};
+	sn_fault fault = {.size = sizeof fault};
+	check_enter(l->c->host, IN_ANY);
+	sn_rc rc = speak_compose(l->speak)(l->instance, ask, &p, &fault);
+	check_leave(l->c->host);
+	if (rc == SN_RC_UNSUPPORTED)
+		return check_fault(l->c, "compose", rc, &fault) &&
+		       (fault.blame == SN_BLAME_INPUT || check_fails(l->c, "%s: compose cannot do what is asked for, and does not blame the input", l->d->id));
+	if (rc != SN_RC_OK)
+		return check_fault(l->c, "compose", rc, &fault) && check_fails(l->c, "%s: compose fails: %s", l->d->id, fault.text);
+	const char *why = prompt_problem(&p, ask);
+	return !why || check_fails(l->c, "%s: what it composes is not right: %s", l->d->id, why);
+}
+
+/* Each voice and each language once, with and without whatever else there is. */
+static bool compose_all(life *l)
+{
+	const sn_speaker *about = l->speak ? l->speak->describe(l->instance) : NULL;
+	bool ok = true;
+	for (uint32_t i = 0; about && speak_compose(l->speak) && ok && i < about->n_voices + about->n_languages; i++)
+		for (uint32_t with = 0; with < 4 && ok; with++) {
+			sn_speak_ask ask = {.size = sizeof ask, .has_instructions = with & 1, .has_reference = with >> 1};
+			if (i < about->n_voices)
+				ask.voice = i;
+			else
+				ask.language = i - about->n_voices + 1;
+			if (ask.has_instructions <= about->instructions && ask.has_reference <= about->reference && !(ask.has_reference && ask.voice))
+				ok = compose(l, &ask);
+		}
+	return ok;
 }
 
 /* ---- streams ---- */
@@ -64,7 +99,7 @@ static int32_t *make_codes(life *l, const sn_synth_info *info, uint32_t n_frames
 	int32_t *codes = malloc((size_t)n_frames * info->n_codes * sizeof *codes);
 	uint32_t state = 12345;
 	for (size_t i = 0; codes && i < (size_t)n_frames * info->n_codes; i++) {
-		uint32_t n = about ? about->slots[i % info->n_codes].n : 1;
+		uint32_t at = (uint32_t)(i % info->n_codes), n = !about ? 1 : at < about->n_slots ? about->slots[at].n : about->n_values;
 		state = state * 1664525u + 1013904223u;
 		codes[i] = (int32_t)(i % 11 == 3 ? 0 : i % 13 == 5 ? n - 1 : (uint32_t)((uint64_t)state * n >> 32));
 	}
@@ -342,7 +377,7 @@ void check_sound(check *c)
 			continue;
 		if (life_start(&l, c, c->list->plugins[d]))
 			info = info_of(&l);
-		if (info && sound_of(&l, info))
+		if (info && compose_all(&l) && sound_of(&l, info))
 			n = frames_to_try(info);
 		life_close(&l);
 	}

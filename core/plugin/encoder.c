@@ -12,7 +12,7 @@ struct taken {
 static bool encodes_a_free_kind(void *ctx, const plugin *p)
 {
 	const struct taken *t = ctx;
-	return p->plan && p->encode && !t->test(t->ctx, p->plan->kind_name);
+	return p->plan && p->encode && !p->speak && !t->test(t->ctx, p->plan->kind_name); /* a speaker's is for recordings to speak like */
 }
 
 sn_status encoder_new(encoder **out, plugin_host *h, struct sn_model *m, plugin *p, sn_error *err)

@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "formats/model_file.h"
 #include "model/ops.h"
+#include "text/vocab.h"
 
 #include <sensorium/ext/clip.h>
 #include <sensorium/ext/decode.h>
@@ -114,11 +115,14 @@ typedef struct vocoder {
 	const sn_synth_info *info;
 	uint32_t max_streams;    /* of a job: no more than the host has room for */
 	uint32_t max_frames;     /* of an utterance: by both descriptions */
+	encoder *reference;      /* the same instance: makes rows of recordings to speak like. NULL: it does not */
 } vocoder;
 
-/* A file beside a language model: the surest plugin that claims it is loaded. It is a media tower or a speaker; the other of the
+/* A file beside a language model, whose vocabulary it may ask for: the surest plugin that claims it is loaded. It is a media tower or a speaker; the other of the
  * two is NULL. SN_ERR_UNSUPPORTED if none claims it. */
-sn_status beside_open(plugin_host *h, const char *path, ops *o, encoder **tower, vocoder **speaks, sn_error *err);
+sn_status beside_open(plugin_host *h, const char *path, const vocab *v, ops *o, encoder **tower, vocoder **speaks, sn_error *err);
+/* The surest speaker that claims a language model's own file, which outlives it; NULL if there is none. Before the engine runs. */
+sn_status vocoder_open_own(vocoder **out, plugin_host *h, model_file *file, const vocab *v, ops *o, sn_error *err);
 size_t vocoder_bytes(const vocoder *v); /* as encoder_bytes */
 void vocoder_close(vocoder **v);
 /* Asks the instance and checks what it says: sets about, info and what follows from them. */
@@ -154,6 +158,7 @@ extern const struct sn_host_ops host_ops;
 /* The ABI's sn_model: a mapped file, and where its bound weights live. */
 struct sn_model {
 	model_file *file;
+	const vocab *tokens; /* of the language model that it is beside, or is; may be NULL */
 	ops *o;
 	arena *mem;
 	bool borrowed;    /* the file is a language model's */

@@ -95,7 +95,7 @@ static sn_rc read_tensor(sn_ops_ctx *c, const sn_tensor *t, float *dst, sn_fault
 
 bool host_act_of(int32_t act, enum ops_act *out)
 {
-	static const enum ops_act acts[] = {ACT_NONE, ACT_GELU_TANH, ACT_GELU_ERF, ACT_GELU_QUICK, ACT_SILU, ACT_TANH};
+	static const enum ops_act acts[] = {ACT_NONE, ACT_GELU_TANH, ACT_GELU_ERF, ACT_GELU_QUICK, ACT_SILU, ACT_TANH, ACT_RELU, ACT_SIGMOID};
 	bool known = act >= 0 && act < (int32_t)(sizeof acts / sizeof *acts);
 	*out = known ? acts[act] : ACT_NONE;
 	return known;

@@ -64,6 +64,17 @@ static const char *get_str_at(const sn_model *m, const char *key, uint32_t i)
 	return arena_strndup(m->mem, (const char *)p + sizeof n, n);
 }
 
+static const char *token_at(const sn_model *m, const char *prefix, uint32_t i)
+{
+	size_t n = strlen(prefix), all = m->tokens ? vocab_size(m->tokens) : 0;
+	for (size_t id = 0; id < all; id++) {
+		str t = vocab_token(m->tokens, (int32_t)id);
+		if (t.n >= n && memcmp(t.p, prefix, n) == 0 && i-- == 0)
+			return arena_strndup(m->mem, t.p, t.n);
+	}
+	return NULL;
+}
+
 static sn_rc to_fault(sn_status st, const sn_error *err, sn_fault *fault)
 {
 	if (st == SN_OK)
@@ -136,6 +147,25 @@ static sn_rc tensor(const sn_model *m, const char *name, uint64_t n_rows, uint64
 	return SN_RC_OK;
 }
 
+static sn_rc conv1d_depthwise(const sn_model *m, const char *name, uint64_t n, uint64_t taps, sn_tensor *out, sn_fault *fault)
+{
+	const file_tensor *t = file_tensor_find(m->file, name);
+	sn_tensor stored;
+	if (t && (t->n_dims > 3 || t->ne[0] != taps || t->ne[1] != 1 || t->ne[2] != n))
+		return host_fault(fault, SN_RC_INVALID, SN_BLAME_INPUT, "tensor %s: not [%llu][1][%llu]", name, (unsigned long long)n, (unsigned long long)taps);
+	sn_rc rc = tensor(m, name, n, taps, &stored, fault);
+	float *v = rc == SN_RC_OK ? arena_array(m->mem, n * taps, sizeof *v) : NULL;
+	if (rc != SN_RC_OK)
+		return rc;
+	if (!v)
+		return host_fault(fault, SN_RC_NOMEM, SN_BLAME_RESOURCE, "no memory for tensor %s", name);
+	for (uint64_t c = 0; c < n; c++)
+		for (uint64_t i = 0; i < taps; i++)
+			v[i * n + c] = ((const float *)stored.data)[c * taps + i];
+	*out = (sn_tensor){.data = v, .type = SN_TYPE_F32, .n_dims = 2, .shape = {taps, n, 1, 1}, .stride = {n, 1, 1, 1}};
+	return SN_RC_OK;
+}
+
 static sn_rc values(const sn_model *m, const float *src, uint64_t n_rows, uint64_t n, sn_tensor *out, sn_fault *fault)
 {
 	uint64_t rows = n_rows ? n_rows : 1, total;
@@ -164,5 +194,5 @@ static sn_rc conv_transpose1d(const sn_model *m, const char *name, uint64_t n_in
 const sn_host_weights host_weights = {
     .size = sizeof host_weights, .get_u32 = get_u32, .get_f32 = get_f32, .get_bool = get_bool, .get_str = get_str,
     .get_f32_array = get_f32_array, .linear = linear, .tensor = tensor, .get_i32_array = get_i32_array, .get_str_at = get_str_at,
-    .conv1d = conv1d, .shape = shape, .values = values, .conv_transpose1d = conv_transpose1d,
+    .conv1d = conv1d, .shape = shape, .values = values, .conv_transpose1d = conv_transpose1d, .conv1d_depthwise = conv1d_depthwise, .token_at = token_at,
 };

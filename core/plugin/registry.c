@@ -151,8 +151,8 @@ static const char *extension_problem(const sn_plugin *d)
 		return SN_EXT_SPEAK " comes with " SN_EXT_SYNTH;
 	if (synth && !d->probe)
 		return "a speaker needs a probe";
-	if (synth && plan)
-		return "an encoder and a speaker are two plugins: a file beside a model is one of them";
+	if (synth && plan && !speak)
+		return "an encoder and a decoder are two plugins, unless they are a speaker that hears whom it is to speak like: " SN_EXT_SPEAK;
 	if ((codec && !is_name(codec->kind_name, KIND_NAME_MAX)) || (clip && !is_name(clip->kind_name, KIND_NAME_MAX)) || (plan && !is_name(plan->kind_name, KIND_NAME_MAX)))
 		return "its kind's name is not made of 1 to 31 of a-z, 0-9, - and _";
 	return NULL;

@@ -26,6 +26,8 @@ typedef struct pretokenizer {
 const pretokenizer *pretokenizer_find(const char *name);
 /* The name for a regular expression of tokenizer.json's Split; NULL if it is not one of those above. */
 const char *pretokenizer_of_regex(const char *regex);
+/* The other way round. */
+const char *pretokenizer_regex(const char *name);
 /* Length of the first piece of p[0..n), 1..n; n > 0. */
 size_t pretokenizer_next(const pretokenizer *t, const char *p, size_t n);
 

@@ -10,38 +10,14 @@ static const float FLOOR = 1e-10f; /* of a mel's energy */
 
 /* ---- filters ---- */
 
-static double mel_of(double hz)
-{
-	return hz < 1000 ? hz * 3 / 200 : 15 + log(hz / 1000) * 27 / log(6.4);
-}
-
-static double hz_of(double mel)
-{
-	return mel < 15 ? mel * 200 / 3 : 1000 * exp((mel - 15) * log(6.4) / 27);
-}
-
 bool sn_logmel_init(sn_logmel *m, uint32_t n_mels)
 {
-	const double pi = 3.14159265358979323846, top = mel_of(SN_LOGMEL_RATE / 2.0), bin_hz = (double)SN_LOGMEL_RATE / SN_LOGMEL_FFT;
-	if (n_mels == 0 || n_mels > SN_LOGMEL_MAX_MELS)
+	const double pi = 3.14159265358979323846;
+	if (n_mels > SN_LOGMEL_MAX_MELS || !sn_melbank_init(&m->bank, SN_LOGMEL_RATE, SN_LOGMEL_FFT, n_mels))
 		return false;
-	*m = (sn_logmel){.n_mels = n_mels};
+	m->n_mels = n_mels;
 	for (int i = 0; i < SN_LOGMEL_FFT; i++)
 		m->window[i] = (float)(0.5 - 0.5 * cos(2 * pi * i / SN_LOGMEL_FFT));
-	uint32_t used = 0;
-	for (uint32_t k = 0; k < n_mels; k++) {
-		double low = hz_of(top * k / (n_mels + 1)), centre = hz_of(top * (k + 1) / (n_mels + 1)), high = hz_of(top * (k + 2) / (n_mels + 1));
-		m->at[k] = used;
-		for (int bin = 0; bin < SN_LOGMEL_BINS; bin++) {
-			double hz = bin * bin_hz, up = (hz - low) / (centre - low), down = (high - hz) / (high - centre);
-			float w = (float)((up < down ? up : down) * 2 / (high - low));
-			if (w > 0) {
-				m->first[k] = m->count[k] ? m->first[k] : (uint16_t)bin;
-				m->count[k]++;
-				m->weights[used++] = w;
-			}
-		}
-	}
 	return true;
 }
 
@@ -97,13 +73,10 @@ static bool cut_frame(const sn_logmel *m, const float *samples, uint64_t n, uint
 
 static void mels_of(const sn_logmel *m, const double *power, float *out)
 {
-	for (uint32_t k = 0; k < m->n_mels; k++) {
-		const float *w = m->weights + m->at[k];
-		double sum = 0;
-		for (uint32_t i = 0; i < m->count[k]; i++)
-			sum += w[i] * power[m->first[k] + i];
-		out[k] = log10f(sum > (double)FLOOR ? (float)sum : FLOOR);
-	}
+	double sums[SN_LOGMEL_MAX_MELS];
+	sn_melbank_run(&m->bank, power, sums);
+	for (uint32_t k = 0; k < m->n_mels; k++)
+		out[k] = log10f(sums[k] > (double)FLOOR ? (float)sums[k] : FLOOR);
 }
 
 void sn_logmel_frames(const sn_logmel *m, const float *samples, uint64_t n, uint64_t n_padded, uint64_t first, uint64_t n_frames,

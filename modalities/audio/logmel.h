@@ -14,15 +14,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "melbank.h"
+
 enum { SN_LOGMEL_RATE = 16000, SN_LOGMEL_HOP = 160, SN_LOGMEL_FFT = 400, SN_LOGMEL_BINS = SN_LOGMEL_FFT / 2 + 1, SN_LOGMEL_MAX_MELS = 256 };
 
 /* Window and filters. Constant after init: any thread may read it. */
 typedef struct sn_logmel {
 	uint32_t n_mels;
 	float window[SN_LOGMEL_FFT];
-	uint16_t first[SN_LOGMEL_MAX_MELS], count[SN_LOGMEL_MAX_MELS]; /* the bins of each filter that are not zero */
-	uint32_t at[SN_LOGMEL_MAX_MELS];      /* where its weights begin */
-	float weights[2 * SN_LOGMEL_BINS + SN_LOGMEL_MAX_MELS]; /* a bin lies in at most two triangles */
+	sn_melbank bank;
 } sn_logmel;
 
 /* False if n_mels is 0 or above SN_LOGMEL_MAX_MELS. */

@@ -1,90 +1,143 @@
-/* config.c - hyper-parameters from the model file, each one checked, and what follows from them: the stages. */
+/* config.c - the codec's sizes, as its tensors and the few keys beside them tell, each one checked; and what follows from them: the
+ * stages. */
+#include <stdio.h>
 #include <string.h>
 
 #include "qwen3_tts.h"
 
-#define KEY(name) "qwen3-tts-codec." name
+#define KEY(name) "clip.gen.audio.wav." name
+#define TENSOR(name) "a.gen.wav." name
 
 int32_t tts_probe(const sn_host *host, const sn_model *model)
 {
 	const sn_host_weights *weights = host->service(host, SN_HOST_WEIGHTS);
-	const char *type = weights && weights->size >= sizeof *weights ? weights->get_str(model, "general.architecture") : NULL;
-	return type && strcmp(type, "qwen3-tts-codec") == 0 ? 100 : 0;
+	uint64_t unused[4];
+	return weights && weights->size >= sizeof *weights && weights->shape(model, TENSOR("quant.first.codebook.weight"), unused) == 2 &&
+	               weights->shape(model, TENSOR("dac.entry.weight"), unused)
+	           ? 100
+	           : 0;
 }
 
-static sn_rc read_sizes(const sn_host_weights *weights, const sn_model *model, tts_config *c, sn_fault *fault)
+typedef struct reader {
+	const sn_host_weights *weights;
+	const sn_model *model;
+	sn_fault *fault;
+	sn_rc rc; /* the first failure; later calls do nothing */
+} reader;
+
+/* The dimension `at` of a tensor of so many, within its bounds. */
+static void size_of(reader *r, const char *name, uint32_t n_dims, uint32_t at, uint32_t min, uint32_t max, uint32_t *value)
 {
-	const struct { const char *key; uint32_t *value, min, max; } sizes[] = {
-	    {KEY("sampling_rate"), &c->rate, 8000, 48000},
-	    {KEY("num_quantizers"), &c->n_codes, 2, TTS_MAX_CODES},
-	    {KEY("codebook_size"), &c->codebook_size, 1, 65536},
-	    {KEY("codebook_dim"), &c->codebook_dim, 2, 8192},
-	    {KEY("latent_dim"), &c->latent, 1, 8192},
-	    {KEY("embedding_length"), &c->hidden, 1, 8192},
-	    {KEY("feed_forward_length"), &c->ff, 1, 65536},
-	    {KEY("attention.head_count"), &c->heads, 1, 256},
-	    {KEY("attention.key_length"), &c->head_dim, 2, 512},
-	    {KEY("attention.sliding_window"), &c->window, 1, 4096},
-	    {KEY("block_count"), &c->layers, 1, TTS_MAX_LAYERS},
-	    {KEY("decoder_dim"), &c->dim, 2, 8192},
-	};
-	const struct { const char *key; float *value; } numbers[] = {
-	    {KEY("attention.layer_norm_rms_epsilon"), &c->eps}, {KEY("rope.freq_base"), &c->theta}};
-	for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-		if (!weights->get_u32(model, sizes[i].key, sizes[i].value))
-			return kit_fail(fault, SN_RC_INVALID, "%s is missing or not an integer", sizes[i].key);
-		if (*sizes[i].value < sizes[i].min || *sizes[i].value > sizes[i].max)
-			return kit_fail(fault, SN_RC_INVALID, "%s = %u: must be %u to %u", sizes[i].key, *sizes[i].value, sizes[i].min, sizes[i].max);
-	}
-	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-		if (!weights->get_f32(model, numbers[i].key, numbers[i].value))
-			return kit_fail(fault, SN_RC_INVALID, "%s is missing or not a number", numbers[i].key);
-		if (!(*numbers[i].value > 0 && *numbers[i].value < 1e9f))
-			return kit_fail(fault, SN_RC_INVALID, "%s = %g: must be above 0", numbers[i].key, (double)*numbers[i].value);
-	}
-	return SN_RC_OK;
+	uint64_t shape[4] = {0};
+	if (r->rc != SN_RC_OK)
+		return;
+	uint32_t n = r->weights->shape(r->model, name, shape);
+	if (n == 0)
+		r->rc = kit_fail(r->fault, SN_RC_INVALID, "tensor %s is missing", name);
+	else if (n != n_dims && !(n == 3 && n_dims == 2 && shape[2] == 1)) /* a convolution that looks at one row */
+		r->rc = kit_fail(r->fault, SN_RC_INVALID, "tensor %s has %u dimensions, not %u", name, n, n_dims);
+	else if (shape[at] < min || shape[at] > max)
+		r->rc = kit_fail(r->fault, SN_RC_INVALID, "tensor %s: %llu is not from %u to %u", name, (unsigned long long)shape[at], min, max);
+	*value = (uint32_t)shape[at];
 }
 
-static sn_rc read_list(const sn_host_weights *weights, const sn_model *model, const char *key, uint32_t max, uint32_t *values, uint32_t *n,
-                       sn_fault *fault)
+/* How many tensors there are, counted by their number in the name. */
+static uint32_t count(reader *r, const char *format, uint32_t max) __attribute__((format(printf, 2, 0)));
+static uint32_t count(reader *r, const char *format, uint32_t max)
 {
-	const int32_t most = 16;
-	int32_t list[TTS_MAX_BLOCKS];
-	*n = weights->get_i32_array(model, key, list, max);
-	if (*n == 0 || *n > max)
-		return kit_fail(fault, SN_RC_INVALID, "%s must be an array of 1 to %u integers", key, max);
-	for (uint32_t i = 0; i < *n; i++) {
-		if (list[i] < 1 || list[i] > most)
-			return kit_fail(fault, SN_RC_INVALID, "%s[%u] = %d: must be 1 to %d", key, i, list[i], most);
-		values[i] = (uint32_t)list[i];
+	char name[96];
+	uint64_t unused[4];
+	uint32_t n = 0;
+	for (; n <= max && snprintf(name, sizeof name, format, n) > 0 && r->weights->shape(r->model, name, unused); n++)
+		;
+	if (r->rc == SN_RC_OK && (n == 0 || n > max)) {
+		snprintf(name, sizeof name, format, 0);
+		r->rc = kit_fail(r->fault, SN_RC_INVALID, "tensors like %s: there must be 1 to %u", name, max);
 	}
-	return SN_RC_OK;
+	return n;
+}
+
+/* Keys that GGUF files lack: what the published codec has. */
+static void key(reader *r, const char *name, uint32_t def, uint32_t min, uint32_t max, uint32_t *value)
+{
+	const kit_size size = {name, value, min, max};
+	*value = def;
+	r->weights->get_u32(r->model, name, value);
+	if (r->rc == SN_RC_OK)
+		r->rc = kit_check_size(&size, r->fault);
+}
+
+static void number(reader *r, const char *name, float def, float *value)
+{
+	*value = def;
+	r->weights->get_f32(r->model, name, value);
+	if (r->rc == SN_RC_OK && !(*value > 0 && *value < 1e9f))
+		r->rc = kit_fail(r->fault, SN_RC_INVALID, "%s = %g: must be above 0", name, (double)*value);
+}
+
+static void read_sizes(reader *r, tts_config *c)
+{
+	uint32_t others, kv, half;
+	key(r, KEY("sampling_rate"), 24000, 8000, 48000, &c->rate);
+	size_of(r, TENSOR("quant.first.codebook.weight"), 2, 0, 1, 65536, &c->codebook_size);
+	size_of(r, TENSOR("quant.first.codebook.weight"), 2, 1, 1, 4096, &half);
+	size_of(r, TENSOR("quant.rest.codebook.weight"), 3, 0, 1, TTS_MAX_CODES - 1, &others);
+	size_of(r, TENSOR("quant.first.out_proj.weight"), 2, 0, 2, 8192, &c->codebook_dim);
+	size_of(r, TENSOR("pre_conv.weight"), 3, 0, 1, 8192, &c->latent);
+	size_of(r, TENSOR("tfm.in_proj.weight"), 2, 0, 1, 8192, &c->hidden);
+	size_of(r, TENSOR("tfm.blk.0.ffn_gate.weight"), 2, 0, 1, 65536, &c->ff);
+	size_of(r, TENSOR("tfm.blk.0.attn_q.weight"), 2, 0, 2, 65536, &kv);
+	size_of(r, TENSOR("dac.entry.weight"), 3, 0, 2, 8192, &c->dim);
+	key(r, KEY("attention.head_count"), 16, 1, 256, &c->heads);
+	key(r, KEY("attention.sliding_window"), 72, 1, 4096, &c->window);
+	number(r, KEY("attention.layer_norm_rms_epsilon"), 1e-5f, &c->eps);
+	number(r, KEY("rope.freq_base"), 10000, &c->theta);
+	c->layers = count(r, TENSOR("tfm.blk.%u.attn_q.weight"), TTS_MAX_LAYERS);
+	c->n_ratios = count(r, TENSOR("up.blk.%u.conv.weight"), TTS_MAX_RATIOS);
+	c->n_blocks = count(r, TENSOR("dac.blk.%u.conv.weight"), TTS_MAX_BLOCKS);
+	if (r->rc != SN_RC_OK)
+		return;
+	c->n_codes = 1 + others;
+	c->head_dim = kv / c->heads;
+	if (c->codebook_dim != 2 * half)
+		r->rc = kit_fail(r->fault, SN_RC_INVALID, "tensor %s: %u is not twice the %u of a code", TENSOR("quant.first.out_proj.weight"), c->codebook_dim, half);
+	else if (kv % c->heads || c->head_dim % 2 || c->head_dim > 512)
+		r->rc = kit_fail(r->fault, SN_RC_INVALID, "%s = %u: heads of %u rows must be even and at most 512 wide", KEY("attention.head_count"), c->heads, kv);
+	else if (c->dim % (1u << c->n_blocks))
+		r->rc = kit_fail(r->fault, SN_RC_INVALID, "tensor %s: %u cannot be halved %u times", TENSOR("dac.entry.weight"), c->dim, c->n_blocks);
+}
+
+/* A transposed convolution tells how many rows it makes of one: as many as it has taps, or half of them. */
+static void read_strides(reader *r, tts_config *c)
+{
+	enum { MOST = 16 };
+	char name[64];
+	c->frame_samples = 1;
+	for (uint32_t i = 0; i < c->n_ratios && r->rc == SN_RC_OK; i++) {
+		snprintf(name, sizeof name, TENSOR("up.blk.%u.conv.weight"), i);
+		size_of(r, name, 3, 2, 1, MOST, &c->ratios[i]);
+		c->frame_samples *= c->ratios[i];
+	}
+	for (uint32_t i = 0; i < c->n_blocks && r->rc == SN_RC_OK && c->frame_samples <= c->rate; i++) {
+		snprintf(name, sizeof name, TENSOR("dac.blk.%u.conv.weight"), i);
+		size_of(r, name, 3, 2, 2, 2 * MOST, &c->rates[i]);
+		if (r->rc == SN_RC_OK && c->rates[i] % 2)
+			r->rc = kit_fail(r->fault, SN_RC_INVALID, "tensor %s: %u taps are not twice a rate", name, c->rates[i]);
+		c->rates[i] /= 2;
+		c->frame_samples *= c->rates[i];
+	}
+	if (r->rc == SN_RC_OK && c->frame_samples > c->rate)
+		r->rc = kit_fail(r->fault, SN_RC_INVALID, "%s: more samples in a frame than in a second", TENSOR("dac"));
 }
 
 sn_rc tts_read_config(const sn_host_weights *weights, const sn_model *model, tts_config *c, sn_fault *fault)
 {
+	reader r = {.weights = weights, .model = model, .fault = fault, .rc = SN_RC_OK};
 	*c = (tts_config){0};
-	sn_rc rc = read_sizes(weights, model, c, fault);
-	if (rc == SN_RC_OK)
-		rc = read_list(weights, model, KEY("upsampling_ratios"), TTS_MAX_RATIOS, c->ratios, &c->n_ratios, fault);
-	if (rc == SN_RC_OK)
-		rc = read_list(weights, model, KEY("upsample_rates"), TTS_MAX_BLOCKS, c->rates, &c->n_blocks, fault);
-	if (rc != SN_RC_OK)
-		return rc;
-	if (c->codebook_dim % 2)
-		return kit_fail(fault, SN_RC_INVALID, KEY("codebook_dim") " = %u: must be even", c->codebook_dim);
-	if (c->head_dim % 2)
-		return kit_fail(fault, SN_RC_INVALID, KEY("attention.key_length") " = %u: must be even", c->head_dim);
-	if (c->dim % (1u << c->n_blocks))
-		return kit_fail(fault, SN_RC_INVALID, KEY("decoder_dim") " = %u cannot be halved %u times", c->dim, c->n_blocks);
-	c->frame_samples = 1;
-	for (uint32_t i = 0; i < c->n_ratios; i++)
-		c->frame_samples *= c->ratios[i];
-	for (uint32_t i = 0; i < c->n_blocks && c->frame_samples <= c->rate; i++)
-		c->frame_samples *= c->rates[i];
-	if (c->frame_samples > c->rate)
-		return kit_fail(fault, SN_RC_INVALID, KEY("upsample_rates") ": more samples in a frame than in a second");
-	return SN_RC_OK;
+	read_sizes(&r, c);
+	if (r.rc == SN_RC_OK)
+		read_strides(&r, c);
+	return r.rc;
 }
 
 /* Floats that a stage leaves in a stream. */

@@ -1,4 +1,5 @@
-/* qwen3_tts.h - the codec decoder of Qwen3-TTS ("12 Hz tokenizer"): frames of 16 codes, 12.5 a second, become sound at 24 kHz.
+/* qwen3_tts.h - how Qwen3-TTS is asked to speak, and its codec's decoder ("12 Hz tokenizer"): frames of 16 codes, 12.5 a second, become
+ * sound at 24 kHz.
  *
  *   z [1 a frame][codebook_dim] = first(codebook 0) + rest(sum of codebooks 1 ..)       a row of each by its code, two projections
  *   x [.][latent]     = convolution of z                                                3 taps
@@ -19,25 +20,35 @@
  * context, which is not quite what one part would give; here there is no such cut. It also cut both ends of each transposed
  * convolution before February 2026 (555 samples less in all): files and tests are those of the repaired version.
  *
- * Files are made by samples/convert/qwen3_tts_codec.py, which lists the keys (qwen3-tts-codec.*). Tensors, outermost dimension first:
+ * Names are those of llama.cpp's GGUF files (a.gen.wav.*), which the host gives Hugging Face directories as well; sizes are told by
+ * the tensors, and by keys that GGUF files lack (clip.gen.audio.wav.*): there the published codec's hold. Snakes have alpha as e^alpha,
+ * beta as 1 / (e^beta + 1e-9), codebooks are divided by their usage.
  *
- *   q.I.codebook.weight [codebook_size][codebook_dim / 2]    q.{first,rest}.weight [codebook_dim][codebook_dim / 2]
- *   pre.{weight [latent][codebook_dim][3], bias}             tfm.{in,out}.{weight, bias}      tfm.norm.weight
- *   tfm.L.{norm1,norm2}.weight, {q,k,v,o,gate,up,down}.weight, {scale1,scale2} [hidden]
- *   up.I.{weight [latent][latent][r], bias}, dw.{weight [7][latent], bias}, norm.{weight, bias}, {pw1,pw2}.{weight, bias}, gamma
- *   dec.in.{weight [dim][latent][7], bias}                   dec.B.snake.{alpha, beta}        dec.B.up.{weight [2 C][C][2 r], bias}
- *   dec.B.res.R.{snake1,snake2}.{alpha, beta}, conv1.{weight [C][C][7], bias}, conv2.{weight [C][C], bias}
- *   dec.out.snake.{alpha, beta}, dec.out.{weight [1][C][7], bias}       alpha as e^alpha, beta as 1 / (e^beta + 1e-9)
+ * How the model is asked to speak (speak.c): its prompt has two lanes, of text and of codec tokens, added row by row:
  *
- *   plugin.c  the contract     config.c  keys -> config     weights.c  tensors     stages.c  what is computed     synth.c  the job
+ *   text   im_start assistant \n | pad    pad        pad     pad        pad    bos | the words     eod | pad |
+ *   codec                        | think  think_bos  LANG    think_eos  VOICE  pad | pad ...       pad | bos | codes ...      + pad
  *
- * Reference: QwenLM/Qwen3-TTS, qwen_tts/core/tokenizer_12hz. The talker, which makes the codes, is an architecture of the host's.
+ * without LANG: nothink, think_bos, think_eos; VOICE, if there is one, is a token or the row of a recording (hear.c). A voice that speaks
+ * a dialect speaks it where the language is Chinese, or none was named. Instructions stand before it all, as a user's turn. A model
+ * that is made for recordings has its words beside the codes instead, from the first one on:
+ *
+ *   text   ... pad    bos | word 0 | word 1  ... eod  pad ...
+ *   codec  ... VOICE  pad | bos    | codes  ...
+ *
+ *   plugin.c  the contract     config.c  the codec's sizes     weights.c  tensors     stages.c  what is computed     synth.c  the job
+ *   speak.c  voices, prompts   hear.c  a recording's row, as a job       hear_sizes.c  its tensors            mel.c  its spectrogram
+ *
+ * Reference: QwenLM/Qwen3-TTS, qwen_tts/. The talker and the code predictor, which make the codes, are an architecture of the host's.
  */
 #ifndef QWEN3_TTS_H
 #define QWEN3_TTS_H
 
-#include <kit.h>
+#include <kit_tower.h>
+#include <melbank.h>
 
+#include <sensorium/ext/encode.h>
+#include <sensorium/ext/speak.h>
 #include <sensorium/ext/synth.h>
 
 enum {
@@ -96,10 +107,52 @@ typedef struct tts_block {
 	tts_unit units[TTS_UNITS];
 } tts_block;
 
+enum { TTS_MAX_VOICES = 256, TTS_MAX_LANGUAGES = 64, TTS_NAME = 64, TTS_TOKEN = 96 };
+
+/* Voices, languages and how they are spelt as tokens. */
+typedef struct tts_manners {
+	sn_speaker about;
+	sn_voice voices[TTS_MAX_VOICES];
+	char voice_names[TTS_MAX_VOICES][TTS_NAME], language_names[TTS_MAX_LANGUAGES][TTS_NAME];
+	char voice_tokens[TTS_MAX_VOICES][TTS_TOKEN];   /* "" : it is spoken without one */
+	char dialect_tokens[TTS_MAX_VOICES][TTS_TOKEN]; /* "" : none */
+	sn_speak_language languages[TTS_MAX_LANGUAGES];
+	char language_tokens[TTS_MAX_LANGUAGES][TTS_TOKEN];
+	uint32_t chinese; /* 1 + index of the language, 0: there is none */
+	sn_speak_slot slot;
+	bool beside;      /* words come beside the codes */
+} tts_manners;
+
+enum { SPK_MAX_BLOCKS = 16, SPK_MAX_SCALE = 64 };
+
+typedef struct spk_block {
+	const sn_weight *tdnn1, *tdnn2, *squeeze, *excite, *parts[SPK_MAX_SCALE]; /* parts: [scale - 1] */
+	uint32_t dilation;
+} spk_block;
+
+/* What makes a row of a recording; n_blocks 0: there is none. */
+typedef struct spk {
+	uint32_t bins, channels, joined, squeezed, attended, dim; /* of a frame; blocks' rows; rows where they are joined; ... of the row */
+	uint32_t n_blocks, scale, stem_taps, taps;
+	uint32_t least; /* samples of a recording */
+	const sn_weight *stem, *join, *tdnn, *attention, *out;
+	spk_block blocks[SPK_MAX_BLOCKS];
+} spk;
+
+enum { MEL_RATE = 24000, MEL_FFT = 1024, MEL_HOP = 256, MEL_BINS = 128, MEL_PAD = (MEL_FFT - MEL_HOP) / 2 };
+
+typedef struct mel {
+	float window[MEL_FFT];
+	sn_melbank bank;
+} mel;
+
 typedef struct tts {
 	kit_host host;
 	bool loaded;
 	tts_config config;
+	tts_manners manners;
+	spk ear;
+	mel mel;
 	sn_synth_info info;
 	tts_stage stages[TTS_MAX_STAGES];
 	uint32_t n_stages;
@@ -116,6 +169,23 @@ typedef struct tts {
 int32_t tts_probe(const sn_host *host, const sn_model *model);
 sn_rc tts_read_config(const sn_host_weights *weights, const sn_model *model, tts_config *config, sn_fault *fault);
 void tts_lay_stages(tts *s); /* stages and info from the config */
+
+/* speak.c */
+void tts_init_manners(tts *s);
+sn_rc tts_read_manners(tts *s, const sn_model *model, sn_fault *fault);
+
+/* hear_sizes.c */
+sn_rc tts_bind_ear(tts *s, const sn_model *model, sn_fault *fault);
+
+/* mel.c: log-mels of a recording at 24 kHz, mirrored at both ends. */
+static inline uint64_t mel_frames(uint64_t n_samples)
+{
+	return n_samples / MEL_HOP;
+}
+void mel_init(mel *m);
+size_t mel_scratch(void);
+/* samples [n], more than MEL_PAD; out [mel_frames(n)][MEL_BINS]. scratch: [mel_scratch], aligned like malloc's memory. */
+void mel_run(const mel *m, const float *samples, uint64_t n, float *out, void *scratch);
 
 /* weights.c */
 sn_rc tts_bind(tts *s, const sn_model *model, sn_fault *fault);
@@ -156,5 +226,8 @@ static inline uint64_t tts_fresh(const tts_stage *g, uint32_t n_frames)
 }
 
 extern const sn_ext_synth tts_synth_ext;
+extern const sn_ext_speak tts_speak_ext;
+extern const sn_ext_plan tts_plan_ext;
+extern const sn_ext_encode tts_encode_ext;
 
 #endif

@@ -1,4 +1,4 @@
-/* weights.c - tensors by the names that samples/convert/qwen3_tts_codec.py gives them. Shapes are checked by the host. */
+/* weights.c - tensors by the names that llama.cpp gives them in its GGUF files. Shapes are checked by the host. */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -76,46 +76,57 @@ static tts_snake snake(binder *b, const char *part, uint64_t n)
 	return k;
 }
 
+static sn_tensor depthwise(binder *b, const char *part, uint64_t n, uint64_t taps)
+{
+	sn_tensor t = {0};
+	char name[NAME];
+	snprintf(name, sizeof name, "%s%s", b->prefix, part);
+	if (b->rc == SN_RC_OK)
+		b->rc = b->s->host.weights->conv1d_depthwise(b->model, name, n, taps, &t, b->fault);
+	return t;
+}
+
 static void bind_front(binder *b, tts *s)
 {
 	const tts_config *c = &s->config;
-	for (uint32_t i = 0; i < c->n_codes; i++) {
-		enter(b, "q.%u.", i);
-		s->codebooks[i] = tensor(b, "codebook.weight", c->codebook_size, c->codebook_dim / 2);
-	}
-	enter(b, "%s", "");
-	s->first = linear(b, "q.first", false, c->codebook_dim, c->codebook_dim / 2);
-	s->rest = linear(b, "q.rest", false, c->codebook_dim, c->codebook_dim / 2);
-	s->pre = conv(b, "pre", c->latent, c->codebook_dim, TTS_PRE_TAPS);
-	s->tfm_in = linear(b, "tfm.in", true, c->hidden, c->latent);
-	s->tfm_out = linear(b, "tfm.out", true, c->latent, c->hidden);
-	s->tfm_norm = tensor(b, "tfm.norm.weight", 0, c->hidden);
+	const uint64_t half = c->codebook_dim / 2;
+	enter(b, "a.gen.wav.");
+	s->codebooks[0] = tensor(b, "quant.first.codebook.weight", c->codebook_size, half);
+	sn_tensor rest = tensor(b, "quant.rest.codebook.weight", (uint64_t)(c->n_codes - 1) * c->codebook_size, half);
+	for (uint32_t i = 1; i < c->n_codes && b->rc == SN_RC_OK; i++)
+		s->codebooks[i] = s->host.ops->rows(&rest, (uint64_t)(i - 1) * c->codebook_size, c->codebook_size);
+	s->first = linear(b, "quant.first.out_proj", false, c->codebook_dim, half);
+	s->rest = linear(b, "quant.rest.out_proj", false, c->codebook_dim, half);
+	s->pre = conv(b, "pre_conv", c->latent, c->codebook_dim, TTS_PRE_TAPS);
+	s->tfm_in = linear(b, "tfm.in_proj", true, c->hidden, c->latent);
+	s->tfm_out = linear(b, "tfm.out_proj", true, c->latent, c->hidden);
+	s->tfm_norm = tensor(b, "tfm.output_norm.weight", 0, c->hidden);
 }
 
 static void bind_layer(binder *b, const tts_config *c, uint32_t i, tts_layer *l)
 {
 	uint64_t kv = (uint64_t)c->heads * c->head_dim;
-	enter(b, "tfm.%u.", i);
-	l->norm1 = tensor(b, "norm1.weight", 0, c->hidden);
-	l->q = linear(b, "q", false, kv, c->hidden);
-	l->k = linear(b, "k", false, kv, c->hidden);
-	l->v = linear(b, "v", false, kv, c->hidden);
-	l->o = linear(b, "o", false, c->hidden, kv);
-	l->scale1 = tensor(b, "scale1", 0, c->hidden);
-	l->norm2 = tensor(b, "norm2.weight", 0, c->hidden);
-	l->gate = linear(b, "gate", false, c->ff, c->hidden);
-	l->up = linear(b, "up", false, c->ff, c->hidden);
-	l->down = linear(b, "down", false, c->hidden, c->ff);
-	l->scale2 = tensor(b, "scale2", 0, c->hidden);
+	enter(b, "a.gen.wav.tfm.blk.%u.", i);
+	l->norm1 = tensor(b, "ln1.weight", 0, c->hidden);
+	l->q = linear(b, "attn_q", false, kv, c->hidden);
+	l->k = linear(b, "attn_k", false, kv, c->hidden);
+	l->v = linear(b, "attn_v", false, kv, c->hidden);
+	l->o = linear(b, "attn_out", false, c->hidden, kv);
+	l->scale1 = tensor(b, "ls1.weight", 0, c->hidden);
+	l->norm2 = tensor(b, "ln2.weight", 0, c->hidden);
+	l->gate = linear(b, "ffn_gate", false, c->ff, c->hidden);
+	l->up = linear(b, "ffn_up", false, c->ff, c->hidden);
+	l->down = linear(b, "ffn_down", false, c->hidden, c->ff);
+	l->scale2 = tensor(b, "ls2.weight", 0, c->hidden);
 }
 
 static void bind_next(binder *b, const tts_config *c, uint32_t i, tts_next *n)
 {
-	enter(b, "up.%u.", i);
-	n->up = transposed(b, "weight", c->latent, c->latent, c->ratios[i]);
-	n->up_bias = tensor(b, "bias", 0, c->latent);
-	n->dw = tensor(b, "dw.weight", TTS_TAPS, c->latent);
-	n->dw_bias = tensor(b, "dw.bias", 0, c->latent);
+	enter(b, "a.gen.wav.up.blk.%u.", i);
+	n->up = transposed(b, "conv.weight", c->latent, c->latent, c->ratios[i]);
+	n->up_bias = tensor(b, "conv.bias", 0, c->latent);
+	n->dw = depthwise(b, "dwconv.weight", c->latent, TTS_TAPS);
+	n->dw_bias = tensor(b, "dwconv.bias", 0, c->latent);
 	n->norm = tensor(b, "norm.weight", 0, c->latent);
 	n->norm_bias = tensor(b, "norm.bias", 0, c->latent);
 	n->pw1 = linear(b, "pw1", true, 4 * (uint64_t)c->latent, c->latent);
@@ -126,16 +137,16 @@ static void bind_next(binder *b, const tts_config *c, uint32_t i, tts_next *n)
 static void bind_block(binder *b, const tts_config *c, uint32_t i, tts_block *block)
 {
 	uint64_t in = c->dim >> i, out = in / 2;
-	enter(b, "dec.%u.", i);
+	enter(b, "a.gen.wav.dac.blk.%u.", i);
 	block->snake = snake(b, "snake", in);
-	block->up = transposed(b, "up.weight", in, out, 2 * (uint64_t)c->rates[i]);
-	block->up_bias = tensor(b, "up.bias", 0, out);
+	block->up = transposed(b, "conv.weight", in, out, 2 * (uint64_t)c->rates[i]);
+	block->up_bias = tensor(b, "conv.bias", 0, out);
 	for (uint32_t r = 0; r < TTS_UNITS; r++) {
 		tts_unit *u = &block->units[r];
-		enter(b, "dec.%u.res.%u.", i, r);
-		u->snake1 = snake(b, "snake1", out);
+		enter(b, "a.gen.wav.dac.blk.%u.res.%u.", i, r);
+		u->snake1 = snake(b, "act1", out);
 		u->conv1 = conv(b, "conv1", out, out, TTS_TAPS);
-		u->snake2 = snake(b, "snake2", out);
+		u->snake2 = snake(b, "act2", out);
 		u->conv2 = linear(b, "conv2", true, out, out);
 	}
 }
@@ -150,12 +161,12 @@ sn_rc tts_bind(tts *s, const sn_model *model, sn_fault *fault)
 		bind_layer(&b, c, i, &s->layers[i]);
 	for (uint32_t i = 0; i < c->n_ratios; i++)
 		bind_next(&b, c, i, &s->nexts[i]);
-	enter(&b, "dec.");
-	s->dec_in = conv(&b, "in", c->dim, c->latent, TTS_TAPS);
+	enter(&b, "a.gen.wav.dac.");
+	s->dec_in = conv(&b, "entry", c->dim, c->latent, TTS_TAPS);
 	for (uint32_t i = 0; i < c->n_blocks; i++)
 		bind_block(&b, c, i, &s->blocks[i]);
-	enter(&b, "dec.out");
-	s->out_snake = snake(&b, ".snake", last);
-	s->out = conv(&b, "", 1, last, TTS_TAPS);
+	enter(&b, "a.gen.wav.dac.");
+	s->out_snake = snake(&b, "post_snake", last);
+	s->out = conv(&b, "post_conv", 1, last, TTS_TAPS);
 	return b.rc;
 }

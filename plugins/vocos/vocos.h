@@ -31,8 +31,8 @@
 #include <sensorium/ext/synth.h>
 
 enum {
-	VOCOS_FIRST_FRAMES = 4,  /* of a stream's first chunk: it should come soon */
-	VOCOS_CHUNK_FRAMES = 16, /* of the others */
+	VOCOS_FIRST_FRAMES = 8, /* of a stream's first chunk: while it is heard the next one is made, so it is as long */
+	VOCOS_CHUNK_FRAMES = 8, /* of the others */
 	VOCOS_MAX_STREAMS = 16,
 	VOCOS_MAX_BLOCKS = 64,
 	VOCOS_MAX_TAPS = 32      /* hops in a window */

@@ -184,6 +184,10 @@ class Server:
         return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
                 if line and not line.startswith("#")}
 
+    def answers(self, route, status):
+        """How many the counters have."""
+        return self.metrics().get('sensorium_http_requests_total{route="%s",status="%d"}' % (route, status), 0)
+
     def media_types(self):
         return {t for p in json.loads(self.get("/v1/plugins")[2])["data"] for t in p["media_types"].split()}
 

@@ -7,7 +7,7 @@ import shutil
 import struct
 import sys
 
-from harness import BIN, REPO, sample_that_sees
+from harness import BIN, REPO, sample_files, sample_that_sees
 
 sys.path.insert(0, str(REPO / "tests" / "plugins"))
 from ears import STRING, U32, key  # noqa: E402
@@ -24,7 +24,15 @@ def plugins(folder):
     return str(folder)
 
 
+def width():
+    """Values in an embedding of the sample."""
+    head, name = sample_files()[0].read_bytes()[:1 << 16], b".embedding_length" + struct.pack("<I", U32)
+    return struct.unpack_from("<I", head, head.index(name) + len(name))[0]
+
+
 def whistle(path, **numbers):
+    if numbers.get("skills"):
+        numbers["width"] = width()
     keys = [key("general.architecture", STRING, "whistle")] + [key("whistle." + k, U32, v) for k, v in numbers.items()]
     head = b"GGUF" + struct.pack("<IQQ", 3, 0, len(keys)) + b"".join(keys)
     path.write_bytes(head + bytes(-len(head) % 32))

@@ -73,8 +73,11 @@ def test_a_request_ends_at_its_deadline():
         status, headers, answer = server.chat(slow)
         assert status == 503 and limit <= time.monotonic() - start < 3 * limit
         assert error_of(answer)["code"] == "deadline_exceeded" and "retry-after" in headers
+        good, late = server.answers(CHAT, 200), server.answers(CHAT, 503)
         status, _, raw = server.stream(slow)
         assert status == 200 and sse_events(raw)[-1]["error"]["code"] == "deadline_exceeded"
+        assert "503" in server.wait_log("in mid-stream").split("in mid-stream")[0].rsplit("POST", 1)[1]
+        assert (server.answers(CHAT, 200), server.answers(CHAT, 503)) == (good, late + 1)
         before.check(server)
 
 

@@ -149,8 +149,10 @@ def test_what_is_ambiguous_or_wrong_is_refused(files, code, word, flags):
     assert got == code and word in text, text
 
 
-def test_a_folder_of_several_is_given_as_model(tmp_path, files):
+def test_the_others_of_a_folder_of_several_keep_their_names(tmp_path, files):
     shutil.copy(files / "model.gguf", tmp_path / "m.gguf")
     (tmp_path / "models.json").write_text(json.dumps({"models": [{"name": n, "files": {"model": "m.gguf"}} for n in ("a", "b")]}))
-    got, _, text = run("serve", "--port", "0", "--model", "c=%s" % tmp_path)
-    assert got == 3 and "give it as MODEL" in text
+    with Server("--model", "c=%s" % tmp_path, model=None) as server:
+        assert [name for name, _ in names(server)] == ["c", "b"]
+    got, _, text = run("serve", "--port", "0", "--model", "c=%s" % tmp_path, "--model", "d=%s" % tmp_path)
+    assert got == 3 and "two models are called b" in text

@@ -10,10 +10,13 @@ import openai
 import pytest
 
 import speakers
-from harness import JSON, MODEL, PATIENCE, Server, error_of, run, sample_that_sees
+from sounds import data_chunk, flac_silence, flac_steps, fmt_chunk, riff, tone
+from harness import CHAT, JSON, PATIENCE, Server, error_of, run, sample_that_sees, sse_events
+from test_towers import PICTURE
 
 SPEECH, VOICES = "/v1/audio/speech", "/v1/audio/voices"
 TEXT = "One. Two three. A longer sentence comes behind it, and then it ends."
+WAV = "data:audio/wav;base64," + base64.b64encode(b"RIFF").decode()
 TYPES = {"mp3": "audio/mpeg", "opus": "audio/ogg", "flac": "audio/flac", "wav": "audio/wav", "pcm": "audio/pcm;rate=24000;channels=1"}
 
 
@@ -34,6 +37,19 @@ def server(home):
 @pytest.fixture(scope="module")
 def sdk(server):
     return openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none", max_retries=0)
+
+
+@pytest.fixture(scope="module")
+def sdk_of():
+    return lambda s: openai.OpenAI(base_url=f"http://127.0.0.1:{s.port}/v1", api_key="none", max_retries=0)
+
+
+@pytest.fixture(scope="module")
+def skilled(home):
+    """One that can be told a language, follows instructions and has a recording to speak like."""
+    plugins, folder = home
+    with Server("--plugin-dir", plugins, model=speakers.speaker(folder / "skilled", skills=1)) as s:
+        yield s
 
 
 def say(server, text=TEXT, **fields):
@@ -148,11 +164,36 @@ def test_events(server, pcm):
     ({"speed": 0.24}, "speed"), ({"speed": 4.01}, "speed"), ({"speed": "1"}, "speed"), ({"instructions": "Cheerfully."}, "instructions"),
     ({"stream_format": "ws"}, "stream_format"), ({"language": "English"}, "language"), ({"temperature": 2.1}, "temperature"),
     ({"seed": 1.5}, "seed"), ({"ref_audio": "x"}, "ref_audio"), ({"stream": True}, "stream"), ({"nonsense": 1}, "nonsense"),
-    ({"model": "chat"}, "model"),
+    ({"model": "chat"}, "model"), ({"instructions": 1}, "instructions"), ({"instructions": "ß" * 4097}, "instructions"), ({"language": ""}, "language"),
+    ({"language": 1}, "language"), ({"ref_audio": ""}, "ref_audio"), ({"ref_audio": WAV}, "ref_audio"), ({"ref_audio": {"data": "AAAA"}}, "ref_audio"),
+    ({"ref_audio": {"data": "AAAA", "format": "wav", "x": 1}}, "ref_audio"), ({"ref_audio": {"data": "AAAA", "format": "wav"}}, "ref_audio"),
+    ({"ref_text": "Hello."}, "ref_text"), ({"x_vector_only_mode": True}, "x_vector_only_mode"), ({"x_vector_only_mode": 1}, "x_vector_only_mode"),
+    ({"ref_audio": WAV, "ref_text": "Hello."}, "ref_text"), ({"ref_audio": WAV, "ref_text": "Hello.", "x_vector_only_mode": False}, "ref_text"),
+    ({"ref_audio": WAV, "ref_text": 1}, "ref_text"), ({"task_type": "Base"}, "task_type"), ({"task_type": "VoiceDesign"}, "task_type"),
+    ({"task_type": "x"}, "task_type"), ({"ref_audio": WAV, "task_type": "CustomVoice"}, "task_type"),
+    ({"task_type": "VoiceDesign", "instructions": ""}, "task_type"), ({"task_type": "VoiceDesign", "instructions": "Old.", "voice": "low"}, "task_type"),
+    ({"task_type": "VoiceDesign", "instructions": "Old.", "ref_audio": WAV}, "task_type"), ({"task_type": "VoiceDesign", "instructions": "Old."}, "instructions"),
 ])
 def test_what_is_wrong_is_refused_by_name(server, fields, param):
     status, error = refused(server, **fields)
     assert (status, error["param"]) == (400, param), error
+
+
+def test_what_asks_for_nothing_is_taken(server, pcm):
+    """Defaults of clients that always send them; OpenAI's instructions and vLLM-Omni's fields."""
+    assert say(server, response_format="pcm", instructions="", language="Auto", x_vector_only_mode=False, task_type="CustomVoice", ref_text="",
+               ref_audio=None, voice="default")[2] == pcm
+
+
+def test_what_a_model_cannot_do_is_refused_before_it_is_read(server):
+    """A file and a host that nobody may reach are not what is told: the model's part comes first."""
+    for ref in (WAV, "http://127.0.0.1:9/x.wav", "file:///etc/passwd", {"data": "!", "format": "wav"}):
+        status, error = refused(server, ref_audio=ref)
+        assert (status, error["code"], error["param"]) == (400, "unsupported", "ref_audio") and "voice does not speak in the voice of a recording" in error["message"]
+    status, error = refused(server, language="english")
+    assert error["code"] == "unsupported" and "cannot be told a language" in error["message"]
+    status, error = refused(server, instructions="Cheerfully.")
+    assert error["code"] == "unsupported" and "does not follow instructions" in error["message"]
 
 
 def test_input_is_counted_in_characters(server):
@@ -165,15 +206,15 @@ def test_input_is_counted_in_characters(server):
     server.wait_idle()
 
 
-def test_a_model_that_cannot_speak(server, home):
+def test_a_model_that_cannot_speak(server, home, tmp_path):
     status, error = refused(server, model="chat")
     assert status == 400 and error["code"] == "unsupported" and "does not speak" in error["message"]
     status, error = refused(server, model="nobody")
     assert (status, error["code"], error["param"]) == (404, "model_not_found", "model")
-    with Server("--plugin-dir", home[0]) as mute:
+    with Server("--plugin-dir", home[0], model=sample_that_sees(tmp_path)) as mute:
         status, error = refused(mute, model=None)
         assert status == 400 and "no model here that speaks" in error["message"]
-        assert json.loads(mute.get(VOICES)[2]) == {"object": "list", "data": [], "voices": []}
+        assert json.loads(mute.get(VOICES)[2]) == {"object": "list", "data": [], "voices": [], "models": []}
         status, _, answer = mute.chat(spoken())
         assert status == 400 and error_of(answer)["param"] == "modalities" and "speak" in error_of(answer)["message"]
 
@@ -200,27 +241,57 @@ def test_who_reads_late_loses_nothing(server, pcm):
     assert data.split(b"\r\n\r\n", 1)[1] == pcm
 
 
-@pytest.mark.parametrize("fails_at", [0, 3])
-def test_sound_that_breaks_down(home, fails_at):
-    """Before the first byte it is an HTTP error; after it the stream has no end, or an error as its last event."""
+def failed(server, route):
+    """How many answers of this route were counted as failed once the server is at rest. -> none as good ones"""
+    server.wait_idle()
+    assert server.answers(route, 200) == 0
+    return server.answers(route, 500)
+
+
+def test_sound_that_cannot_begin(home):
+    """Before the first byte it is an HTTP error, in whatever shape it was asked for."""
     plugins, folder = home
-    with Server("--plugin-dir", plugins, model=speakers.speaker(folder / ("breaks-%d" % fails_at), fails_at=fails_at)) as s:
-        for _ in range(2):  # and it is not the last answer
-            if fails_at == 0:
-                status, error = refused(s)
+    with Server("--plugin-dir", plugins, model=speakers.pair(folder / "breaks-at-once", fails_at=0)) as s:
+        for n in (1, 2):  # and it is not the last answer
+            for fields in ({}, {"response_format": "pcm"}, {"stream_format": "sse"}):
+                status, error = refused(s, **fields)
                 assert status == 500 and error["type"] == "server_error" and "whistle" in error["message"]
-                continue
+            assert failed(s, SPEECH) == 3 * n
+            status, _, answer = s.chat(spoken())
+            assert status == 500 and error_of(answer)["type"] == "server_error"
+            assert failed(s, CHAT) == n
+        assert s.chat(spoken(modalities=["text"], audio=None))[0] == 200
+
+
+def test_15_sound_that_breaks_down_in_mid_stream(home):
+    """Bytes have no end; events end in one that tells the error, and [DONE]. Log and counters say that it failed, and it is not the last answer."""
+    plugins, folder = home
+    with Server("--plugin-dir", plugins, model=speakers.pair(folder / "breaks", fails_at=3)) as s:
+        for n in (1, 2):
             c = http.client.HTTPConnection("127.0.0.1", s.port, timeout=30)
-            c.request("POST", SPEECH, json.dumps({"input": TEXT, "temperature": 0, "response_format": "pcm"}), JSON)
+            c.request("POST", SPEECH, json.dumps({"model": "voice", "input": TEXT, "temperature": 0, "response_format": "pcm"}), JSON)
             r = c.getresponse()
             assert r.status == 200
             with pytest.raises(http.client.IncompleteRead) as cut:
                 r.read()
             assert len(cut.value.partial) > 0
             c.close()
+            assert failed(s, SPEECH) == 2 * n - 1
             told = events(say(s, temperature=0, stream_format="sse", response_format="pcm")[2])
             assert error_of(told[-1])["type"] == "server_error" and told[0]["type"] == "speech.audio.delta"
-        s.wait_idle()
+            assert all(e["type"] == "speech.audio.delta" for e in told[:-1])
+            assert failed(s, SPEECH) == 2 * n
+            status, headers, raw = s.stream(spoken(audio={"format": "pcm16"}))  # read to its end, so its chunks have one
+            told = sse_events(raw)
+            assert status == 200 and error_of(told[-1])["type"] == "server_error" and all("choices" in e for e in told[:-1])
+            assert any(e["choices"][0]["delta"].get("audio", {}).get("data") for e in told[:-1])
+            assert not any(e["choices"][0]["finish_reason"] for e in told[:-1])
+            assert failed(s, CHAT) == 2 * n - 1
+            status, _, answer = s.chat(spoken())
+            assert status == 500 and error_of(answer)["type"] == "server_error"
+            assert failed(s, CHAT) == 2 * n
+        lines = [line for line in s.log().splitlines() if "in mid-stream" in line]
+        assert len(lines) == 6 and all(" 500 " in line and "POST /v1/" in line for line in lines)
 
 
 # ---- what there is -----------------------------------------------------------------------------------------------------
@@ -229,11 +300,126 @@ def test_sound_that_breaks_down(home, fails_at):
 def test_voices_and_models(server, sdk):
     listed = json.loads(server.get(VOICES)[2])
     assert listed["voices"] == ["default", "high", "low"]
+    assert listed["models"] == [{"model": "voice", "languages": [], "instructions": False, "ref_audio": False}]
     assert [(v["name"], v["language"], v["model"], v["sample_rate"]) for v in listed["data"]] == [
         ("default", "en", "voice", 24000), ("high", "en", "voice", 24000), ("low", None, "voice", 24000)]
     models = {m.id: m for m in sdk.models.list().data}
     assert (models["voice"].speaks, models["voice"].output_modalities) == (True, ["audio"])
     assert (models["chat"].speaks, models["chat"].output_modalities) == (False, ["text", "audio"])
+
+
+def test_skills_are_told(skilled):
+    listed = json.loads(skilled.get(VOICES)[2])
+    assert listed["models"] == [{"model": "voice", "languages": [{"name": "english", "code": "en"}, {"name": "german", "code": "de-DE"}],
+                                 "instructions": True, "ref_audio": True}]
+
+
+def test_a_language_that_it_does_not_speak(skilled):
+    for name in ("klingon", "english ", "e"):
+        status, error = refused(skilled, language=name)
+        assert (status, error["code"], error["param"]) == (400, None, "language"), error
+
+
+def told(server, **fields):
+    """-> (sound, tokens of the prompt), of one utterance at temperature 0"""
+    status, _, raw = say(server, "Hello there", temperature=0, response_format="pcm", stream_format="sse", **fields)
+    assert status == 200, raw
+    all_of_it = sse_events(raw)
+    return base64.b64decode("".join(e["audio"] for e in all_of_it[:-1])), all_of_it[-1]["usage"]["input_tokens"]
+
+
+def test_a_language_arrives(skilled):
+    """By name and by code, in any case; Auto is none."""
+    plain, english, german = told(skilled), told(skilled, language="english"), told(skilled, language="german")
+    assert told(skilled, language="Auto") == told(skilled, language="AUTO") == plain
+    assert told(skilled, language="English") == told(skilled, language="en") == told(skilled, language="EN") == english
+    assert told(skilled, language="de-DE") == told(skilled, language="de-de") == german
+    assert english[1] > plain[1] and len({plain[0], english[0], german[0]}) == 3
+
+
+def test_instructions_arrive(skilled):
+    plain, slow = told(skilled), told(skilled, instructions="Slowly, please.")
+    assert told(skilled, instructions="") == plain
+    assert told(skilled, instructions="Slowly, please.") == slow and slow[1] > plain[1] + 4
+    assert told(skilled, instructions="Slowly, please.", task_type="VoiceDesign") == slow
+    assert told(skilled, instructions="Slowly, please.", task_type="VoiceDesign", voice="default") == slow
+    assert told(skilled, instructions="Quickly, please")[0] not in (plain[0], slow[0])
+    both = told(skilled, instructions="Slowly, please.", language="en")
+    assert both[1] > slow[1] and both[0] != slow[0]
+    # special tokens in them are words
+    assert told(skilled, instructions="<|im_end|>")[1] > plain[1] + 6
+
+
+def data_url(sound):
+    return "data:audio/wav;base64," + base64.b64encode(sound).decode()
+
+
+LOW, HIGH = (riff(fmt_chunk(), data_chunk(tone(0.4, hertz=h))) for h in (150.0, 900.0))
+
+
+def test_a_recording_arrives(skilled, sdk_of):
+    """As a URL and as an object like input_audio; another recording, another voice; with words and with a language."""
+    plain, low, high = told(skilled), told(skilled, ref_audio=data_url(LOW)), told(skilled, ref_audio=data_url(HIGH))
+    assert len({plain[0], low[0], high[0]}) == 3
+    as_object = {"data": base64.b64encode(LOW).decode(), "format": "wav"}
+    for same in ({"ref_audio": as_object}, {"x_vector_only_mode": True}, {"x_vector_only_mode": False}, {"ref_text": "Words.", "x_vector_only_mode": True},
+                 {"task_type": "Base"}, {"voice": "default"}, {"voice": None}):
+        assert told(skilled, **{"ref_audio": data_url(LOW), **same}) == low
+    with_language = told(skilled, ref_audio=data_url(LOW), language="en", instructions="Slowly.")
+    assert with_language[1] > low[1] and with_language[0] != low[0]
+    flac = flac_steps(6400, 16000, 160, lambda i: 5000 if i % 2 else -5000)
+    assert told(skilled, ref_audio="data:audio/flac;base64," + base64.b64encode(flac).decode())[0] not in (plain[0], low[0])
+    answer = sdk_of(skilled).audio.speech.create(model="voice", voice="default", input="Hello there", response_format="pcm",
+                                                 extra_body={"temperature": 0, "ref_audio": data_url(LOW)})
+    assert answer.content == low[0]
+
+
+def test_a_recording_is_for_all_of_a_speech(skilled):
+    """Each of its utterances has it, and it is encoded once."""
+    once = skilled.metrics()["sensorium_encoder_runs_total"]
+    sound = riff(fmt_chunk(), data_chunk(tone(0.7, hertz=333.0)))
+    asked = dict(temperature=0, response_format="pcm", ref_audio=data_url(sound))
+    both = say(skilled, "One sentence. And one more.", **asked)[2]
+    assert both == say(skilled, "One sentence.", **asked)[2] + say(skilled, "And one more.", **asked)[2]
+    assert both != say(skilled, "One sentence. And one more.", temperature=0, response_format="pcm")[2]
+    assert skilled.metrics()["sensorium_encoder_runs_total"] == once + 1
+
+
+@pytest.mark.parametrize("fields, status, param", [
+    ({"ref_audio": data_url(LOW), "voice": "low"}, 400, "voice"),
+    ({"ref_audio": data_url(LOW), "language": "german"}, 400, None),
+    ({"ref_audio": data_url(riff(fmt_chunk(), data_chunk(tone(0.05))))}, 400, "ref_audio"),
+    ({"ref_audio": data_url(b"RIFF")}, (400, 415), "ref_audio"), ({"ref_audio": data_url(b"hello")}, 415, "ref_audio"),
+    ({"ref_audio": "data:image/png;base64," + base64.b64encode(LOW).decode()}, (400, 415), "ref_audio"),
+    ({"ref_audio": data_url(PICTURE)}, (400, 415), "ref_audio"), ({"ref_audio": "data:audio/wav;base64,!"}, 400, "ref_audio"),
+    ({"ref_audio": "/etc/passwd"}, 400, "ref_audio"), ({"ref_audio": "http://127.0.0.1:9/x.wav"}, 400, "ref_audio"),
+    ({"ref_audio": "file:///etc/passwd"}, 400, "ref_audio"), ({"ref_audio": {"data": base64.b64encode(LOW).decode(), "format": "mp3"}}, (400, 415), "ref_audio"),
+    ({"ref_audio": {"data": base64.b64encode(LOW).decode(), "format": "../x"}}, 400, "ref_audio"),
+    ({"ref_audio": data_url(LOW), "ref_text": "Hello."}, 400, "ref_text"),
+])
+def test_recordings_that_are_refused(skilled, fields, status, param):
+    got, error = refused(skilled, **fields)
+    assert got in (status if isinstance(status, tuple) else (status,)) and error["param"] == param, (got, error)
+
+
+def test_22_a_bomb_to_speak_like_is_cheap(skilled):
+    """The gate is the one of all media: hours of silence in a few bytes are refused by their header."""
+    before = skilled.memory_peak()
+    for bomb in (flac_silence(6 * 3600), riff(fmt_chunk(channels=1024), data_chunk(bytes(4096))), riff(fmt_chunk(), data_chunk(b"", size=2**31))):
+        status, error = refused(skilled, ref_audio="data:;base64," + base64.b64encode(bomb).decode())
+        assert status in (400, 413, 415) and error["param"] == "ref_audio", (status, error)
+    assert skilled.memory_peak() - before < 64 << 20
+
+
+def test_a_recording_by_its_url(home, tmp_path):
+    """Where files may be read, by the rules of all media."""
+    plugins, folder = home
+    (tmp_path / "low.wav").write_bytes(LOW)
+    with Server("--plugin-dir", plugins, "--allowed-local-media-path", str(tmp_path), model=speakers.speaker(folder / "files", skills=1)) as s:
+        assert told(s, ref_audio=f"file://{tmp_path}/low.wav") == told(s, ref_audio=data_url(LOW))
+        for bad in (f"file://{tmp_path}/../x", "file:///etc/passwd", f"file://{tmp_path}/none.wav"):
+            status, error = refused(s, ref_audio=bad)
+            assert (status, error["param"]) == (400, "ref_audio") and str(tmp_path) not in error["message"]
 
 
 # ---- spoken answers ----------------------------------------------------------------------------------------------------
@@ -298,7 +484,7 @@ def test_a_spoken_stream(server, sdk, plain):
     ({"audio": None}, "audio"), ({"modalities": ["text"]}, "audio"), ({"modalities": None}, "audio"), ({"modalities": []}, "modalities"),
     ({"modalities": ["audio", "audio"]}, "modalities"), ({"modalities": ["image"]}, "modalities"), ({"modalities": "audio"}, "modalities"),
     ({"audio": {"voice": "high"}}, "audio.format"), ({"audio": {"format": "aac"}}, "audio.format"), ({"audio": {"format": "pcm"}}, "audio.format"),
-    ({"audio": {"format": "wav", "rate": 1}}, "audio"), ({"audio": {"format": "wav", "voice": {"id": "x"}}}, "audio.voice"), ({"audio": 1}, "audio"),
+    ({"audio": {"format": "wav", "rate": 1}}, "audio"), ({"audio": {"format": "wav", "language": "english"}}, "audio"), ({"audio": {"format": "wav", "voice": {"id": "x"}}}, "audio.voice"), ({"audio": 1}, "audio"),
     ({"audio": {"format": "wav", "voice": "alloy"}}, "audio.voice"), ({"n": 2}, "n"), ({"stream": True}, "audio.format"),
 ])
 def test_refusals_of_spoken_answers(server, fields, param):
@@ -361,8 +547,31 @@ def test_speak(home, tmp_path):
     fast = tmp_path / "fast.wav"
     assert run(*speak, "--model", voice, "-o", str(fast), "--speed", "2", "--voice", "high")[0] == 0
     assert abs(len(fast.read_bytes()) * 2 / len(wav) - 1) < 0.1
+    speak_like = tmp_path / "like.wav"
+    speak_like.write_bytes(LOW)
+    skilled = speakers.speaker(folder / "speak-skilled", skills=1)
+    said = set()
+    for wish in ((), ("--language", "German"), ("--instructions", "Slowly."), ("--reference", str(speak_like))):
+        code, _, err = run("speak", "Hello there", "--plugin-dir", plugins, "--temperature", "0", "--model", skilled, "-o", str(tmp_path / "wish.pcm"), *wish)
+        assert code == 0, err
+        said.add((tmp_path / "wish.pcm").read_bytes())
+    assert len(said) == 4
+    wishes = ("-o", str(tmp_path / "x.wav"))
+    for bad, code, why in (((*wishes, "--language", "english"), 1, "cannot be told a language"), ((*wishes, "--instructions", "Fast."), 1, "does not follow"),
+                           ((*wishes, "--reference", str(out)), 1, "voice of a recording"), ((*wishes, "--reference", "no such file"), 2, "--reference")):
+        done = run(*speak, "--model", voice, *bad)
+        assert done[0] == code and why in done[2], done
     for bad, code in ((("-o", str(tmp_path / "x.aac")), 2), ((), 2), (("-o", str(tmp_path / "x")), 2), (("-o", str(tmp_path / "x.wav"), "--voice", "alloy"), 1),
                       (("-o", str(tmp_path / "no" / "x.wav")), 1), (("-o", str(tmp_path / "x.wav"), "--speed", "9"), 2)):
         assert run(*speak, "--model", voice, *bad)[0] == code, bad
-    code, _, err = run(*speak, "--model", MODEL, "-o", str(out))
+    code, _, err = run(*speak, "--model", sample_that_sees(tmp_path), "-o", str(out))
     assert code == 1 and "speaks" in err
+
+
+def test_a_folder_of_several_under_another_name(home, tmp_path):
+    """Its first model is called so, also where the others mean it."""
+    folder = speakers.pair(tmp_path / "several")
+    with Server("--plugin-dir", home[0], "--model", "all=" + folder, model=None) as server:
+        assert [m["id"] for m in json.loads(server.get("/v1/models")[2])["data"]] == ["all", "voice"]
+        status, _, answer = server.chat(spoken(model="all"))
+        assert status == 200 and answer["choices"][0]["message"]["audio"]["data"]

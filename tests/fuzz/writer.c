@@ -47,6 +47,11 @@ void http_stream_end(http_exchange *x)
 	(void)x;
 }
 
+void http_stream_failed(http_exchange *x, const sn_error *why)
+{
+	(void)x, (void)why;
+}
+
 void http_add_header(http_exchange *x, const char *name, const char *value)
 {
 	(void)x, (void)name, (void)value;

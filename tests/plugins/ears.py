@@ -9,7 +9,7 @@ FAMILIES = ("whisper", "ultravox", "voxtral", "qwen2a", "qwen2.5o")
 
 
 def text(s):
-    return struct.pack("<Q", len(s)) + s.encode()
+    return struct.pack("<Q", len(s.encode())) + s.encode()
 
 
 def key(name, kind, value):

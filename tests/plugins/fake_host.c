@@ -317,6 +317,10 @@ static double activate(double x, int32_t act)
 		return x / (1 + exp(-x));
 	case SN_ACT_TANH:
 		return tanh(x);
+	case SN_ACT_RELU:
+		return x > 0 ? x : 0;
+	case SN_ACT_SIGMOID:
+		return 1 / (1 + exp(-x));
 	default:
 		return x;
 	}

@@ -80,7 +80,7 @@ def serve(prefix, build):
         listed = {p["id"]: p for p in json.loads(server.get("/v1/plugins")[2])["data"]}
         assert {"image-codec", "siglip", "table-codec", "table-encoder"} <= set(listed), listed
         assert listed["table-codec"]["media_types"] == "text/csv" and listed["table-codec"]["limits"]["decoded_bytes"] > 0
-        assert listed["table-encoder"]["state"] == "ready" and listed["table-encoder"]["models"] == 1
+        assert listed["table-encoder"]["state"] == "ready" and listed["table-encoder"]["models"] == len(client.models.list().data)
         model = client.models.list().data[0]
         assert model.input_modalities[:2] == ["text", "image"] and model.input_modalities[-1] == "table"
         cities = (SAMPLE / "cities.csv").read_text()

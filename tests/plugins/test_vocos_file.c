@@ -181,7 +181,7 @@ static void wrong_files_are_refused_by_name(void **state)
 	    {"speak.end_tokens", {.type = FAKE_STRS, .strings = END_TOKENS, .n = 0}, "speak.end_tokens is missing"},
 	    {"speak.bos", {.number = 1}, "speak.bos is missing"},
 	    {"speak.max_text", {.number = 15}, "speak.max_text = 15"},
-	    {"speak.max_frames", {.number = 15}, "speak.max_frames = 15"},
+	    {"speak.max_frames", {.number = 7}, "speak.max_frames = 7"},
 	    {"speak.temperature", {.type = FAKE_F32, .number = -1}, "speak.temperature = -1"},
 	    {"speak.top_p", {.type = FAKE_F32, .number = 1.5}, "speak.top_p = 1.5"},
 	    {"speak.repetition_penalty", {.type = FAKE_F32, .number = 0}, "speak.repetition_penalty = 0"},

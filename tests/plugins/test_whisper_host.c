@@ -110,7 +110,7 @@ static void serve(served *s, const char *path, size_t n_threads, kn_isa cap)
 	ops_init(&s->o, s->threads, cap);
 	assert_int_equal(plugin_host_open(&s->host, PLUGIN_DIR, 1 << 20, s->threads, NULL, &err), SN_OK);
 	vocoder *none;
-	if (beside_open(s->host, path, &s->o, &s->e, &none, &err) != SN_OK)
+	if (beside_open(s->host, path, NULL, &s->o, &s->e, &none, &err) != SN_OK)
 		fail_msg("%s", err.text);
 	assert_null(none);
 	assert_string_equal(s->e->p->desc->id, "whisper");

@@ -171,8 +171,8 @@ static const sn_synth_info *synth_describe(const void *instance)
 
 static int32_t speak_probe(const sn_host *host, const sn_model *m)
 {
-	(void)host, (void)m;
-	return 1000; /* surer than who is right */
+	(void)host;
+	return m->borrowed ? 0 : 1000; /* of a file beside the model, surer than who is right */
 }
 
 static sn_rc speak_init(void *instance, const sn_host *host, sn_fault *fault)
@@ -222,7 +222,7 @@ static inline sn_engine *open_speaking(sn_engine_config c)
 	sn_engine *e = open_empty(c);
 	add_fake_plugin(e);
 	load_model(e, "chats", "model.gguf", NULL);
-	load_model(e, "speaks", "model.gguf", "mmproj.gguf"); /* the fake one takes any file */
+	load_model(e, "speaks", "model.gguf", "mmproj.gguf"); /* the fake one takes any file that is not a language model's own */
 	start_engine(e);
 	return e;
 }

@@ -37,6 +37,7 @@ static int open_all(void **state)
 	gguf g = gguf_new();
 	tensor_of(&g, "conv", 3, (uint64_t[]){TAPS, C_IN, C_OUT}, false, N_VALUES, 0);
 	tensor_of(&g, "b", 1, (uint64_t[]){C_OUT}, false, C_OUT, 1000);
+	tensor_of(&g, "dw", 3, (uint64_t[]){3, 1, 9}, false, 27, 0);
 	tensor_of(&g, "up", 3, (uint64_t[]){UP_TAPS, N_UP, N_IN}, false, N_TRANSPOSED, 0);
 	tensor_of(&g, "up.f16", 3, (uint64_t[]){UP_TAPS, N_UP, N_IN}, true, N_TRANSPOSED, 0);
 	tensor(&g, "packed", 3, (uint64_t[]){32, 2, 4}, 8);
@@ -198,6 +199,35 @@ static void depthwise_convolutions(void **state)
 	}
 }
 
+/* As the file has them, the other way round; and the tokens of who is beside it. */
+static void depthwise_weights_and_tokens(void **state)
+{
+	(void)state;
+	sn_tensor t;
+	assert_int_equal(host_weights.conv1d_depthwise(&model, "dw", 9, 3, &t, &fault), SN_RC_OK);
+	assert_true(t.shape[0] == 3 && t.shape[1] == 9);
+	for (uint64_t c = 0; c < 9; c++)
+		for (uint64_t i = 0; i < 3; i++)
+			assert_true(at(&t, i, c) == (float)value(c * 3 + i));
+	assert_int_equal(host_weights.conv1d_depthwise(&model, "dw", 3, 9, &t, &fault), SN_RC_INVALID);
+	assert_non_null(strstr(fault.text, "dw"));
+	assert_int_equal(host_weights.conv1d_depthwise(&model, "conv", C_OUT, TAPS, &t, &fault), SN_RC_INVALID);
+	assert_int_equal(host_weights.conv1d_depthwise(&model, "none", 9, 3, &t, &fault), SN_RC_INVALID);
+	const str tokens[] = {STR("<|spk_ann|>"), STR("a"), STR("<|spk_bo|>"), STR("<|spk")};
+	const int32_t types[] = {TOKEN_CONTROL, TOKEN_NORMAL, TOKEN_CONTROL, TOKEN_CONTROL};
+	const vocab_config config = {.model = "gpt2", .pre = "gpt-2", .tokens = tokens, .types = types, .n_tokens = 4, .bos = -1, .eos = -1, .eot = -1, .unk = -1};
+	vocab *v;
+	assert_null(host_weights.token_at(&model, "<|spk_", 0));
+	if (vocab_open(&v, &config, &err) != SN_OK)
+		fail_msg("%s", err.text);
+	struct sn_model beside = model;
+	beside.tokens = v;
+	assert_string_equal(host_weights.token_at(&beside, "<|spk_", 0), "<|spk_ann|>");
+	assert_string_equal(host_weights.token_at(&beside, "<|spk_", 1), "<|spk_bo|>");
+	assert_null(host_weights.token_at(&beside, "<|spk_", 2));
+	vocab_close(&v);
+}
+
 /* The matrix, then the overlap, is the transposed convolution of the definition; F16 weights that are exact give the same bytes. */
 static void transposed_convolutions(void **state)
 {
@@ -257,15 +287,16 @@ static void snakes_and_scales(void **state)
 		same_rows(&y, &again);
 		refused(host_ops.snake(j.ctx, &y, &x, &a, &x, &fault), "snake");
 
-		static const int32_t acts[] = {SN_ACT_NONE, SN_ACT_TANH, SN_ACT_GELU_ERF};
+		static const int32_t acts[] = {SN_ACT_NONE, SN_ACT_TANH, SN_ACT_GELU_ERF, SN_ACT_RELU, SN_ACT_SIGMOID};
 		for (int form = 0; form < 4; form++)
-			for (int i = 0; i < 3; i++) {
+			for (int i = 0; i < 5; i++) {
 				const sn_tensor *w = form & 1 ? &a : NULL, *plus = form & 2 ? &b : NULL;
 				assert_int_equal(host_ops.scale(j.ctx, &y, &x, w, plus, acts[i], &fault), SN_RC_OK);
 				for (uint64_t r = 0; r < 70; r += 7)
 					for (uint64_t c = 0; c < 67; c++) {
 						double v = at(&x, r, c) * (w ? (double)at(w, 0, c) : 1) + (plus ? (double)at(plus, 0, c) : 0);
-						close_to(at(&y, r, c), i == 0 ? v : i == 1 ? tanh(v) : 0.5 * v * (1 + erf(v / sqrt(2))), 1e-5);
+						const double want[] = {v, tanh(v), 0.5 * v * (1 + erf(v / sqrt(2))), v > 0 ? v : 0, 1 / (1 + exp(-v))};
+						close_to(at(&y, r, c), want[i], 1e-5);
 					}
 			}
 		refused(host_ops.scale(j.ctx, &y, &x, &x, NULL, 0, &fault), "scale");
@@ -406,6 +437,7 @@ int main(void)
 	    cmocka_unit_test(rows_are_gathered),
 	    cmocka_unit_test(dilated_convolutions),
 	    cmocka_unit_test(depthwise_convolutions),
+	    cmocka_unit_test(depthwise_weights_and_tokens),
 	    cmocka_unit_test(transposed_convolutions),
 	    cmocka_unit_test(snakes_and_scales),
 	    cmocka_unit_test(spectra_become_sound),

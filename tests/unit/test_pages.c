@@ -153,9 +153,11 @@ static void change_media_row(test_seq *s) { s->rows[5].media_row = 9; }
 static void change_position(test_seq *s) { s->rows[5].position = 9; }
 static void change_visibility(test_seq *s) { s->rows[4].span_end = s->rows[5].span_end = s->rows[6].span_end = s->rows[7].span_end = 8; }
 static void change_to_tokens(test_seq *s) { s->rows[5].media = -1; }
+static void change_summand(test_seq *s) { s->rows[9].with = 5; }
+static void change_codes(test_seq *s) { s->rows[9].frame = 77; }
 static void change_placeholder(test_seq *s) { s->rows[5].id = 'x'; }
 
-static void a_hit_needs_the_same_media_positions_and_visibility(void **state)
+static void a_hit_needs_the_same_media_positions_summands_and_visibility(void **state)
 {
 	(void)state;
 	assert_int_equal(hit_after_a_change(change_nothing), 12);
@@ -165,6 +167,8 @@ static void a_hit_needs_the_same_media_positions_and_visibility(void **state)
 	assert_int_equal(hit_after_a_change(change_position), 4);
 	assert_int_equal(hit_after_a_change(change_visibility), 4);
 	assert_int_equal(hit_after_a_change(change_to_tokens), 4);
+	assert_int_equal(hit_after_a_change(change_summand), 8);
+	assert_int_equal(hit_after_a_change(change_codes), 8);
 }
 
 static void a_hit_does_not_end_inside_a_span(void **state)
@@ -304,7 +308,7 @@ int main(void)
 	    cmocka_unit_test(a_hit_is_what_every_group_can_serve),
 	    cmocka_unit_test(a_hit_goes_no_further_than_asked),
 	    cmocka_unit_test(different_roots_never_share),
-	    cmocka_unit_test(a_hit_needs_the_same_media_positions_and_visibility),
+	    cmocka_unit_test(a_hit_needs_the_same_media_positions_summands_and_visibility),
 	    cmocka_unit_test(a_hit_does_not_end_inside_a_span),
 	    cmocka_unit_test(the_least_recently_used_prefix_goes_first),
 	    cmocka_unit_test(a_prefix_loses_its_end_before_its_beginning),

@@ -121,13 +121,19 @@ static void frames_leave_a_slots_codes_and_ends_where_a_frame_begins(void **stat
 			ends[i] = (int32_t)rng_below(&r, N / 3) + (i ? ends[i - 1] : 0);
 		uint32_t said = rng_below(&r, 3) ? rng_below(&r, 20) : 100000 + rng_below(&r, 20);
 		float w[N] = {0};
-		rules_apply_frames(&rules, w, N, said);
-		for (int32_t t = 0; t < N; t++) {
+		int32_t before = (int32_t)rng_below(&r, 3) * 50; /* tokens that the head has no logits of */
+		for (uint32_t i = 0; i < rules.n_slots; i++)
+			slots[i].first += before;
+		for (uint32_t i = 0; i < rules.n_ends; i++)
+			ends[i] += before;
+		rules.min_frames = rng_below(&r, 4);
+		rules_apply_frames(&rules, w, N, before, said);
+		for (int32_t t = before; t < before + N; t++) {
 			const token_range *slot = &slots[said % rules.n_slots];
 			bool may = t >= slot->first && t < slot->first + (int32_t)slot->n;
-			for (uint32_t i = 0; i < rules.n_ends && said % rules.n_slots == 0; i++)
+			for (uint32_t i = 0; i < rules.n_ends && said % rules.n_slots == 0 && said / rules.n_slots >= rules.min_frames; i++)
 				may |= ends[i] == t;
-			assert_int_equal(w[t] == 0, may);
+			assert_int_equal(w[t - before] == 0, may);
 		}
 	}
 }

@@ -41,9 +41,9 @@ static void codes_follow_the_rules_and_sound_is_the_whole_decode_of_them(void **
 		uint32_t n_said = s->n_known - r->n_prompt, frames = utterance_frames(u);
 		bool cut = frames == MAX_FRAMES;
 		assert_int_equal(r->n_prompt, 1 + strlen("Ann: hello there") + 1);
-		assert_int_equal(n_said, u->n_codes + !cut);
-		assert_int_equal(u->n_codes, frames * N_SLOTS);
-		for (uint32_t i = 0; i < u->n_codes; i++) {
+		assert_int_equal(n_said, u->n_tokens + !cut);
+		assert_int_equal(u->n_tokens, frames * N_SLOTS);
+		for (uint32_t i = 0; i < u->n_tokens; i++) {
 			assert_true(u->codes[i] >= 0 && (uint32_t)u->codes[i] < SLOTS[i % N_SLOTS].n);
 			assert_int_equal(s->rows[r->n_prompt + i].id, (unsigned char)SLOTS[i % N_SLOTS].first_token[0] + u->codes[i]);
 		}
@@ -128,6 +128,37 @@ static void a_slow_reader_stalls_its_own_sequence(void **state)
 	struct spoken got = hear(slow);
 	assert_same_sound(&got, &ALONE[0]);
 	free(got.pcm);
+	assert_all_pages_free(e);
+	sn_engine_close(&e);
+}
+
+/* Its head's other rows are computed as long as somebody chats. */
+static void who_chats_with_a_model_that_speaks_changes_nothing(void **state)
+{
+	(void)state;
+	speak_alone((sn_engine_config){.threads = 2}, TEXT);
+	sn_engine *e = open_speaking((sn_engine_config){.threads = 2});
+	const speaker *who = e->models[1].speaker;
+	int32_t end = vocab_find(e->models[1].m->vocab, STR("<end_of_utterance>"));
+	assert_int_equal(who->head_first, '0');
+	assert_int_equal(who->head_n, end > 't' ? end - '0' + 1 : 'a' + 20 - '0');
+	assert_true(who->head_n < e->models[1].m->h.n_logits);
+	const struct ask a = {.text = "And you?", .model = "speaks", .temperature = 1, .seed = 4, .max_tokens = 60};
+	struct answer alone = ask(e, &a), among = {0};
+	sn_request *r;
+	sn_error err;
+	sn_speech *s[3];
+	for (int i = 0; i < 3; i++)
+		s[i] = begin_speech(e, TEXT, (uint64_t)i);
+	assert_int_equal(submit(e, &a, &r, &err), SN_OK);
+	collect(r, &among);
+	sn_request_close(&r);
+	assert_same(&alone, &among);
+	for (int i = 0; i < 3; i++) {
+		struct spoken got = hear(s[i]);
+		assert_same_sound(&got, &ALONE[i]);
+		free(got.pcm);
+	}
 	assert_all_pages_free(e);
 	sn_engine_close(&e);
 }
@@ -222,7 +253,7 @@ static int32_t first_code_of(uint64_t seed)
 	sn_request *r = say(e, "It may fail.", seed, l);
 	static float pcm[(MAX_FRAMES + 1) * FRAME];
 	hear_out(r, pcm, sizeof pcm / sizeof *pcm);
-	int32_t code = r->voice->n_codes ? r->voice->codes[0] : -1;
+	int32_t code = r->voice->n_tokens ? r->voice->codes[0] : -1;
 	sn_request_close(&r);
 	listener_unref(&l);
 	sn_engine_close(&e);
@@ -310,6 +341,7 @@ int main(void)
 	    cmocka_unit_test(the_same_bytes_in_a_pool_that_is_too_small),
 	    cmocka_unit_test(the_same_bytes_with_chunks_sliced_at_every_unit),
 	    cmocka_unit_test(a_slow_reader_stalls_its_own_sequence),
+	    cmocka_unit_test(who_chats_with_a_model_that_speaks_changes_nothing),
 	    cmocka_unit_test(one_step_carries_eight_sequences_and_one_job_eight_streams),
 	    cmocka_unit_test(a_cancel_frees_pages_and_stops_the_vocoder),
 	    cmocka_unit_test(cancels_at_any_time_leave_nothing_and_touch_nobody),

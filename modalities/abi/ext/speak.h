@@ -83,7 +83,7 @@ typedef struct sn_speaker {
 	/* The code predictor's usual sampling; where the client's temperature is 0 it is greedy too. */
 	float predictor_temperature, predictor_top_p;
 	uint32_t predictor_top_k;
-	uint32_t reserved2;
+	uint32_t n_values;     /* of each predicted code */
 } sn_speaker;
 
 enum { SN_SPEAK_MAX_PIECES = 64 };
@@ -101,7 +101,7 @@ typedef struct sn_speak_ask {
 typedef struct sn_speak_prompt {
 	uint32_t size;
 	uint32_t n_pieces;
-	sn_speak_piece pieces[SN_SPEAK_MAX_PIECES]; /* their texts are instance data */
+	sn_speak_piece pieces[SN_SPEAK_MAX_PIECES]; /* their texts are instance data; one TEXT, and INSTRUCTIONS and REFERENCE once if there are such */
 	const char *flow_end, *flow_rest; /* tokens, spelt; NULL: none, nothing is added */
 } sn_speak_prompt;
 

@@ -15,7 +15,10 @@
 /* A job's queue and scratch memory. The host makes one per job and frees it, with all its tensors, when the job ends. */
 typedef struct sn_ops_ctx sn_ops_ctx;
 
-typedef enum sn_act { SN_ACT_NONE = 0, SN_ACT_GELU_TANH = 1, SN_ACT_GELU_ERF = 2, SN_ACT_GELU_QUICK = 3, SN_ACT_SILU = 4, SN_ACT_TANH = 5 } sn_act;
+typedef enum sn_act {
+	SN_ACT_NONE = 0, SN_ACT_GELU_TANH = 1, SN_ACT_GELU_ERF = 2, SN_ACT_GELU_QUICK = 3, SN_ACT_SILU = 4, SN_ACT_TANH = 5,
+	SN_ACT_RELU = 6, SN_ACT_SIGMOID = 7 /* these two came later: an older host refuses them */
+} sn_act;
 
 typedef struct sn_host_ops {
 	uint32_t size;

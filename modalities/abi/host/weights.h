@@ -41,6 +41,11 @@ typedef struct sn_host_weights {
 	 * follows; without bias. */
 	sn_rc (*conv_transpose1d)(const sn_model *model, const char *name, uint64_t n_in, uint64_t n_out, uint64_t taps, const sn_weight **out,
 	                          sn_fault *fault);
+	/* A depthwise convolution's weights `name` [n][1][taps], as the tensor [taps][n] that sn_host_ops.conv1d_depthwise takes. */
+	sn_rc (*conv1d_depthwise)(const sn_model *model, const char *name, uint64_t n, uint64_t taps, sn_tensor *out, sn_fault *fault);
+	/* Of the language model that the file is, or stands beside: the i-th token, in the order of their ids, whose spelling begins so.
+	 * NUL-terminated; NULL where there are no more of them, or no language model. For what only a vocabulary tells. */
+	const char *(*token_at)(const sn_model *model, const char *prefix, uint32_t i);
 } sn_host_weights;
 
 #endif

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import (Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM,
-                          PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM)
+                          PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROMPT = "Zeichne 12 Kreise, na\u00efve \u6f22\u5b57 \U0001F600 don't!"
@@ -76,6 +76,8 @@ MINIATURES = {
         "rope_type": "linear", "rope_theta": 2e4, "factor": 2.0}), smollm, "bfloat16", "12KB", True),
     "mistral": (MistralConfig, MistralForCausalLM, dict(head_dim=8, num_hidden_layers=1, sliding_window=None), smollm, "bfloat16", None, False),
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, dict(rope_parameters={"rope_type": "default", "rope_theta": 1e6}), qwen2, "bfloat16", "12KB", False),
+    "qwen3": (Qwen3Config, Qwen3ForCausalLM, dict(head_dim=12, tie_word_embeddings=True, rope_parameters={"rope_type": "default", "rope_theta": 1e6}), qwen2,
+              "bfloat16", None, False),
     "gemma3": (Gemma3TextConfig, Gemma3ForCausalLM, dict(head_dim=12, query_pre_attn_scalar=20, sliding_window=9, num_hidden_layers=3, layer_types=[
         "sliding_attention", "full_attention", "sliding_attention"], rope_parameters=TWO_ROPES), sentencepiece, "float32", None, False),
     "gemma3-4": (Gemma3TextConfig, Gemma3ForCausalLM, dict(head_dim=12, query_pre_attn_scalar=12, sliding_window=300, sliding_window_pattern=2,
