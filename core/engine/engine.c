@@ -149,7 +149,7 @@ static sn_status find_its_voice(sn_engine *e, served_model *s, sn_error *err)
 	else if (st)
 		return error_set(err, st, "%.400s", why.text);
 	else if (!s->speaker && s->m->h.arch->speaks)
-		return error_set(err, SN_ERR_UNSUPPORTED, "%s: it can do nothing but speak, and no plugin makes sound of its codes: neither of this file nor of one beside it (--mmproj)",
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: it can do nothing but speak, and no plugin makes sound of its codes: neither of this model (in a directory: speech_tokenizer) nor of a file beside it (--mmproj)",
 		                 s->m->file->name);
 	return memory_check(e, s, NULL, err);
 }

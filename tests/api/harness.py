@@ -188,6 +188,13 @@ class Server:
         """How many the counters have."""
         return self.metrics().get('sensorium_http_requests_total{route="%s",status="%d"}' % (route, status), 0)
 
+    def counted(self, route, status, n):
+        """How many the counters have once that is n, or after a while: an answer is counted just after it went out."""
+        deadline = time.monotonic() + 2 * PATIENCE
+        while self.answers(route, status) != n and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self.answers(route, status)
+
     def media_types(self):
         return {t for p in json.loads(self.get("/v1/plugins")[2])["data"] for t in p["media_types"].split()}
 
