@@ -42,7 +42,7 @@ static int add_medium(chat_messages *b, sn_part *out, const char *kind, media_by
 	snprintf(b->kinds[b->n_media], SN_KIND_SIZE, "%s", kind);
 	b->media[b->n_media] = *d;
 	d = &b->media[b->n_media];
-	*out = (sn_part){SN_PART_MEDIA, b->kinds[b->n_media++], d->data, d->size, d->mime[0] ? d->mime : NULL};
+	*out = (sn_part){.kind = SN_PART_MEDIA, .kind_name = b->kinds[b->n_media++], .data = d->data, .size = d->size, .mime = d->mime[0] ? d->mime : NULL};
 	return SN_OK;
 }
 
@@ -144,7 +144,7 @@ static int add_text(sn_part *out, const json_t *part, size_t m, size_t p, sn_err
 	part_place(param, m, p, ".text");
 	if (!json_is_string(text))
 		return body_wants(err, param, "a string");
-	*out = (sn_part){SN_PART_TEXT, NULL, json_string_value(text), json_string_length(text), NULL};
+	*out = (sn_part){.kind = SN_PART_TEXT, .data = json_string_value(text), .size = json_string_length(text)};
 	return SN_OK;
 }
 
@@ -235,7 +235,7 @@ static int add_message(chat_messages *b, const json_t *message, size_t index, sn
 		return body_wants(err, param, "a string");
 	snprintf(param, sizeof param, "messages[%zu].content", index);
 	if (json_is_string(content)) {
-		b->parts[b->n_parts++] = (sn_part){SN_PART_TEXT, NULL, json_string_value(content), json_string_length(content), NULL};
+		b->parts[b->n_parts++] = (sn_part){.kind = SN_PART_TEXT, .data = json_string_value(content), .size = json_string_length(content)};
 		out->is_string = true;
 	} else if (json_is_array(content) && json_array_size(content) > 0) {
 		bool from_user = strcmp(out->role, "user") == 0;

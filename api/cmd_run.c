@@ -154,7 +154,7 @@ static int transcribe(sn_engine *engine, const options *o, sn_log *log)
 		sn_log_write(log, SN_LOG_ERROR, "run", NULL, "--audio: %s", o->n_audio == 1 && !o->n_images ? strerror(errno) : "this model writes down one recording");
 		return EXIT_USAGE;
 	}
-	const sn_transcription t = {.request_id = "run", .part = {SN_PART_MEDIA, "audio", data, size, NULL}, .prompt = o->question,
+	const sn_transcription t = {.request_id = "run", .part = {.kind = SN_PART_MEDIA, .kind_name = "audio", .data = data, .size = size}, .prompt = o->question,
 	                            .prompt_size = strlen(o->question), .temperature = (float)o->temperature, .seed = o->seed, .has_seed = o->has_seed};
 	int rc = sn_transcript_submit(engine, &t, &transcript, &err);
 	free(data);
@@ -188,7 +188,7 @@ static int media_add(media *m, const char *option, const char *kind, const char 
 			sn_log_write(log, SN_LOG_ERROR, "run", NULL, "%s: %s", option, strerror(errno));
 			return EXIT_USAGE;
 		}
-		m->parts[m->n++] = (sn_part){SN_PART_MEDIA, kind, data, size, NULL};
+		m->parts[m->n++] = (sn_part){.kind = SN_PART_MEDIA, .kind_name = kind, .data = data, .size = size};
 	}
 	return EXIT_FINE;
 }
@@ -211,7 +211,7 @@ static int ask(sn_engine *engine, const options *o, sn_log *log)
 	int rc = media_add(&m, "--image", "image", o->images, o->n_images, log);
 	if (rc == EXIT_FINE)
 		rc = media_add(&m, "--audio", "audio", o->audio, o->n_audio, log);
-	m.parts[m.n] = (sn_part){SN_PART_TEXT, NULL, o->question, strlen(o->question), NULL};
+	m.parts[m.n] = (sn_part){.kind = SN_PART_TEXT, .data = o->question, .size = strlen(o->question)};
 	const sn_message message = {.role = "user", .parts = m.parts, .n_parts = m.n + 1, .is_string = m.n == 0};
 	sn_chat chat = {.request_id = "run", .messages = &message, .n_messages = 1};
 	sn_sampling_init(&chat.sampling);
