@@ -32,6 +32,18 @@ def as_live(webm):
     return webm[:at] + b"\x01" + b"\xff" * 7 + webm[at + 8:]
 
 
+def elsewhere(mp4, url):
+    """Its data reference names another file, which has the samples. What it stands in grows; its own samples come before that."""
+    entry = b"url \0\0\0\0" + url.encode() + b"\0"
+    at = mp4.index(b"dref") + 12
+    grown = len(entry) + 4 - 12
+    data = bytearray(mp4[:at] + struct.pack(">I", 12 + grown) + entry + mp4[at + 12:])
+    for box in (b"moov", b"trak", b"mdia", b"minf", b"dinf", b"dref"):
+        where = data.index(box) - 4
+        struct.pack_into(">I", data, where, struct.unpack_from(">I", data, where)[0] + grown)
+    return bytes(data)
+
+
 # name: (the file, formats of input_audio, media types, seconds of sound)
 WHOLE = {
     "m4a": (corpus("speech.m4a"), ["m4a", "mp4"], ["audio/mp4", "audio/m4a", "audio/x-m4a", "video/mp4"], 1.0),

@@ -2,15 +2,17 @@
 limits (goals 6, 16 to 19, 22): what they are their bytes tell, and what they are declared as must agree. Nothing here is about words."""
 
 import json
+import os
 import random
+import socket
 import time
 
 import pytest
 
 import towers
-from containers import BOMBS, WHOLE, adts
+from containers import BOMBS, M4A, WHOLE, adts, elsewhere
 from harness import PATIENCE, REPO, TRANSCRIPTIONS, TRANSLATIONS, Baseline, Server, error_of, run
-from sounds import wav
+from sounds import REFUSED, wav
 from test_hearing_parts import audio_url, hear, input_audio
 
 EAR = REPO / "tests" / "golden" / "hear" / "whisper"
@@ -128,6 +130,29 @@ def test_length_is_what_is_limited(server):
     for data in (adts(7201), adts(86400, 8000)):
         status, _, answer = server.form({"file": data, "model": "ear"})
         assert status == 413 and error_of(answer)["param"] == "file", answer
+
+
+def test_no_other_file_and_no_host_is_reached(server, tmp_path):
+    """Files that say their samples are elsewhere: nobody reads that file, nobody calls that port."""
+    canary = tmp_path / "canary.m4a"
+    canary.write_bytes(M4A)
+    os.utime(canary, (1000, 1000))
+    with socket.create_server(("127.0.0.1", 0)) as port:
+        port.setblocking(False)
+        there = "http://127.0.0.1:%d/" % port.getsockname()[1]
+        for url in (str(canary), "file://%s" % canary, canary.name, there + "a.m4a", "subfile,,start,0,end,0,,:%s" % canary, "concat:%s" % canary):
+            for _, call in ways(elsewhere(M4A, url), "m4a"):
+                status, _, answer = call(server)
+                assert status in REFUSED and canary.name not in json.dumps(error_of(answer)), answer
+        within = elsewhere(M4A, "here").replace(b"url \0\0\0\0", b"url \0\0\0\1")  # the same file, but for the bit that says so
+        assert server.form({"file": within, "model": "ear"})[0] == 200
+        for text in ("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://%s\n#EXTINF:1,\n%s\n#EXT-X-ENDLIST\n", "ffconcat version 1.0\nfile '%s'\nfile '%s'\n"):
+            for fmt in ("m4a", "aac", "ts"):
+                for _, call in ways((text % (canary, there)).encode(), fmt):
+                    assert call(server)[0] == 415
+        with pytest.raises(BlockingIOError):
+            port.accept()
+    assert os.stat(canary).st_atime == 1000
 
 
 def test_a_clip_without_sound_says_so(server):
