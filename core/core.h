@@ -206,6 +206,10 @@ typedef struct sn_part {
 	const char *data;      /* text (UTF-8, may hold NUL) or the encoded file's bytes */
 	size_t size;           /* bytes */
 	const char *mime;      /* MEDIA: what the client declared, or NULL; must agree with what the bytes say */
+	/* Moving pictures: how much of the clip is looked at. 0 everywhere: as the model's own processor has it. */
+	double fps;            /* frames taken for each second */
+	double start, end;     /* seconds; end 0: to its last frame */
+	uint32_t max_frames;   /* in all */
 } sn_part;
 
 typedef struct sn_message {

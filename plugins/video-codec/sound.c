@@ -293,5 +293,7 @@ const sn_ext_decode TRACK_DECODE = {
     .aliases = "audio/m4a=audio/mp4 audio/x-m4a=audio/mp4 audio/mp4a-latm=audio/mp4 video/mp4=audio/mp4 application/mp4=audio/mp4 "
                "video/quicktime=audio/mp4 video/x-m4v=audio/mp4 audio/aacp=audio/aac audio/x-aac=audio/aac video/webm=audio/webm "
                "audio/matroska=audio/x-matroska video/x-matroska=audio/x-matroska video/matroska=audio/x-matroska "
-               "video/x-msvideo=audio/x-msvideo video/avi=audio/x-msvideo video/mp2t=audio/mp2t",
+               "video/x-msvideo=audio/x-msvideo video/avi=audio/x-msvideo video/mp2t=audio/mp2t audio/quicktime=audio/mp4 "
+               /* endings of file names, as clients give them for the format */
+               "audio/mov=audio/mp4 audio/mkv=audio/x-matroska audio/mka=audio/x-matroska audio/avi=audio/x-msvideo audio/ts=audio/mp2t",
 };
