@@ -222,6 +222,11 @@ class Server:
         status = pathlib.Path("/proc/%d/status" % self.pid).read_text()
         return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) * 1024
 
+    def cpu_seconds(self):
+        """That all its threads have worked: what a busy machine does not lengthen."""
+        fields = pathlib.Path("/proc/%d/stat" % self.pid).read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def golden(self):
         status, _, answer = self.chat(GOLDEN)
         assert status == 200, answer

@@ -5,7 +5,6 @@ import json
 import os
 import random
 import socket
-import time
 
 import pytest
 
@@ -112,10 +111,10 @@ def ways(data, fmt):
 def test_a_bomb_is_cheap_on_every_path(server, name):
     data, fmt, allowed = BOMBS[name]()
     for way, call in ways(data, fmt):
-        before, start = server.memory_peak(), time.monotonic()
+        before, start = server.memory_peak(), server.cpu_seconds()
         status, _, answer = call(server)
         assert status in allowed, (way, answer)
-        assert time.monotonic() - start < 2 * PATIENCE, way
+        assert server.cpu_seconds() - start < 2 * PATIENCE, way
         assert server.memory_peak() - before < (100 << 20) * PATIENCE, way
         if status >= 400:
             assert "/etc" not in json.dumps(error_of(answer)) and "ffmpeg" not in json.dumps(answer).lower(), way
