@@ -110,26 +110,39 @@ static const char *aliases_of(const sn_ext_decode *codec)
 	return codec->size > SN_EXT_DECODE_MIN_SIZE ? codec->aliases : NULL;
 }
 
+/* A file may be a picture, a clip and the clip's sound alone: what its type says, then the picture, then the clip, then the rest. */
+enum { RANK_OTHER = 1, RANK_CLIP, RANK_PICTURE, RANK_ALIAS = 4, RANK_EXACT = 8 };
+
+static int rank_of(int rank, const char *aliases, const char *mime, const char *found)
+{
+	if (!found)
+		return 0;
+	if (mime && same_type(mime, strcspn(mime, "; \t"), found, strlen(found)))
+		return rank + RANK_EXACT;
+	return rank + (mime && mime_agrees(aliases, mime, found) ? RANK_ALIAS : 0);
+}
+
 const char *media_gate_kind(const media_gate *g, const void *bytes, size_t n, const char *mime)
 {
-	const char *first = NULL;
+	const char *best = NULL;
+	int most = 0;
+	n = n < 64 ? n : 64;
 	for (size_t i = 0, n_plugins = plugin_count(g->host); i < n_plugins; i++) {
 		const plugin *p = g->host->plugins[i];
-		const char *found = p->instance && p->decode ? p->decode->sniff(bytes, n < 64 ? n : 64) : NULL;
-		if (found && (!mime || mime_agrees(aliases_of(p->decode), mime, found)))
-			return p->decode->kind_name;
-		if (found && !first)
-			first = p->decode->kind_name;
+		int whole = !p->instance || !p->decode ? 0
+		                                       : rank_of(p->decode->kind == SN_MEDIA_IMAGE ? RANK_PICTURE : RANK_OTHER, aliases_of(p->decode), mime,
+		                                                 p->decode->sniff(bytes, n));
+		int clip = !p->instance || !p->clip ? 0 : rank_of(RANK_CLIP, p->clip->aliases, mime, p->clip->sniff(bytes, n));
+		if (whole > most) {
+			most = whole;
+			best = p->decode->kind_name;
+		}
+		if (clip > most) {
+			most = clip;
+			best = p->clip->kind_name;
+		}
 	}
-	for (size_t i = 0, n_plugins = plugin_count(g->host); i < n_plugins; i++) { /* what is a picture as well is a picture first */
-		const plugin *p = g->host->plugins[i];
-		const char *found = p->instance && p->clip ? p->clip->sniff(bytes, n < 64 ? n : 64) : NULL;
-		if (found && mime && mime_agrees(p->clip->aliases, mime, found) && !first)
-			return p->clip->kind_name;
-		if (found && !first)
-			first = p->clip->kind_name;
-	}
-	return first;
+	return best;
 }
 
 static void drop_samples(sn_media *m)
