@@ -54,7 +54,7 @@ static void init_state(sn_engine *e, const sn_engine_config *config)
 	pthread_cond_init(&e->wake, &attr);
 	pthread_cond_init(&e->newcomer_served, NULL);
 	pthread_condattr_destroy(&attr);
-	media_cache_init(&e->cache, c->media_cache_memory, &e->metrics, e->log);
+	media_cache_init(&e->cache, c->media_cache_memory, c->max_media_memory, &e->metrics, e->log);
 	media_gate_init(&e->gate, NULL, &e->metrics, e->log, &e->key, c->max_media_memory, c->media_threads);
 	e->max_requests = c->max_num_seqs + c->max_queued_requests;
 	e->max_active = e->max_requests * SN_MAX_CHOICES;
@@ -368,6 +368,16 @@ size_t sn_engine_plugins(const sn_engine *e, sn_plugin_info *out, size_t cap)
 			out[i].max_seconds = media_gate_seconds(p->decode->kind);
 			out[i].max_pixels = l.max_pixels;
 			out[i].max_samples = l.max_samples;
+			out[i].max_bytes = l.max_bytes;
+		}
+		if (p->clip && !p->decode) {
+			const sn_clip_limits l = media_gate_clip_limits(&e->gate);
+			out[i].kind = p->clip->kind_name;
+			out[i].media_types = p->clip->media_types;
+			out[i].max_side = l.max_width;
+			out[i].max_frames = l.max_track_frames;
+			out[i].max_seconds = l.max_seconds;
+			out[i].max_pixels = l.max_pixels;
 			out[i].max_bytes = l.max_bytes;
 		}
 		out[i].calls = atomic_load(&p->calls);
