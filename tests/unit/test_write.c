@@ -39,7 +39,9 @@ static void a_picture_goes_out_and_comes_back(void **state)
 	assert_null(writer_of("image", "image/tiff"));
 	assert_non_null(writer_of("audio", "audio/wav"));
 	assert_null(writer_of("audio", "image/png"));
-	assert_null(writer_of("video", ""));
+	assert_non_null(writer_of("video", "video/webm"));
+	assert_null(writer_of("video", "audio/wav"));
+	assert_null(writer_of("smell", ""));
 	assert_non_null(strstr(p->desc->extensions, SN_EXT_WRITE)); /* what listings show */
 
 	uint8_t rgb[5 * 3 * 3];
