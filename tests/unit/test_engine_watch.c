@@ -114,6 +114,66 @@ static void a_clip_stands_where_it_was_put(void **state)
 	sn_engine_close(&e);
 }
 
+/* Each value within 1e-4 of the row's largest. */
+static void assert_near(const float *got, const float *want, size_t n)
+{
+	float most = 0;
+	for (size_t i = 0; i < n; i++)
+		most = fmaxf(most, fabsf(want[i]));
+	for (size_t i = 0; i < n; i++)
+		if (!(fabsf(got[i] - want[i]) <= 1e-4f * most))
+			fail_msg("value %zu: %g, not %g (of %g)", i, (double)got[i], (double)want[i], (double)most);
+}
+
+/* Prompt, rows of every frame, logits and continuation, from the file on. */
+static void a_clip_is_watched_as_transformers_does(void **state)
+{
+	(void)state;
+	size_t n_file, n_ids, n_rows, n_logits, n_greedy;
+	clip c = {read_golden("watch.png", &n_file), 0};
+	c.n = n_file;
+	int32_t *ids = read_golden("watch.ids", &n_ids), *greedy = read_golden("watch.greedy", &n_greedy);
+	float *rows = read_golden("watch.rows", &n_rows), *logits = read_golden("watch.logits", &n_logits);
+	sn_engine *e = open_engine((sn_engine_config){0});
+	sn_part p = part_of(&c);
+	p.fps = 2;
+	sn_part parts[2] = {p, {.kind = SN_PART_TEXT, .data = "What happens?", .size = 13}};
+	const sn_message m = {.role = "user", .parts = parts, .n_parts = 2};
+	sn_chat chat = {.request_id = "test", .messages = &m, .n_messages = 1};
+	for (uint32_t most = 16; most; most = most == 16 ? 1 : 0) { /* then again, from the caches: the last logits are the prompt's */
+		sn_request *r = NULL;
+		sn_error err = {0};
+		chat.sampling = sampling_of(&(struct ask){.max_tokens = most});
+		if (sn_chat_submit(e, &chat, &r, &err) != SN_OK)
+			fail_msg("%s", err.text);
+		assert_int_equal(r->n_prompt * sizeof *ids, n_ids);
+		for (uint32_t i = 0; i < r->n_prompt; i++)
+			assert_int_equal(r->seqs[0].rows[i].id, ids[i]);
+		struct answer a = {0};
+		collect(r, &a);
+		assert_int_equal(a.status, SN_OK);
+		assert_int_equal(a.n, most);
+		assert_memory_equal(a.ids, greedy, most * sizeof *greedy);
+		sn_request_close(&r);
+	}
+	assert_near(e->buffers.logits, logits, n_logits / sizeof *logits);
+	assert_all_pages_free(e);
+	const media_entry *f = e->cache.lru_head; /* in the order in which they were let go */
+	size_t at = 0;
+	for (; f; at += (size_t)ROWS * f->dim, f = f->lru_next) {
+		assert_true(f->n_rows == ROWS && (at + (size_t)ROWS * f->dim) * sizeof *rows <= n_rows);
+		for (uint32_t k = 0; k < ROWS; k++)
+			assert_near((const float *)(const void *)f->rows + (size_t)k * f->dim, rows + at + (size_t)k * f->dim, f->dim);
+	}
+	assert_int_equal(at * sizeof *rows, n_rows);
+	free(c.bytes);
+	free(ids);
+	free(greedy);
+	free(rows);
+	free(logits);
+	sn_engine_close(&e);
+}
+
 /* The same clip at the same options is encoded once; of a longer stretch only the frames that are new. */
 static void frames_are_encoded_once(void **state)
 {
@@ -246,6 +306,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_clip_stands_where_it_was_put),
+	    cmocka_unit_test(a_clip_is_watched_as_transformers_does),
 	    cmocka_unit_test(frames_are_encoded_once),
 	    cmocka_unit_test(what_cannot_be_watched_is_refused),
 	    cmocka_unit_test(a_cancelled_clip_leaves_nothing),
