@@ -334,6 +334,7 @@ typedef struct sn_usage {
 	uint32_t completion_tokens; /* of all choices, end tokens included */
 	uint32_t cached_tokens;     /* prompt rows served from the prefix cache */
 	uint32_t media_rows;        /* prompt rows that came from media */
+	bool video_sound_ignored;   /* a clip had sound, and the model does not hear */
 } sn_usage;
 
 typedef struct sn_event {

@@ -107,6 +107,7 @@ struct sn_request {
 	bool any_token, any_length;  /* a choice has said something, was cut by length; engine thread */
 	uint32_t n_cached;           /* prompt rows from the prefix cache at the first start */
 	uint32_t n_media_rows;
+	bool video_sound_ignored;    /* a clip had sound, and the model does not hear */
 	sn_request *next;            /* in the inbox */
 	atomic_bool cancelled;       /* by the consumer */
 

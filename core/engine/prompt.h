@@ -13,7 +13,7 @@ struct placed {
 	sn_hole *holes;
 	sn_media_plan plan;
 	bool group;      /* frames of a clip */
-	bool follows;    /* and not its first: it stands behind the medium before it, without a marker of its own */
+	bool follows;    /* and not its first, or its sound: it stands behind the medium before it, without a marker of its own */
 };
 
 /* watch.c: the frames of a clip, as r's next media: placed[r->n_media] and those behind it, [MAX_MEDIA] in all. */

@@ -240,7 +240,7 @@ static sn_event_kind tell_done(sn_request *r, sn_event *ev)
 		return SN_EVENT_NONE;
 	r->reported = true;
 	ev->usage = (sn_usage){.prompt_tokens = r->n_prompt, .completion_tokens = r->n_consumed, .cached_tokens = r->n_cached,
-	                       .media_rows = r->n_media_rows};
+	                       .media_rows = r->n_media_rows, .video_sound_ignored = r->video_sound_ignored};
 	return ev->kind = SN_EVENT_DONE;
 }
 

@@ -110,6 +110,56 @@ static sn_status lay_out(const struct clip_choice *c, const sn_watch_clip *clip,
 	return SN_OK;
 }
 
+/* ---- its sound ---- */
+
+static encoder *who_hears(const served_model *s)
+{
+	for (uint32_t i = 0, n = atomic_load_explicit(&s->n_encoders, memory_order_acquire); i < n; i++)
+		if (s->encoders[i]->p->plan->kind == SN_MEDIA_AUDIO)
+			return s->encoders[i];
+	return NULL;
+}
+
+/* Of the samples those that are heard between start and end; false: none. */
+static bool cut_sound(const media_gate *g, const sn_media *whole, const sn_part *part, sn_media *out)
+{
+	const double n = (double)whole->n_samples, from = part->start * whole->rate, to = part->end > 0 ? part->end * whole->rate : n;
+	const uint64_t first = from < n ? (uint64_t)from : whole->n_samples, end = to < n ? (uint64_t)to : whole->n_samples;
+	if (first >= end)
+		return false;
+	*out = *whole;
+	out->samples = (float *)whole->samples + first;
+	out->n_samples = end - first;
+	out->bytes = out->n_samples * sizeof(float);
+	media_gate_hash(g, out);
+	return true;
+}
+
+/* It stands behind the frames, as a medium of its own; where the model does not hear, the usage says so. */
+static sn_status place_sound(sn_request *r, const sn_part *part, struct placed *placed, sn_error *err)
+{
+	sn_engine *e = r->engine;
+	encoder *ear = who_hears(r->model);
+	sn_media whole, heard;
+	if (!ear) {
+		r->video_sound_ignored = true;
+		return SN_OK;
+	}
+	if (r->n_media == MAX_MEDIA)
+		return error_param(err, SN_ERR_INVALID, "messages", "more than %d media and frames of clips in one request", MAX_MEDIA);
+	const sn_part track = {.kind = SN_PART_MEDIA, .kind_name = ear->p->plan->kind_name, .data = part->data, .size = part->size};
+	sn_status st = media_gate_decode(&e->gate, &track, ear->media_rate, r->id, &whole, err);
+	if (st)
+		return st;
+	if (cut_sound(&e->gate, &whole, part, &heard)) {
+		struct placed *p = &placed[r->n_media];
+		p->follows = true;
+		st = medium_place(r, ear, &heard, r->model->max_len, p, err);
+	}
+	media_gate_release(&e->gate, &whole);
+	return st;
+}
+
 sn_status clip_place(sn_request *r, encoder *enc, const sn_part *part, struct placed *placed, sn_error *err)
 {
 	sn_clip_info info;
@@ -131,6 +181,8 @@ sn_status clip_place(sn_request *r, encoder *enc, const sn_part *part, struct pl
 			st = lay_out(c, &sampled, placed + first, r->n_media - first, err);
 		media_gate_release(&r->engine->gate, &clip);
 	}
+	if (!st && info.has_sound)
+		st = place_sound(r, part, placed, err);
 	free(c);
 	return st;
 }

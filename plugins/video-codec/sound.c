@@ -39,6 +39,8 @@ static sn_rc survey(input *in, const sn_media_limits *l, uint32_t wanted, sn_med
 		return kit_fail(in->fault, channels ? SN_RC_TOO_LARGE : SN_RC_INVALID, "the sound has more channels than allowed, or none");
 	if (par->sample_rate < MIN_RATE || par->sample_rate > MAX_RATE || to < MIN_RATE || to > MAX_RATE)
 		return kit_fail(in->fault, SN_RC_UNSUPPORTED, "rates below 8 kHz and above 192 kHz are not read");
+	if (l && l->max_samples) /* exactly below; a file of a day need not be counted to its end */
+		in->max_sound = (double)l->max_samples / to + 1;
 	KIT_TRY(scan_file(in, &s, 0));
 	double ahead = (s.sound_begin - s.zero) * rate;
 	scan_free(in, &s);
