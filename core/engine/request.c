@@ -137,14 +137,7 @@ void request_fail(sn_request *r, const sn_error *err)
 /* Waits for tokens or the end. */
 static void wait_for_news(sn_request *r, int timeout_ms)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
+	const struct timespec until = clock_in_ms(timeout_ms);
 	while (r->n_written == r->n_read && !r->failed)
 		if (pthread_cond_timedwait(&r->wake, &r->lock, &until) == ETIMEDOUT)
 			return;
