@@ -80,8 +80,8 @@ static sn_rc sample(const void *instance, const sn_call *call, const sn_clip_inf
 	if (!sn_idefics3_plan(info->width, info->height, c->video_longest, c->image, false, &fit))
 		return kit_fail(fault, SN_RC_TOO_LARGE, "the clip's pictures are empty or too large");
 	*out = (sn_watch_sample){.size = out->size, .n_frames = spread(s.first + first, s.first + last, n, frames), .group = 1, .n_steps = 2,
-	                         .steps = {{.width = fit.fit_w, .height = fit.fit_h, .filter = SN_CLIP_LANCZOS3},
-	                                   {.width = c->image, .height = c->image, .filter = SN_CLIP_LANCZOS3}}};
+	                         .steps = {{.width = fit.fit_w, .height = fit.fit_h, .filter = SN_CLIP_LANCZOS3_TORCH},
+	                                   {.width = c->image, .height = c->image, .filter = SN_CLIP_LANCZOS3_TORCH}}};
 	return SN_RC_OK;
 }
 
