@@ -83,11 +83,7 @@ static sn_rc survey(clip *c, const sn_clip_limits *l)
 		return no_picture(c);
 	c->info.n_frames = s->n_frames;
 	c->info.seconds = s->end - s->begin;
-	c->info.fps = st->avg_frame_rate.num > 0 && st->avg_frame_rate.den > 0 ? av_q2d(st->avg_frame_rate) : 0;
-	if (s->n_frames < 2)
-		c->info.fps = 0;
-	else if (c->info.fps == 0 && c->info.seconds > 0)
-		c->info.fps = s->n_frames / c->info.seconds;
+	c->info.fps = c->info.seconds > 0 ? s->n_frames / c->info.seconds : 0;
 	c->info.has_sound = s->has_sound;
 	return admit(&c->info, l, c->in.fault);
 }
