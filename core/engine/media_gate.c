@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "engine/media.h"
+#include "plugin/codec.h"
 
 /* Media that are samples in time are limited by how long they are, two hours; OWN_RATE is reckoned with where nobody asks for a rate. */
 enum { MAX_SECONDS = 2 * 3600, OWN_RATE = 48000 };
@@ -148,15 +149,16 @@ static sn_status check_measured(plugin *p, const sn_media *m, const sn_media_lim
 	return SN_OK;
 }
 
-static sn_status decode(media_gate *g, plugin *p, const sn_part *part, uint32_t rate, const sn_call *call, sn_media *out, sn_error *err)
+/* The calls of one file: here, or in a helper. */
+static sn_status decode(media_gate *g, codec_run *run, const sn_part *part, uint32_t rate, sn_media *out, sn_error *err)
 {
+	plugin *p = run->p;
 	const sn_media_limits limits = media_gate_limits(p->decode->kind, rate);
-	const uint8_t *bytes = (const uint8_t *)part->data;
 	sn_fault fault = {.size = sizeof fault};
 	*out = (sn_media){.size = sizeof *out, .rate = rate};
 	metric_add(g->metrics, M_DECODES, 1);
 	atomic_fetch_add(&p->calls, 1);
-	sn_rc rc = p->decode->measure(p->instance, call, bytes, part->size, &limits, out, &fault);
+	sn_rc rc = codec_measure(run, &limits, out, &fault);
 	if (rc != SN_RC_OK)
 		return fault_to_error(p, rc, &fault, err);
 	sn_status st = check_measured(p, out, &limits, rate, err);
@@ -169,7 +171,7 @@ static sn_status decode(media_gate *g, plugin *p, const sn_part *part, uint32_t 
 	uint64_t reserved = out->bytes;
 	void *samples = out->samples = calloc(1, out->bytes); /* zeroed: what a codec forgets to fill must not be another's */
 	const sn_media measured = *out;
-	rc = samples ? p->decode->decode(p->instance, call, bytes, part->size, &limits, out, &fault) : SN_RC_NOMEM;
+	rc = samples ? codec_decode(run, &limits, out, &fault) : SN_RC_NOMEM;
 	sn_status broke = SN_OK;
 	if (rc == SN_RC_OK && memcmp(&measured, out, offsetof(sn_media, hash)) != 0)
 		broke = plugin_broke(p, err, "it decoded another shape than it had measured");
@@ -201,7 +203,9 @@ sn_status media_gate_decode(media_gate *g, const sn_part *part, uint32_t rate, c
 		st = error_param(err, SN_ERR_MEDIA_TYPE, "messages", "the declared media type does not agree with the content (%s)", mime);
 	} else {
 		take_slot(g);
-		st = decode(g, p, part, rate, &call, out, err);
+		codec_run run = codec_begin(g->host, p, &call, part->data, part->size);
+		st = decode(g, &run, part, rate, out, err);
+		codec_end(&run);
 		if (st) {
 			give_slot(g, 0);
 			if (err)

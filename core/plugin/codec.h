@@ -1,0 +1,32 @@
+/* codec.h - how the media gate calls a codec: in this process, or in a helper that a decoder's bug may end (isolate.h). The same
+ * calls in both, and the same answers. */
+#ifndef SN_PLUGIN_CODEC_H
+#define SN_PLUGIN_CODEC_H
+
+#include "plugin/host.h"
+
+/* What a call may come back with beside the contract's codes; fault_to_error knows them. */
+enum { HOST_RC_DIED = INT32_MIN /* the helper ended in it */, HOST_RC_BUSY = INT32_MIN + 1 /* there is no helper to be had now */ };
+
+/* One file's calls, by one thread. */
+typedef struct codec_run {
+	plugin_host *host;
+	plugin *p;
+	const sn_call *call;
+	const uint8_t *bytes;
+	size_t n;
+	struct isolate_helper *helper; /* from its first call on */
+	int file;                      /* the bytes as a sealed file, -1: not made */
+} codec_run;
+
+codec_run codec_begin(plugin_host *h, plugin *p, const sn_call *call, const void *bytes, size_t n);
+void codec_end(codec_run *r);
+
+/* As in ext/decode.h and ext/clip.h. */
+sn_rc codec_measure(codec_run *r, const sn_media_limits *limits, sn_media *media, sn_fault *fault);
+sn_rc codec_decode(codec_run *r, const sn_media_limits *limits, sn_media *media, sn_fault *fault);
+sn_rc codec_look(codec_run *r, const sn_clip_limits *limits, sn_clip_info *info, sn_fault *fault);
+sn_rc codec_times(codec_run *r, const sn_clip_limits *limits, double *seconds, uint32_t n_frames, sn_fault *fault);
+sn_rc codec_read(codec_run *r, const sn_clip_limits *limits, const sn_clip_wish *wish, sn_media *media, sn_fault *fault);
+
+#endif

@@ -1,0 +1,574 @@
+/* test_isolate.c - codecs in helper processes (--isolate-codecs), through the media gate: the same bytes as without, and whatever a decoder
+ * does costs the one request. Checks 16 to 23 of the reliability goals where the decoder itself is the danger. */
+#include "plugin_engine.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "engine/media.h"
+#include "plugin/isolate.h"
+#include "rows_file.h"
+#include "sound.h"
+#include "zoo/zoo.h"
+
+static const char *const HELPER[] = {"sensorium", "codec-helper", NULL};
+enum { DIM = 4 };
+
+/* ---- a gate, with helpers or without ---- */
+
+typedef struct gate {
+	char log_path[64];
+	sn_log *log;
+	int log_fd;
+	pool *threads;
+	plugin_host *host;
+	metrics metrics;
+	media_gate g;
+} gate;
+
+static void gate_open(gate *t, const char *dir, bool isolated, uint32_t timeout_ms)
+{
+	static const hash_key key = {0};
+	sn_error err = {0};
+	*t = (gate){.log_path = "/tmp/sn-log-XXXXXX"};
+	t->log_fd = mkstemp(t->log_path);
+	assert_true(t->log_fd >= 0);
+	assert_int_equal(sn_log_open(&t->log, &(sn_log_config){.level = SN_LOG_WARN, .fd = t->log_fd}, &err), SN_OK);
+	assert_int_equal(pool_open(&t->threads, 1, &err), SN_OK);
+	assert_int_equal(plugin_host_open(&t->host, dir, 64 << 20, t->threads, t->log, &err), SN_OK);
+	if (isolated && isolate_open(&t->host->isolate, t->host, PROGRAM, HELPER, timeout_ms, &err))
+		fail_msg("%s", err.text);
+	media_gate_init(&t->g, t->host, &t->metrics, t->log, &key, 512u << 20, 2);
+}
+
+static int count_children(pid_t *one)
+{
+	int n = 0;
+	struct dirent *e;
+	DIR *d = opendir("/proc");
+	while (d && (e = readdir(d))) {
+		char path[300];
+		int pid = atoi(e->d_name), parent = 0;
+		snprintf(path, sizeof path, "/proc/%.200s/stat", e->d_name);
+		FILE *f = pid ? fopen(path, "re") : NULL;
+		if (f && fscanf(f, "%*d (%*[^)]) %*c %d", &parent) == 1 && parent == getpid()) {
+			n++;
+			*one = pid;
+		}
+		if (f)
+			fclose(f);
+	}
+	if (d)
+		closedir(d);
+	return n;
+}
+
+static void gate_close(gate *t)
+{
+	pid_t left = 0;
+	assert_int_equal(t->g.held, 0);
+	assert_int_equal(t->g.slots, 2);
+	media_gate_fini(&t->g);
+	plugin_host_close(&t->host);
+	pool_close(&t->threads);
+	sn_log_close(&t->log);
+	close(t->log_fd);
+	unlink(t->log_path);
+	assert_int_equal(count_children(&left), 0);
+	assert_true(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD);
+}
+
+static bool log_has(const gate *t, const char *words)
+{
+	static char text[1 << 16];
+	ssize_t n = pread(t->log_fd, text, sizeof text - 1, 0);
+	text[n > 0 ? n : 0] = 0;
+	return strstr(text, words);
+}
+
+static sn_status pass(gate *t, const char *kind, const void *bytes, size_t n, uint32_t rate, sn_media *m, sn_error *err)
+{
+	const sn_part part = {.kind = SN_PART_MEDIA, .kind_name = kind, .data = bytes, .size = n};
+	*err = (sn_error){0};
+	return media_gate_decode(&t->g, &part, rate, "request-7", m, err);
+}
+
+static plugin *find(gate *t, const char *id)
+{
+	for (size_t i = 0; i < plugin_count(t->host); i++)
+		if (t->host->plugins[i]->desc && strcmp(t->host->plugins[i]->desc->id, id) == 0)
+			return t->host->plugins[i];
+	fail_msg("no plugin %s", id);
+	return NULL;
+}
+
+/* ---- the same answers ---- */
+
+static void same(gate *here, gate *there, const char *kind, const void *bytes, size_t n, uint32_t rate)
+{
+	sn_media a, b;
+	sn_error why[2];
+	sn_status s = pass(here, kind, bytes, n, rate, &a, &why[0]);
+	assert_int_equal(pass(there, kind, bytes, n, rate, &b, &why[1]), s);
+	assert_string_equal(why[0].text, why[1].text);
+	if (s)
+		return;
+	assert_int_equal(a.bytes, b.bytes);
+	assert_memory_equal(a.samples, b.samples, a.bytes);
+	assert_memory_equal(a.hash, b.hash, sizeof a.hash);
+	media_gate_release(&here->g, &a);
+	media_gate_release(&there->g, &b);
+}
+
+static void pictures_are_the_same(void **state)
+{
+	(void)state;
+	static uint8_t bytes[1 << 20];
+	gate here, there;
+	int n_files = 0;
+	gate_open(&here, PLUGIN_DIR, false, 0);
+	gate_open(&there, PLUGIN_DIR, true, 20000);
+	DIR *d = opendir(PICTURES);
+	assert_non_null(d);
+	for (struct dirent *e; (e = readdir(d));) {
+		char path[512];
+		snprintf(path, sizeof path, "%s/%s", PICTURES, e->d_name);
+		FILE *f = fopen(path, "rb");
+		size_t n = f ? fread(bytes, 1, sizeof bytes, f) : 0;
+		if (f)
+			fclose(f);
+		if (n == 0)
+			continue;
+		same(&here, &there, "image", bytes, n, 0);
+		same(&here, &there, "image", bytes, n / 2, 0);
+		n_files++;
+	}
+	closedir(d);
+	assert_true(n_files > 50);
+	assert_int_equal(find(&there, "image-codec")->failures, 0);
+	gate_close(&here);
+	gate_close(&there);
+}
+
+static void sounds_are_the_same(void **state)
+{
+	(void)state;
+	gate here, there;
+	gate_open(&here, PLUGIN_DIR, false, 0);
+	gate_open(&there, PLUGIN_DIR, true, 20000);
+	static const int formats[] = {SF_FORMAT_WAV | SF_FORMAT_PCM_16, SF_FORMAT_WAV | SF_FORMAT_FLOAT, SF_FORMAT_FLAC | SF_FORMAT_PCM_16,
+	                              SF_FORMAT_OGG | SF_FORMAT_VORBIS, SF_FORMAT_OGG | SF_FORMAT_OPUS, SF_FORMAT_MPEG | SF_FORMAT_MPEG_LAYER_III};
+	for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+		byte_buf b = sound_file(formats[i], 48000, 2, 48000, -1);
+		same(&here, &there, "audio", b.p, b.n, 0);
+		same(&here, &there, "audio", b.p, b.n, 16000);
+		same(&here, &there, "audio", b.p, b.n / 2, 16000);
+		drop(&b);
+	}
+	assert_int_equal(find(&there, "audio-codec")->failures, 0);
+	gate_close(&here);
+	gate_close(&there);
+}
+
+/* The calls of sn.clip/1, as the gate makes them. */
+static void clip_calls(gate *t, const uint8_t *bytes, size_t n, sn_clip_info *info, double times[4], uint8_t *samples, double stamps[2])
+{
+	const uint32_t frames[] = {1, 3};
+	const sn_clip_limits limits = {.size = sizeof limits, .max_ms = 10000};
+	const sn_clip_wish wish = {.size = sizeof wish, .n_frames = 2, .frames = frames, .n_steps = 1, .steps = {{32, 24, SN_CLIP_BICUBIC, 0}}};
+	struct sn_call call = {"request-7"};
+	sn_fault fault = {.size = sizeof fault};
+	codec_run r = codec_begin(t->host, find(t, "video-codec"), &call, bytes, n);
+	*info = (sn_clip_info){.size = sizeof *info};
+	if (codec_look(&r, &limits, info, &fault))
+		fail_msg("%s", fault.text);
+	assert_int_equal(info->n_frames, 4);
+	if (codec_times(&r, &limits, times, 4, &fault))
+		fail_msg("%s", fault.text);
+	sn_media m = {.size = sizeof m};
+	assert_true(sn_clip_shape(info, &wish, &m));
+	assert_int_equal(m.bytes, 2 * 32 * 24 * 3);
+	m.samples = samples;
+	m.timestamps = stamps;
+	if (codec_read(&r, &limits, &wish, &m, &fault))
+		fail_msg("%s", fault.text);
+	assert_ptr_equal(m.samples, samples);
+	codec_end(&r);
+	r = codec_begin(t->host, find(t, "video-codec"), &call, bytes, n / 3);
+	assert_int_not_equal(codec_look(&r, &limits, info, &fault), SN_RC_OK);
+	assert_true(fault.blame == SN_BLAME_INPUT && *fault.text);
+	codec_end(&r);
+}
+
+static void clips_are_the_same(void **state)
+{
+	(void)state;
+	static uint8_t rgb[4][48][64][3], samples[2][2 * 32 * 24 * 3], file[1 << 20];
+	gate t[2];
+	sn_clip_info info[2];
+	double times[2][4], stamps[2][2];
+	uint64_t n = 0;
+	for (size_t i = 0; i < sizeof rgb; i++)
+		((uint8_t *)rgb)[i] = (uint8_t)(i / 3 % 64 * 4 + i / sizeof rgb[0] * 13);
+	gate_open(&t[0], PLUGIN_DIR, false, 0);
+	gate_open(&t[1], PLUGIN_DIR, true, 20000);
+	plugin *p = find(&t[0], "video-codec");
+	const sn_media m = {.size = sizeof m, .kind = SN_MEDIA_VIDEO, .width = 64, .height = 48, .n_frames = 4, .samples = rgb, .bytes = sizeof rgb};
+	const sn_write_options o = {.size = sizeof o, .media_type = "video/mp4", .fps = 5};
+	sn_fault fault = {.size = sizeof fault};
+	if (p->write->write(p->instance, NULL, &m, &o, file, sizeof file, &n, &fault))
+		fail_msg("%s", fault.text);
+	for (int i = 0; i < 2; i++)
+		clip_calls(&t[i], file, n, &info[i], times[i], samples[i], stamps[i]);
+	assert_memory_equal(&info[0], &info[1], sizeof info[0]);
+	assert_memory_equal(times[0], times[1], sizeof times[0]);
+	assert_memory_equal(stamps[0], stamps[1], sizeof stamps[0]);
+	assert_memory_equal(samples[0], samples[1], sizeof samples[0]);
+	assert_int_equal(p->failures, 0);
+	gate_close(&t[0]);
+	gate_close(&t[1]);
+}
+
+/* ---- a decoder that was taken over ---- */
+
+static const char *animal(const char *name)
+{
+	static _Thread_local char path[512];
+	snprintf(path, sizeof path, ZOO_DIR "/zoo_%s.so", name);
+	return path;
+}
+
+/* A file and a port that nobody may touch. */
+typedef struct canary {
+	char path[64], port[16];
+	int listener;
+} canary;
+
+static void canary_open(canary *c)
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t n = sizeof at;
+	strcpy(c->path, "/tmp/sn-canary-XXXXXX");
+	close(mkstemp(c->path));
+	c->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(c->listener, (struct sockaddr *)&at, sizeof at), 0);
+	assert_int_equal(listen(c->listener, 8), 0);
+	assert_int_equal(getsockname(c->listener, (struct sockaddr *)&at, &n), 0);
+	snprintf(c->port, sizeof c->port, "%d", ntohs(at.sin_port));
+}
+
+static bool canary_touched(const canary *c)
+{
+	struct stat st;
+	struct pollfd p = {.fd = c->listener, .events = POLLIN};
+	return stat(c->path, &st) != 0 || st.st_size != 0 || poll(&p, 1, 0) != 0;
+}
+
+static void canary_close(canary *c)
+{
+	close(c->listener);
+	unlink(c->path);
+}
+
+static uint8_t *rows(const char *text, bool bad, size_t *n)
+{
+	const float x[2 * DIM] = {bad ? ZOO_TRIGGER : 1, 2, 3, 4, 5, 6, 7, 8};
+	return rows_file(text, x, 2, DIM, n);
+}
+
+static void whatever_it_does_costs_one_request(void **state)
+{
+	(void)state;
+	static const struct { const char *name, *logged; bool by_memory; } table[] = {
+	    {"decode_crashes", "memory that is not its own", false},
+	    {"measure_crashes", "memory that is not its own", false},
+	    {"decode_gives_up", "it gave up", false},
+	    {"decode_loops", "took too long", false},
+	    {"decode_takes_memory", "memory that is not its own", true},
+	    {"decode_shares_memory", "memory that is not its own", true},
+	    {"decode_opens", "files, network, processes", false},
+	    {"decode_connects", "files, network, processes", false},
+	    {"decode_forks", "files, network, processes", false},
+	};
+	canary c;
+	canary_open(&c);
+	for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+		if (table[i].by_memory) /* sanitizers take any amount */
+			continue;
+#endif
+		folder f;
+		gate t;
+		sn_media m;
+		sn_error err;
+		pid_t child;
+		size_t n_bad, n_good;
+		folder_open(&f);
+		folder_add(&f, animal(table[i].name), NULL);
+		gate_open(&t, f.path, true, 1000);
+		uint8_t *bad = rows(strstr(table[i].name, "connects") ? c.port : c.path, true, &n_bad), *good = rows("good", false, &n_good);
+		for (uint32_t round = 1; round <= 2; round++) {
+			sn_status st = pass(&t, "rows", bad, n_bad, 0, &m, &err);
+			if (st != SN_ERR_INVALID || strcmp(err.text, "the decoder failed on this file") != 0)
+				fail_msg("%s: %d %s", table[i].name, st, err.text);
+			assert_string_equal(err.param, "messages");
+			if (!log_has(&t, table[i].logged))
+				fail_msg("%s: the log does not say \"%s\"", table[i].name, table[i].logged);
+			assert_int_equal(find(&t, "rows-codec")->failures, round);
+			assert_int_equal(pass(&t, "rows", good, n_good, 0, &m, &err), SN_OK);
+			assert_memory_equal(m.samples, good + 20, n_good - 20);
+			media_gate_release(&t.g, &m);
+			assert_int_equal(count_children(&child), 1);
+		}
+		if (strncmp(table[i].name, "decode", 6) == 0)
+			assert_true(log_has(&t, "zoo") && log_has(&t, "request-7 it goes\\x0awrong\n")); /* its own line, and that it is one */
+		free(bad);
+		free(good);
+		gate_close(&t);
+		folder_close(&f);
+		assert_false(canary_touched(&c));
+	}
+	canary_close(&c);
+}
+
+/* The canaries are worth something: without a helper they are touched. */
+static void without_helpers_the_canaries_are_touched(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"decode_opens", "decode_connects"};
+	for (size_t i = 0; i < 2; i++) {
+		canary c;
+		folder f;
+		gate t;
+		sn_media m;
+		sn_error err;
+		size_t n;
+		canary_open(&c);
+		folder_open(&f);
+		folder_add(&f, animal(names[i]), NULL);
+		gate_open(&t, f.path, false, 0);
+		uint8_t *bad = rows(i ? c.port : c.path, true, &n);
+		assert_int_equal(pass(&t, "rows", bad, n, 0, &m, &err), SN_OK);
+		media_gate_release(&t.g, &m);
+		assert_true(canary_touched(&c));
+		free(bad);
+		gate_close(&t);
+		folder_close(&f);
+		canary_close(&c);
+	}
+}
+
+/* ---- several at once; again and again; more plugins ---- */
+
+typedef struct looper {
+	gate *t;
+	uint8_t *bytes;
+	size_t n;
+	sn_status status;
+} looper;
+
+static void *loop(void *arg)
+{
+	looper *l = arg;
+	sn_media m;
+	sn_error err;
+	l->status = pass(l->t, "rows", l->bytes, l->n, 0, &m, &err);
+	return NULL;
+}
+
+static void one_that_hangs_holds_up_nobody(void **state)
+{
+	(void)state;
+	folder f;
+	gate t;
+	sn_media m;
+	sn_error err;
+	pthread_t thread;
+	size_t n_good;
+	folder_open(&f);
+	folder_add(&f, animal("decode_loops"), NULL);
+	gate_open(&t, f.path, true, 2000);
+	looper l = {.t = &t};
+	l.bytes = rows("x", true, &l.n);
+	uint8_t *good = rows("good", false, &n_good);
+	assert_int_equal(pthread_create(&thread, NULL, loop, &l), 0);
+	usleep(100000);
+	double begin = clock_ms();
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(pass(&t, "rows", good, n_good, 0, &m, &err), SN_OK);
+		media_gate_release(&t.g, &m);
+	}
+	assert_true(clock_ms() - begin < 1900);
+	pthread_join(thread, NULL);
+	assert_int_equal(l.status, SN_ERR_INVALID);
+	free(good);
+	free(l.bytes);
+	gate_close(&t);
+	folder_close(&f);
+}
+
+static void helpers_are_not_started_without_end(void **state)
+{
+	(void)state;
+	folder f;
+	gate t;
+	sn_media m;
+	sn_error err;
+	size_t n;
+	uint32_t n_failed = 0, n_busy = 0;
+	folder_open(&f);
+	folder_add(&f, animal("decode_crashes"), NULL);
+	gate_open(&t, f.path, true, 1000);
+	uint8_t *bad = rows("x", true, &n);
+	for (int i = 0; i < 200; i++) {
+		sn_status st = pass(&t, "rows", bad, n, 0, &m, &err);
+		n_failed += st == SN_ERR_INVALID;
+		n_busy += st == SN_ERR_QUEUE_FULL;
+	}
+	assert_int_equal(n_failed + n_busy, 200);
+	assert_true(n_failed >= 16 && n_busy >= 100);
+	assert_int_equal(find(&t, "rows-codec")->failures, n_failed); /* the others are not its fault */
+	usleep(600000);
+	assert_int_equal(pass(&t, "rows", bad, n, 0, &m, &err), SN_ERR_INVALID); /* soon there may be one again */
+	free(bad);
+	gate_close(&t);
+	folder_close(&f);
+}
+
+static void a_plugin_that_comes_later_is_isolated_too(void **state)
+{
+	(void)state;
+	folder f;
+	gate t;
+	sn_media m;
+	sn_error err;
+	size_t n_good, n_bad;
+	folder_open(&f);
+	gate_open(&t, f.path, true, 1000);
+	folder_add(&f, animal("decode_crashes"), NULL);
+	assert_int_equal(plugin_host_add(t.host, "zoo_decode_crashes.so", &err), SN_OK);
+	uint8_t *good = rows("good", false, &n_good), *bad = rows("x", true, &n_bad);
+	assert_int_equal(pass(&t, "rows", good, n_good, 0, &m, &err), SN_OK);
+	media_gate_release(&t.g, &m);
+	assert_int_equal(pass(&t, "rows", bad, n_bad, 0, &m, &err), SN_ERR_INVALID);
+	free(good);
+	free(bad);
+	gate_close(&t);
+	folder_close(&f);
+}
+
+/* ---- ends ---- */
+
+static void a_helper_dies_with_its_parent(void **state)
+{
+	(void)state;
+	int ends[2];
+	pid_t helper = 0;
+	assert_int_equal(pipe(ends), 0);
+	pid_t server = fork();
+	if (server == 0) {
+		gate t;
+		gate_open(&t, PLUGIN_DIR, true, 1000);
+		if (count_children(&helper) != 1 || write(ends[1], &helper, sizeof helper) != sizeof helper)
+			_exit(1);
+		unlink(t.log_path);
+		kill(getpid(), SIGKILL);
+	}
+	assert_int_equal(read(ends[0], &helper, sizeof helper), sizeof helper);
+	assert_int_equal(waitpid(server, NULL, 0), server);
+	for (int i = 0; i < 500; i++) { /* it may stay a zombie where nobody reaps orphans */
+		char path[64], how = 'Z';
+		snprintf(path, sizeof path, "/proc/%d/stat", (int)helper);
+		FILE *f = fopen(path, "re");
+		if (f && fscanf(f, "%*d (%*[^)]) %c", &how) != 1)
+			how = 'Z';
+		if (f)
+			fclose(f);
+		if (how == 'Z') {
+			close(ends[0]);
+			close(ends[1]);
+			return;
+		}
+		usleep(10000);
+	}
+	fail_msg("the helper lives on");
+}
+
+static void what_is_no_helper_is_told_at_the_start(void **state)
+{
+	(void)state;
+	gate t;
+	sn_error err;
+	gate_open(&t, PLUGIN_DIR, false, 0);
+	assert_int_equal(isolate_open(&t.host->isolate, t.host, "/bin/true", HELPER, 1000, &err), SN_ERR_UNSUPPORTED);
+	assert_null(t.host->isolate);
+	assert_int_equal(isolate_open(&t.host->isolate, t.host, "/no/such/program", HELPER, 1000, &err), SN_ERR_UNSUPPORTED);
+	assert_null(t.host->isolate);
+	gate_close(&t);
+}
+
+/* test_isolate --time FILE KIND RATE: ms of a decode here and there; the README's figures. */
+static int measure_cost(char **argv)
+{
+	static uint8_t bytes[64 << 20];
+	FILE *f = fopen(argv[0], "rb");
+	size_t n = f ? fread(bytes, 1, sizeof bytes, f) : 0;
+	double ms[2] = {0};
+	for (int round = 0; round < 2; round++) {
+		gate t;
+		sn_media m;
+		sn_error err;
+		gate_open(&t, PLUGIN_DIR, round == 1, 60000);
+		double best[200];
+		for (int i = 0; i < 200; i++) {
+			double begin = clock_ms();
+			if (pass(&t, argv[1], bytes, n, (uint32_t)atoi(argv[2]), &m, &err))
+				return 1;
+			best[i] = clock_ms() - begin;
+			media_gate_release(&t.g, &m);
+			for (int k = i; k > 0 && best[k] < best[k - 1]; k--) {
+				double swap = best[k];
+				best[k] = best[k - 1];
+				best[k - 1] = swap;
+			}
+		}
+		ms[round] = best[100];
+		gate_close(&t);
+	}
+	printf("%s: %.3f ms here, %.3f ms in a helper: +%.3f ms, x %.2f (medians of 200)\n", argv[1], ms[0], ms[1], ms[1] - ms[0], ms[1] / ms[0]);
+	if (f)
+		fclose(f);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 5 && strcmp(argv[1], "--time") == 0)
+		return measure_cost(argv + 2);
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(pictures_are_the_same),
+	    cmocka_unit_test(sounds_are_the_same),
+	    cmocka_unit_test(clips_are_the_same),
+	    cmocka_unit_test(whatever_it_does_costs_one_request),
+	    cmocka_unit_test(without_helpers_the_canaries_are_touched),
+	    cmocka_unit_test(one_that_hangs_holds_up_nobody),
+	    cmocka_unit_test(helpers_are_not_started_without_end),
+	    cmocka_unit_test(a_plugin_that_comes_later_is_isolated_too),
+	    cmocka_unit_test(a_helper_dies_with_its_parent),
+	    cmocka_unit_test(what_is_no_helper_is_told_at_the_start),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
