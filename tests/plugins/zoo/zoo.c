@@ -84,7 +84,7 @@ static void go_wrong(const char *text)
 {
 	volatile uint64_t spins = 0;
 	if (IS(DECODE_CRASHES) || IS(MEASURE_CRASHES))
-		*(volatile int *)(uintptr_t)8 = 1;
+		*(volatile int *)(uintptr_t)(8 + spins) = 1;
 	if (IS(DECODE_GIVES_UP))
 		abort();
 	while (IS(DECODE_LOOPS))
