@@ -293,7 +293,7 @@ sn_status isolate_open(isolate **out, plugin_host *h, const char *program, const
 		return SN_OK;
 	}
 	isolate_close(&x);
-	return error_set(err, SN_ERR_UNSUPPORTED, "codecs cannot be isolated here: no helper process could be started");
+	return error_set(err, SN_ERR_UNSUPPORTED, "codecs cannot be isolated here: no helper process could be started (--isolate-codecs off runs them in the server)");
 }
 
 void isolate_close(isolate **xp)

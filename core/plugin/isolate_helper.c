@@ -115,7 +115,7 @@ static bool serve(inside *in, wire_call *c, const int files[2])
 	plugin *p = find(in->host, c->plugin);
 	bool fits = wire_room_of(c, &at);
 	uint8_t *bytes = fits ? map(files[0], (size_t)c->n_bytes, PROT_READ, MAP_PRIVATE | MAP_POPULATE) : NULL;
-	uint8_t *room = fits ? map(files[1], at.size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE) : NULL;
+	uint8_t *room = fits ? map(files[1], at.size, PROT_READ | PROT_WRITE, MAP_SHARED) : NULL;
 	a.done.fault.size = sizeof a.done.fault;
 	if (!p) {
 		host_fault(&a.done.fault, a.rc, SN_BLAME_PLUGIN, "this codec did not start in its process");

@@ -5,7 +5,7 @@
 sn_status isolate_open(isolate **out, plugin_host *h, const char *program, const char *const *argv, uint32_t timeout_ms, sn_error *err)
 {
 	(void)out, (void)h, (void)program, (void)argv, (void)timeout_ms;
-	return error_set(err, SN_ERR_UNSUPPORTED, "codecs can be isolated on Linux only");
+	return error_set(err, SN_ERR_UNSUPPORTED, "--isolate-codecs: on Linux only; off runs codecs in the server");
 }
 
 void isolate_close(isolate **x)
