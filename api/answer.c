@@ -21,6 +21,7 @@ static void usage_add(sn_usage *sum, const sn_usage *u)
 	sum->completion_tokens += u->completion_tokens;
 	sum->cached_tokens += u->cached_tokens;
 	sum->media_rows += u->media_rows;
+	sum->video_sound_ignored |= u->video_sound_ignored;
 }
 
 /* Looks at each open request, beginning behind the one that spoke last; if none has anything to say, waits for one of them. */
@@ -147,9 +148,9 @@ static void usage_render(out_buf *o, const answer *a)
 {
 	const sn_usage *u = &a->usage;
 	uint32_t sound = a->voice.usage.completion_tokens;
-	out_fmt(o, ",\"usage\":{\"prompt_tokens\":%u,\"completion_tokens\":%llu,\"total_tokens\":%llu,\"prompt_tokens_details\":{\"cached_tokens\":%u}",
+	out_fmt(o, ",\"usage\":{\"prompt_tokens\":%u,\"completion_tokens\":%llu,\"total_tokens\":%llu,\"prompt_tokens_details\":{\"cached_tokens\":%u%s}",
 	        u->prompt_tokens, (unsigned long long)u->completion_tokens + sound, (unsigned long long)u->prompt_tokens + u->completion_tokens + sound,
-	        u->cached_tokens);
+	        u->cached_tokens, u->video_sound_ignored ? ",\"video_sound_ignored\":true" : "");
 	if (a->voice.narrator)
 		out_fmt(o, ",\"completion_tokens_details\":{\"text_tokens\":%u,\"audio_tokens\":%u}", u->completion_tokens, sound);
 	out_text(o, "}}");

@@ -135,7 +135,7 @@ static sn_status show(bench *b, const char *data, size_t size, const char *salt,
 	const char *kind = sn_engine_kind_of(b->engine, data, size, NULL);
 	if (!kind)
 		return fault_set(err, SN_ERR_MEDIA_TYPE, NULL, "no codec knows what this file is");
-	const sn_part parts[] = {{SN_PART_MEDIA, kind, data, size, NULL}, {SN_PART_TEXT, NULL, "Describe it.", 12, NULL}};
+	const sn_part parts[] = {{.kind = SN_PART_MEDIA, .kind_name = kind, .data = data, .size = size}, {.kind = SN_PART_TEXT, .data = "Describe it.", .size = 12}};
 	const sn_message message = {.role = "user", .parts = parts, .n_parts = 2};
 	sn_chat chat = {.request_id = "bench", .messages = &message, .n_messages = 1, .cache_salt = salt};
 	sn_request *r = NULL;

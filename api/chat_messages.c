@@ -11,6 +11,9 @@
 #define MAX_MESSAGES 4096
 #define MAX_PARTS 16384
 #define PARAM_SIZE 128 /* cut to what sn_error holds */
+#define MAX_CLIP_FPS 1000
+#define MAX_CLIP_FRAMES 65536
+#define MAX_CLIP_SECONDS 86400
 
 const char chat_messages_schema[] =
 	"{\"type\":\"array\",\"minItems\":1,\"maxItems\":" FIELD_STR(MAX_MESSAGES) ",\"items\":{\"$ref\":\"#/components/schemas/Message\"}}";
@@ -42,7 +45,7 @@ static int add_medium(chat_messages *b, sn_part *out, const char *kind, media_by
 	snprintf(b->kinds[b->n_media], SN_KIND_SIZE, "%s", kind);
 	b->media[b->n_media] = *d;
 	d = &b->media[b->n_media];
-	*out = (sn_part){SN_PART_MEDIA, b->kinds[b->n_media++], d->data, d->size, d->mime[0] ? d->mime : NULL};
+	*out = (sn_part){.kind = SN_PART_MEDIA, .kind_name = b->kinds[b->n_media++], .data = d->data, .size = d->size, .mime = d->mime[0] ? d->mime : NULL};
 	return SN_OK;
 }
 
@@ -51,25 +54,73 @@ static int read_url(const chat_messages *b, media_bytes *d, const json_t *url, c
 	return media_url_read(b->limits->reader, d, json_string_value(url), json_string_length(url), b->limits->media_bytes, param, err);
 }
 
+/* ---- how much of a clip is looked at ---- */
+
+/* A number above min, or from min on; where there is none *out stays as it is. */
+static int clip_number(const json_t *v, const char *place, const char *name, double min, bool open_min, double max, double *out, sn_error *err)
+{
+	char param[PARAM_SIZE];
+	const json_t *number = json_object_get(v, name);
+	if (!number || json_is_null(number))
+		return SN_OK;
+	snprintf(param, sizeof param, "%.100s.%s", place, name);
+	if (!json_is_number(number))
+		return body_wants(err, param, "a number");
+	const double d = json_number_value(number);
+	if (!(open_min ? d > min : d >= min) || d > max)
+		return fault_set(err, SN_ERR_INVALID, param, "%s must be %s %g and at most %g", name, open_min ? "above" : "at least", min, max);
+	*out = d;
+	return SN_OK;
+}
+
+static int clip_options(sn_part *out, const json_t *v, const char *place, sn_error *err)
+{
+	char param[PARAM_SIZE];
+	int64_t n = 0;
+	const json_t *frames = json_object_get(v, "max_frames");
+	int rc = clip_number(v, place, "fps", 0, true, MAX_CLIP_FPS, &out->fps, err);
+	if (rc == SN_OK)
+		rc = clip_number(v, place, "start", 0, false, MAX_CLIP_SECONDS, &out->start, err);
+	if (rc == SN_OK)
+		rc = clip_number(v, place, "end", out->start, true, MAX_CLIP_SECONDS, &out->end, err);
+	snprintf(param, sizeof param, "%.100s.max_frames", place);
+	if (rc == SN_OK && frames && !json_is_null(frames))
+		rc = field_integer(frames, param, 1, MAX_CLIP_FRAMES, &n, err);
+	out->max_frames = (uint32_t)n;
+	return rc;
+}
+
+/* ---- parts that hold media ---- */
+
 /* {"type":"K_url","K_url":{"url":...}}, for any kind K: whether the model takes it is the engine's to say. */
 static int add_url(chat_messages *b, sn_part *out, const char *kind, const json_t *v, const char *param, sn_error *err)
 {
-	static const char *const known[] = {"url", "detail", NULL};
+	static const char *const of_all[] = {"url", "detail", NULL};
+	static const char *const of_clips[] = {"url", "fps", "max_frames", "start", "end", NULL};
+	const bool clip = strcmp(kind, "video") == 0;
+	sn_part how = {.fps = 0};
 	const json_t *url = json_is_string(v) ? v : json_object_get(v, "url");
 	const json_t *detail = json_is_object(v) ? json_object_get(v, "detail") : NULL;
 	media_bytes d;
-	int rc = json_is_object(v) ? check_keys(v, known, param, err) : SN_OK;
+	int rc = json_is_object(v) ? check_keys(v, clip ? of_clips : of_all, param, err) : SN_OK;
 	if (rc != SN_OK)
 		return rc;
 	if (!json_is_string(url))
 		return body_wants(err, param, "an object with a url, or a URL");
+	if (clip && (rc = clip_options(&how, v, param, err)) != SN_OK)
+		return rc;
 	if (detail && !json_is_null(detail)) {
 		const char *s = body_plain_string(detail);
 		if (!s || (strcmp(s, "auto") != 0 && strcmp(s, "low") != 0 && strcmp(s, "high") != 0))
 			return fault_set(err, SN_ERR_INVALID, param, "detail must be auto, low or high");
 	}
-	rc = read_url(b, &d, url, param, err);
-	return rc == SN_OK ? add_medium(b, out, kind, &d, param, err) : rc;
+	if ((rc = read_url(b, &d, url, param, err)) != SN_OK || (rc = add_medium(b, out, kind, &d, param, err)) != SN_OK)
+		return rc;
+	out->fps = how.fps;
+	out->start = how.start;
+	out->end = how.end;
+	out->max_frames = how.max_frames;
+	return SN_OK;
 }
 
 /* OpenAI's {"type":"file","file":{"file_data":"data:...","filename":...}}: what it is, its bytes tell. */
@@ -144,7 +195,7 @@ static int add_text(sn_part *out, const json_t *part, size_t m, size_t p, sn_err
 	part_place(param, m, p, ".text");
 	if (!json_is_string(text))
 		return body_wants(err, param, "a string");
-	*out = (sn_part){SN_PART_TEXT, NULL, json_string_value(text), json_string_length(text), NULL};
+	*out = (sn_part){.kind = SN_PART_TEXT, .data = json_string_value(text), .size = json_string_length(text)};
 	return SN_OK;
 }
 
@@ -235,7 +286,7 @@ static int add_message(chat_messages *b, const json_t *message, size_t index, sn
 		return body_wants(err, param, "a string");
 	snprintf(param, sizeof param, "messages[%zu].content", index);
 	if (json_is_string(content)) {
-		b->parts[b->n_parts++] = (sn_part){SN_PART_TEXT, NULL, json_string_value(content), json_string_length(content), NULL};
+		b->parts[b->n_parts++] = (sn_part){.kind = SN_PART_TEXT, .data = json_string_value(content), .size = json_string_length(content)};
 		out->is_string = true;
 	} else if (json_is_array(content) && json_array_size(content) > 0) {
 		bool from_user = strcmp(out->role, "user") == 0;

@@ -1,4 +1,4 @@
-/* cmd_run.c - `sensorium run [MODEL] [--image|--audio FILE]... QUESTION`: one question in this process, the answer on stdout.
+/* cmd_run.c - `sensorium run [MODEL] [--image|--audio|--video FILE]... QUESTION`: one question in this process, the answer on stdout.
  * Also the steps from options to a loaded engine, which serve takes too. */
 #include <errno.h>
 #include <limits.h>
@@ -152,12 +152,13 @@ static int transcribe(sn_engine *engine, const options *o, sn_log *log)
 	size_t size = 0;
 	sn_transcript *transcript = NULL;
 	sn_transcript_event ev = {.kind = SN_TRANSCRIPT_NONE};
-	char *data = o->n_audio == 1 && !o->n_images ? file_read(o->audio[0], MAX_MEDIA_BYTES, &size) : NULL;
+	const bool one = o->n_audio == 1 && !o->n_images && !o->n_videos;
+	char *data = one ? file_read(o->audio[0], MAX_MEDIA_BYTES, &size) : NULL;
 	if (!data) {
-		sn_log_write(log, SN_LOG_ERROR, "run", NULL, "--audio: %s", o->n_audio == 1 && !o->n_images ? strerror(errno) : "this model writes down one recording");
+		sn_log_write(log, SN_LOG_ERROR, "run", NULL, "--audio: %s", one ? strerror(errno) : "this model writes down one recording");
 		return EXIT_USAGE;
 	}
-	const sn_transcription t = {.request_id = "run", .part = {SN_PART_MEDIA, "audio", data, size, NULL}, .prompt = o->question,
+	const sn_transcription t = {.request_id = "run", .part = {.kind = SN_PART_MEDIA, .kind_name = "audio", .data = data, .size = size}, .prompt = o->question,
 	                            .prompt_size = strlen(o->question), .temperature = (float)o->temperature, .seed = o->seed, .has_seed = o->has_seed};
 	int rc = sn_transcript_submit(engine, &t, &transcript, &err);
 	free(data);
@@ -177,7 +178,7 @@ static int transcribe(sn_engine *engine, const options *o, sn_log *log)
 }
 
 typedef struct media {
-	sn_part parts[2 * OPTIONS_MAX_LIST + 1]; /* media first, then the question */
+	sn_part parts[3 * OPTIONS_MAX_LIST + 1]; /* media first, then the question */
 	size_t n;
 } media;
 
@@ -191,7 +192,7 @@ static int media_add(media *m, const char *option, const char *kind, const char 
 			sn_log_write(log, SN_LOG_ERROR, "run", NULL, "%s: %s", option, strerror(errno));
 			return EXIT_USAGE;
 		}
-		m->parts[m->n++] = (sn_part){SN_PART_MEDIA, kind, data, size, NULL};
+		m->parts[m->n++] = (sn_part){.kind = SN_PART_MEDIA, .kind_name = kind, .data = data, .size = size};
 	}
 	return EXIT_FINE;
 }
@@ -214,7 +215,9 @@ static int ask(sn_engine *engine, const options *o, sn_log *log)
 	int rc = media_add(&m, "--image", "image", o->images, o->n_images, log);
 	if (rc == EXIT_FINE)
 		rc = media_add(&m, "--audio", "audio", o->audio, o->n_audio, log);
-	m.parts[m.n] = (sn_part){SN_PART_TEXT, NULL, o->question, strlen(o->question), NULL};
+	if (rc == EXIT_FINE)
+		rc = media_add(&m, "--video", "video", o->videos, o->n_videos, log);
+	m.parts[m.n] = (sn_part){.kind = SN_PART_TEXT, .data = o->question, .size = strlen(o->question)};
 	const sn_message message = {.role = "user", .parts = m.parts, .n_parts = m.n + 1, .is_string = m.n == 0};
 	sn_chat chat = {.request_id = "run", .messages = &message, .n_messages = 1};
 	sn_sampling_init(&chat.sampling);

@@ -40,7 +40,7 @@ static int say(sn_engine *engine, const options *o, const sound_format *format, 
 		sn_log_write(log, SN_LOG_ERROR, "speak", NULL, "--reference: %s", strerror(errno));
 		return EXIT_USAGE;
 	}
-	const sn_part part = {SN_PART_MEDIA, "audio", recording, size, NULL};
+	const sn_part part = {.kind = SN_PART_MEDIA, .kind_name = "audio", .data = recording, .size = size};
 	const narrator_ask ask = {.request_id = "speak", .voice = o->voice, .language = o->language, .instructions = o->instructions,
 	                          .instructions_size = o->instructions ? strlen(o->instructions) : 0, .reference = recording ? &part : NULL,
 	                          .format = format, .tempo = (float)o->speed, .temperature = (float)o->speech_temperature, .seed = o->seed, .has_seed = o->has_seed, .whole = true};

@@ -214,7 +214,7 @@ int media_base64_read(media_bytes *out, const char *kind, const char *format, co
 	size_t n = strlen(format);
 	*out = (media_bytes){0};
 	if (n < 1 || n > 16 || strspn(format, plain) != n)
-		return fault_set(err, SN_ERR_INVALID, param, "the format must be the name of one, such as wav, mp3, flac or ogg");
+		return fault_set(err, SN_ERR_INVALID, param, "the format must be the name of one, such as wav, mp3, m4a or webm");
 	snprintf(out->mime, sizeof out->mime, "%s/%s", kind, format);
 	return dataurl_base64(&out->data, &out->size, text, size, max_bytes, param, err);
 }

@@ -70,7 +70,7 @@ static const option_row table[] = {
 	{"--enable-prefix-caching", OPT_OFF, FIELD(no_prefix_caching), CMD_SERVE | CMD_RUN, NULL, NULL, 0, 0, "keep pages of earlier prompts (the default)"},
 	{"--no-enable-prefix-caching", OPT_ON, FIELD(no_prefix_caching), CMD_SERVE | CMD_RUN, NULL, NULL, 0, 0, "do not"},
 	{"--threads", OPT_UINT, FIELD(threads), ENGINE, "N", "0", 0, 1024, "compute threads; 0: the cores this process may use"},
-	{"--limit-mm-per-prompt", OPT_TEXT, FIELD(limit_mm), CMD_SERVE, "KIND=N,...", "image=16", 0, 0, "media of one request, at most 64; 16 of a kind that is not named"},
+	{"--limit-mm-per-prompt", OPT_TEXT, FIELD(limit_mm), CMD_SERVE, "KIND=N,...", "image=16,video=4", 0, 0, "media of one request, at most 64; 16 of a kind that is not named"},
 	{"--allowed-local-media-path", OPT_TEXT, FIELD(allowed_local_media_path), CMD_SERVE, "DIR", NULL, 0, 0,
 	 "read file: URLs inside this folder; else none are read"},
 	{"--allowed-media-domains", OPT_TEXT, FIELD(allowed_media_domains), CMD_SERVE, "LIST", NULL, 0, 0,
@@ -87,6 +87,7 @@ static const option_row table[] = {
 	{"--shutdown-timeout", OPT_UINT, FIELD(shutdown_timeout_s), CMD_SERVE, "SECONDS", "30", 0, 86400, "for running requests after SIGTERM"},
 	{"--image", OPT_LIST, FIELD(images), CMD_RUN | CMD_BENCH, "FILE", NULL, 0, OPTIONS_MAX_LIST, "a picture; may be repeated"},
 	{"--audio", OPT_LIST, FIELD(audio), CMD_RUN, "FILE", NULL, 0, OPTIONS_MAX_LIST, "a recording; may be repeated"},
+	{"--video", OPT_LIST, FIELD(videos), CMD_RUN, "FILE", NULL, 0, OPTIONS_MAX_LIST, "a clip; may be repeated"},
 	{"-o", OPT_TEXT, FIELD(output), CMD_SPEAK, "FILE", NULL, 0, 0, "where the sound goes: .wav, .flac, .mp3, .opus, .ogg or .pcm"},
 	{"--model", OPT_TEXT, FIELD(model), CMD_SPEAK, "MODEL", NULL, 0, 0, "the same as MODEL"},
 	{"--voice", OPT_TEXT, FIELD(voice), CMD_SPEAK, "NAME", NULL, 0, 0, "one of the model's voices; without it the voice default"},
@@ -115,7 +116,7 @@ static const option_row table[] = {
 
 static const struct { const char *name; command cmd; const char *args, *help; } commands[] = {
 	{"serve", CMD_SERVE, "[MODEL]", "serve MODEL (a .gguf file, or a folder) over HTTP"},
-	{"run", CMD_RUN, "[MODEL] [--image|--audio FILE]... QUESTION", "ask once, print the answer"},
+	{"run", CMD_RUN, "[MODEL] [--image|--audio|--video FILE]... QUESTION", "ask once, print the answer"},
 	{"speak", CMD_SPEAK, "[MODEL] TEXT -o FILE", "say TEXT into a file"},
 	{"bench", CMD_BENCH, "[MODEL] [--image FILE]...", "measure prompt and generation speed, and the time of a picture"},
 	{"inspect", CMD_INSPECT, "FILE", "describe a model file"},

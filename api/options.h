@@ -26,6 +26,8 @@ typedef struct options {
 	uint64_t n_images;
 	const char *audio[OPTIONS_MAX_LIST];
 	uint64_t n_audio;
+	const char *videos[OPTIONS_MAX_LIST];
+	uint64_t n_videos;
 	const char *file;        /* inspect */
 	const char *prompt_lengths, *batch_sizes; /* bench */
 	uint64_t output_len, rounds;

@@ -25,7 +25,7 @@ bool reasoning_is_open(const char *prompt, size_t size, reasoning *r)
 
 int reasoning_begin(reasoning *r, sn_engine *engine, const sn_chat *chat, sn_error *err)
 {
-	const sn_part text = {SN_PART_TEXT, NULL, "x", 1, NULL};
+	const sn_part text = {.kind = SN_PART_TEXT, .data = "x", .size = 1};
 	const sn_message message = {.role = "user", .parts = &text, .n_parts = 1, .is_string = true};
 	const sn_tokenize_input in = {.model = chat->model, .messages = &message, .n_messages = 1, .vars = chat->vars, .n_vars = chat->n_vars,
 	                              .no_generation_prompt = chat->no_generation_prompt};

@@ -69,7 +69,7 @@ static int open_chat(scribe *s, request *r, const transcription_body *b, const s
 	if (b->form != TRANSCRIPT_JSON && b->form != TRANSCRIPT_TEXT)
 		return fault_set(err, SN_ERR_UNSUPPORTED, "response_format", "this model tells no times: response_format is json or text");
 	instruction(&words, b, translate);
-	const sn_part parts[] = {*recording, {SN_PART_TEXT, NULL, words.data, words.size, NULL}};
+	const sn_part parts[] = {*recording, {.kind = SN_PART_TEXT, .data = words.data, .size = words.size}};
 	const sn_message message = {.role = "user", .parts = parts, .n_parts = 2};
 	sn_chat chat = {.request_id = http_request_id(r->x), .model = m->name, .cache_key = *r->caller ? r->caller : NULL, .cache_salt = b->cache_salt,
 	                .messages = &message, .n_messages = 1, .vars = &no_thinking, .n_vars = 1,
@@ -102,7 +102,7 @@ static int open_transcript(scribe *s, request *r, const transcription_body *b, c
 
 int scribe_open(scribe **out, request *r, const transcription_body *b, bool translate, sn_error *err)
 {
-	const sn_part recording = {SN_PART_MEDIA, KIND, b->file.data, b->file.size, NULL};
+	const sn_part recording = {.kind = SN_PART_MEDIA, .kind_name = KIND, .data = b->file.data, .size = b->file.size};
 	const sn_model_info *m = NULL;
 	int rc = model_find(&m, r->api, b->model, err);
 	scribe *s = rc == SN_OK ? calloc(1, sizeof *s) : NULL;

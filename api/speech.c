@@ -137,7 +137,7 @@ static int begin(narrator **n, request *r, speech_body *b, sn_error *err)
 	bool like = b->reference.url || b->reference.data;
 	if (rc == SN_OK && like)
 		rc = read_reference(&media, r, b, err);
-	const sn_part recording = {SN_PART_MEDIA, "audio", media.data, media.size, media.mime[0] ? media.mime : NULL};
+	const sn_part recording = {.kind = SN_PART_MEDIA, .kind_name = "audio", .data = media.data, .size = media.size, .mime = media.mime[0] ? media.mime : NULL};
 	const narrator_ask ask = {.request_id = http_request_id(r->x), .cache_key = *r->caller ? r->caller : NULL, .cache_salt = b->cache_salt,
 	                          .model = b->model, .voice = b->voice, .language = b->language, .instructions = b->instructions,
 	                          .instructions_size = b->instructions_size, .reference = like ? &recording : NULL, .format = b->format,

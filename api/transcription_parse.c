@@ -61,7 +61,7 @@ static int parse_seed(const field *f, void *into, const json_t *v, sn_error *err
 
 static const field fields[] = {
 	{.name = "file", .kind = FIELD_FILE, .offset = AT(file), .required = true,
-	 .doc = "The recording, at most 25 MiB. What it is, its bytes tell, not its name or type."},
+	 .doc = "The recording, at most 25 MiB; of a clip, its sound. What it is, its bytes tell, not its name or type."},
 	{.name = "model", .kind = FIELD_NAME, .offset = AT(model), .doc = "A name that GET /v1/models lists; the first that transcribes, else that hears, if none is given."},
 	{.name = "language", .kind = FIELD_CUSTOM, .parse = parse_language, .schema = "{\"type\":\"string\",\"pattern\":\"^[a-z-]{2,8}$\"}",
 	 .doc = "What is spoken, as a code of ISO 639-1. Found out by the model if not given."},

@@ -212,6 +212,10 @@ typedef struct sn_part {
 	const char *data;      /* text (UTF-8, may hold NUL) or the encoded file's bytes */
 	size_t size;           /* bytes */
 	const char *mime;      /* MEDIA: what the client declared, or NULL; must agree with what the bytes say */
+	/* Moving pictures: how much of the clip is looked at. 0 everywhere: as the model's own processor has it. */
+	double fps;            /* frames taken for each second */
+	double start, end;     /* seconds; end 0: to its last frame */
+	uint32_t max_frames;   /* in all */
 } sn_part;
 
 typedef struct sn_message {
@@ -336,6 +340,7 @@ typedef struct sn_usage {
 	uint32_t completion_tokens; /* of all choices, end tokens included */
 	uint32_t cached_tokens;     /* prompt rows served from the prefix cache */
 	uint32_t media_rows;        /* prompt rows that came from media */
+	bool video_sound_ignored;   /* a clip had sound, and the model does not hear */
 } sn_usage;
 
 typedef struct sn_event {

@@ -1,4 +1,4 @@
-/* clock.h - monotonic time in milliseconds. */
+/* clock.h - monotonic time in milliseconds, and as waiting wants it. */
 #ifndef SN_BASE_CLOCK_H
 #define SN_BASE_CLOCK_H
 
@@ -16,6 +16,20 @@ static inline int clock_left_ms(double until)
 {
 	double left = until - clock_ms();
 	return left <= 0 ? 0 : left < 1e9 ? (int)left + 1 : 1000000000;
+}
+
+/* That many milliseconds from now, as pthread_cond_timedwait on a monotonic clock wants it. */
+static inline struct timespec clock_in_ms(int ms)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += ms / 1000;
+	t.tv_nsec += (long)(ms % 1000) * 1000000;
+	if (t.tv_nsec >= 1000000000) {
+		t.tv_sec++;
+		t.tv_nsec -= 1000000000;
+	}
+	return t;
 }
 
 #endif

@@ -16,6 +16,14 @@ encoder *served_encoder(const served_model *s, const char *kind_name)
 	return NULL;
 }
 
+encoder *served_watcher(const served_model *s, const char *kind_name)
+{
+	for (uint32_t i = 0, n = atomic_load_explicit(&s->n_encoders, memory_order_acquire); i < n; i++)
+		if (s->encoders[i]->p->watch && strcmp(s->encoders[i]->p->watch->kind_name, kind_name) == 0)
+			return s->encoders[i];
+	return NULL;
+}
+
 static bool is_taken(void *ctx, const char *kind_name)
 {
 	const served_model *s = ctx;
@@ -50,7 +58,18 @@ static sn_status fit(const served_model *s, encoder *enc, transcriber **how, sn_
 	if (enc->row_token < 0)
 		return error_set(err, SN_ERR_INVALID, "%s: the vocabulary of %s lacks the token \"%.64s\"", encoder_file(enc)->name, s->m->file->name, token);
 	enc->in_template = s->m->chat && chat_template_places(s->m->chat, plan->kind_name, enc->marker);
+	const sn_ext_watch *watch = enc->p->watch;
+	enc->watch_in_template = watch && s->m->chat && chat_template_places(s->m->chat, watch->kind_name, enc->watch_marker);
 	return transcriber_open(how, enc, s->m, err);
+}
+
+static void tell_modality(sn_model_info *info, const char *kind_name)
+{
+	uint32_t n = 0;
+	while (n < SN_MAX_MODALITIES && info->modalities[n] && strcmp(info->modalities[n], kind_name) != 0)
+		n++;
+	if (n < SN_MAX_MODALITIES)
+		info->modalities[n] = kind_name;
 }
 
 /* how: NULL, or how the model writes recordings down; the first encoder that knows tells. */
@@ -65,7 +84,9 @@ static void publish(sn_engine *e, served_model *s, encoder *enc, transcriber *ho
 		transcriber_close(&how);
 	}
 	atomic_store_explicit(&s->n_encoders, n + 1, memory_order_release);
-	e->infos[s - e->models].modalities[n] = enc->p->plan->kind_name;
+	tell_modality(&e->infos[s - e->models], enc->p->plan->kind_name);
+	if (enc->p->watch)
+		tell_modality(&e->infos[s - e->models], enc->p->watch->kind_name);
 }
 
 /* The engine thread owns the buffers of its ops: it makes them larger between two steps. */

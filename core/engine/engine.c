@@ -56,7 +56,7 @@ static void init_state(sn_engine *e, const sn_engine_config *config)
 	pthread_cond_init(&e->wake, &attr);
 	pthread_cond_init(&e->newcomer_served, NULL);
 	pthread_condattr_destroy(&attr);
-	media_cache_init(&e->cache, c->media_cache_memory, &e->metrics, e->log);
+	media_cache_init(&e->cache, c->media_cache_memory, c->max_media_memory, &e->metrics, e->log);
 	media_gate_init(&e->gate, NULL, &e->metrics, e->log, &e->key, c->max_media_memory, c->media_threads);
 	e->max_requests = c->max_num_seqs + c->max_queued_requests;
 	e->max_active = e->max_requests * SN_MAX_CHOICES;
@@ -153,7 +153,7 @@ static sn_status find_its_voice(sn_engine *e, served_model *s, sn_error *err)
 	else if (st)
 		return error_set(err, st, "%.400s", why.text);
 	else if (!s->speaker && s->m->h.arch->speaks)
-		return error_set(err, SN_ERR_UNSUPPORTED, "%s: it can do nothing but speak, and no plugin makes sound of its codes: neither of this file nor of one beside it (--mmproj)",
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: it can do nothing but speak, and no plugin makes sound of its codes: neither of this model (in a directory: speech_tokenizer) nor of a file beside it (--mmproj)",
 		                 s->m->file->name);
 	return memory_check(e, s, NULL, err);
 }
@@ -372,6 +372,16 @@ size_t sn_engine_plugins(const sn_engine *e, sn_plugin_info *out, size_t cap)
 			out[i].max_seconds = media_gate_seconds(p->decode->kind);
 			out[i].max_pixels = l.max_pixels;
 			out[i].max_samples = l.max_samples;
+			out[i].max_bytes = l.max_bytes;
+		}
+		if (p->clip && !p->decode) {
+			const sn_clip_limits l = media_gate_clip_limits(&e->gate);
+			out[i].kind = p->clip->kind_name;
+			out[i].media_types = p->clip->media_types;
+			out[i].max_side = l.max_width;
+			out[i].max_frames = l.max_track_frames;
+			out[i].max_seconds = l.max_seconds;
+			out[i].max_pixels = l.max_pixels;
 			out[i].max_bytes = l.max_bytes;
 		}
 		out[i].calls = atomic_load(&p->calls);

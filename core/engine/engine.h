@@ -21,7 +21,7 @@
 #include "text/detok.h"
 #include "text/stopper.h"
 
-enum { MAX_MODELS = 16, MAX_ENCODERS = SN_MAX_MODALITIES, RING_EVENTS = 256, MAX_MEDIA = SN_MAX_MEDIA };
+enum { MAX_MODELS = 16, MAX_ENCODERS = SN_MAX_MODALITIES, RING_EVENTS = 256, MAX_MEDIA = 512 /* of a request: pictures, sounds, groups of a clip's frames */ };
 
 typedef struct served_model {
 	model *m;
@@ -107,6 +107,7 @@ struct sn_request {
 	bool any_token, any_length;  /* a choice has said something, was cut by length; engine thread */
 	uint32_t n_cached;           /* prompt rows from the prefix cache at the first start */
 	uint32_t n_media_rows;
+	bool video_sound_ignored;    /* a clip had sound, and the model does not hear */
 	sn_request *next;            /* in the inbox */
 	atomic_bool cancelled;       /* by the consumer */
 
@@ -210,6 +211,7 @@ sn_status memory_check(const sn_engine *e, const served_model *s, const encoder 
 
 /* encoders.c: what stands beside a model */
 encoder *served_encoder(const served_model *s, const char *kind_name); /* NULL: the model does not take this kind */
+encoder *served_watcher(const served_model *s, const char *kind_name); /* the same of clips */
 /* A file beside the model: a tower, or a vocoder, of which it has at most one. */
 sn_status encoders_attach_beside(sn_engine *e, served_model *s, const char *file, sn_error *err);
 void encoders_attach_own(sn_engine *e, served_model *s, bool late);

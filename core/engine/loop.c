@@ -598,13 +598,7 @@ static bool turn(sn_engine *e)
 /* Sleeps until something changes; wakes by itself now and then for deadlines. */
 static void rest(sn_engine *e)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += 50 * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
+	const struct timespec until = clock_in_ms(50);
 	pthread_mutex_lock(&e->lock);
 	if (!e->nudge && !atomic_load(&e->stop))
 		pthread_cond_timedwait(&e->wake, &e->lock, &until);

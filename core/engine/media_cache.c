@@ -7,9 +7,9 @@
 #include "base/log.h"
 #include "engine/media.h"
 
-void media_cache_init(media_cache *c, size_t max_bytes, metrics *m, sn_log *log)
+void media_cache_init(media_cache *c, size_t max_bytes, size_t max_waiting, metrics *m, sn_log *log)
 {
-	*c = (media_cache){.max_bytes = max_bytes, .metrics = m, .log = log};
+	*c = (media_cache){.max_bytes = max_bytes, .max_waiting = max_waiting, .metrics = m, .log = log};
 	pthread_mutex_init(&c->lock, NULL);
 }
 
@@ -27,6 +27,8 @@ static void end_job(media_entry *e)
 	ops_ctx_close(&e->ctx);
 	free(e->state_mem);
 	free(e->staging);
+	free(e->media.samples);
+	e->media.samples = NULL;
 	e->state_mem = NULL;
 	e->staging = NULL;
 }
@@ -117,25 +119,38 @@ static sn_status start_job(media_entry *e, const sn_media *media, ops *o, sn_err
 	return rc == SN_RC_OK ? SN_OK : fault_to_error(e->enc->p, rc, &fault, err);
 }
 
-sn_status media_cache_begin(media_cache *c, const hash256 *key, encoder *enc, enum kv_type type, const sn_media *media,
-                            const sn_media_plan *plan, const char *request_id, ops *o, media_entry **out, sn_error *err)
+static media_entry *entry_new(const hash256 *key, encoder *enc, enum kv_type type, const sn_media_plan *plan, const char *request_id)
 {
 	media_entry *e = calloc(1, sizeof *e);
 	if (!e)
-		return error_set(err, SN_ERR_NOMEM, "no memory for an encoder job");
+		return NULL;
 	*e = (media_entry){.key = *key, .enc = enc, .type = type, .refs = 1, .n_rows = plan->n_rows, .dim = enc->p->plan->row_dim(enc->instance), .plan = *plan};
 	snprintf(e->request_id, sizeof e->request_id, "%s", request_id);
+	return e;
+}
+
+static void insert(media_cache *c, media_entry *e)
+{
+	e->bytes = (size_t)e->n_rows * e->dim * (e->type == KV_F16 ? 2 : 4);
+	c->bytes += e->bytes;
+	metric_set(c->metrics, M_MEDIA_BYTES, c->bytes);
+	e->next = *bucket_of(c, &e->key);
+	*bucket_of(c, &e->key) = e;
+}
+
+sn_status media_cache_begin(media_cache *c, const hash256 *key, encoder *enc, enum kv_type type, const sn_media *media,
+                            const sn_media_plan *plan, const char *request_id, ops *o, media_entry **out, sn_error *err)
+{
+	media_entry *e = entry_new(key, enc, type, plan, request_id);
+	if (!e)
+		return error_set(err, SN_ERR_NOMEM, "no memory for an encoder job");
 	sn_status st = start_job(e, media, o, err);
 	pthread_mutex_lock(&c->lock);
 	media_entry *other = st ? NULL : get_locked(c, key);
 	if (!st && !other && c->n_jobs == MEDIA_MAX_JOBS)
 		st = error_set(err, SN_ERR_QUEUE_FULL, "too many media are waiting to be encoded");
 	if (!st && !other) {
-		e->bytes = (size_t)e->n_rows * e->dim * (e->type == KV_F16 ? 2 : 4);
-		c->bytes += e->bytes;
-		metric_set(c->metrics, M_MEDIA_BYTES, c->bytes);
-		e->next = *bucket_of(c, key);
-		*bucket_of(c, key) = e;
+		insert(c, e);
 		c->jobs[c->n_jobs++] = e;
 		*out = e;
 		e = NULL;
@@ -145,6 +160,39 @@ sn_status media_cache_begin(media_cache *c, const hash256 *key, encoder *enc, en
 		*out = other;
 	if (e) { /* failed, or another thread was faster */
 		end_job(e);
+		free(e);
+	}
+	return st;
+}
+
+sn_status media_cache_enqueue(media_cache *c, const hash256 *key, encoder *enc, enum kv_type type, const sn_media *media,
+                              const sn_media_plan *plan, const char *request_id, media_entry **out, sn_error *err)
+{
+	media_entry *e = entry_new(key, enc, type, plan, request_id);
+	void *samples = malloc(media->bytes ? media->bytes : 1);
+	sn_status st = SN_OK;
+	if (!e || !samples) {
+		free(e);
+		free(samples);
+		return error_set(err, SN_ERR_NOMEM, "no memory for an encoder job");
+	}
+	memcpy(samples, media->samples, media->bytes);
+	e->media = *media;
+	e->media.samples = samples;
+	pthread_mutex_lock(&c->lock);
+	*out = get_locked(c, key); /* another thread was faster */
+	if (!*out && (c->n_waiting == MEDIA_MAX_WAITING || media->bytes > c->max_waiting - c->waiting_bytes))
+		st = error_set(err, SN_ERR_QUEUE_FULL, "too many media are waiting to be encoded");
+	if (!*out && !st) {
+		insert(c, e);
+		c->waiting[c->n_waiting++] = e;
+		c->waiting_bytes += media->bytes;
+		*out = e;
+		e = NULL;
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (e) {
+		free(samples);
 		free(e);
 	}
 	return st;
@@ -176,6 +224,34 @@ void media_cache_unref(media_cache *c, media_entry **ep)
 	pthread_mutex_unlock(&c->lock);
 }
 
+static bool has_job(const media_cache *c, const char *request_id)
+{
+	for (uint32_t j = 0; j < c->n_jobs; j++)
+		if (strcmp(c->jobs[j]->request_id, request_id) == 0)
+			return true;
+	return false;
+}
+
+/* Of those that wait: who is not waited for goes, whose request has no job becomes one. */
+static void let_in(media_cache *c)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < c->n_waiting; i++) {
+		media_entry *e = c->waiting[i];
+		bool wanted = e->refs, now = wanted && c->n_jobs < MEDIA_MAX_JOBS && !has_job(c, e->request_id);
+		if (wanted && !now) {
+			c->waiting[n++] = e;
+			continue;
+		}
+		c->waiting_bytes -= e->media.bytes;
+		if (now)
+			c->jobs[c->n_jobs++] = e;
+		else
+			entry_free(c, e);
+	}
+	c->n_waiting = n;
+}
+
 uint32_t media_jobs_sweep(media_cache *c)
 {
 	pthread_mutex_lock(&c->lock);
@@ -187,6 +263,8 @@ uint32_t media_jobs_sweep(media_cache *c)
 			entry_free(c, c->jobs[j]);
 	}
 	c->n_jobs = n;
+	let_in(c);
+	n = c->n_jobs;
 	pthread_mutex_unlock(&c->lock);
 	return n;
 }
@@ -249,11 +327,27 @@ static sn_rc run_units(media_entry *e, uint32_t units, double budget_ms, double 
 	return rc;
 }
 
-bool media_job_step(media_cache *c, uint32_t j, uint32_t units, double budget_ms, const ops *o, double *ms, uint32_t *units_done)
+/* Its samples were needed until now. */
+static sn_status begin_late(media_entry *e, ops *o, sn_error *err)
+{
+	sn_status st = start_job(e, &e->media, o, err);
+	free(e->media.samples);
+	e->media.samples = NULL;
+	return st;
+}
+
+bool media_job_step(media_cache *c, uint32_t j, uint32_t units, double budget_ms, ops *o, double *ms, uint32_t *units_done)
 {
 	media_entry *e = c->jobs[j]; /* new jobs are only appended by others, and only this thread removes */
 	sn_fault fault = {.size = sizeof fault};
 	sn_error err = {0};
+	*ms = 0;
+	*units_done = 0;
+	if (e->media.samples && begin_late(e, o, &err)) {
+		log_error(c->log, "engine", e->request_id, "encoding failed: %s", err.text);
+		finish_job(c, j, err.status, &err);
+		return true;
+	}
 	if (e->units_done == 0)
 		metric_add(c->metrics, M_ENCODER_RUNS, 1);
 	atomic_fetch_add(&e->enc->p->calls, 1);

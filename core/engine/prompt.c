@@ -10,19 +10,21 @@
 
 /* ---- media ---- */
 
-static sn_status place_media(sn_request *r, const sn_part *part, struct placed *p, sn_error *err)
+static sn_status place_media(sn_request *r, const sn_part *part, struct placed *placed, sn_error *err)
 {
 	sn_engine *e = r->engine;
-	encoder *enc = served_encoder(r->model, part->kind_name);
+	encoder *enc = served_encoder(r->model, part->kind_name), *watcher = enc ? NULL : served_watcher(r->model, part->kind_name);
 	sn_media media;
-	if (!enc)
+	if (!enc && !watcher)
 		return error_param(err, SN_ERR_UNSUPPORTED, "messages", "model %s does not take %s input", r->model->name, part->kind_name);
 	if (r->n_media == MAX_MEDIA)
 		return error_param(err, SN_ERR_INVALID, "messages", "more than %d media in one request", MAX_MEDIA);
+	if (watcher)
+		return clip_place(r, watcher, part, placed, err);
 	sn_status st = media_gate_decode(&e->gate, part, enc->media_rate, r->id, &media, err);
 	if (st)
 		return st;
-	st = medium_place(r, enc, &media, r->model->max_len, p, err);
+	st = medium_place(r, enc, &media, r->model->max_len, &placed[r->n_media], err);
 	media_gate_release(&e->gate, &media);
 	return st;
 }
@@ -33,7 +35,7 @@ static sn_status place_all_media(sn_request *r, const sn_chat *chat, struct plac
 	for (size_t m = 0; m < chat->n_messages && !st; m++)
 		for (size_t p = 0; p < chat->messages[m].n_parts && !st; p++)
 			if (chat->messages[m].parts[p].kind == SN_PART_MEDIA)
-				st = place_media(r, &chat->messages[m].parts[p], &placed[r->n_media < MAX_MEDIA ? r->n_media : 0], err);
+				st = place_media(r, &chat->messages[m].parts[p], placed, err);
 	return st;
 }
 
@@ -88,7 +90,11 @@ static sn_status build_rows(sn_request *r, const marked_text *prompt, const stru
 	size_t at = 0;
 	sn_status st = SN_OK;
 	for (uint32_t i = 0; i < r->n_media && !st; i++) {
-		str marker = placed[i].enc->marker;
+		if (placed[i].follows) {
+			st = push_medium(r, l, &placed[i], i, &pending, err);
+			continue;
+		}
+		str marker = placed[i].group ? placed[i].enc->watch_marker : placed[i].enc->marker;
 		size_t found = marked_find(prompt, at, marker);
 		if (found == SIZE_MAX) {
 			st = error_param(err, SN_ERR_UNSUPPORTED, "messages", "the chat template of %s has no place for a medium here", r->model->name);
@@ -118,11 +124,15 @@ static sn_status check_spans(const sn_request *r, const struct row_list *l, sn_e
 }
 
 /* What stands for the media that the model takes. */
-static size_t markers_of(const served_model *s, chat_marker out[MAX_ENCODERS])
+static size_t markers_of(const served_model *s, chat_marker out[2 * MAX_ENCODERS])
 {
 	size_t n = 0;
-	for (uint32_t i = 0, all = atomic_load_explicit(&s->n_encoders, memory_order_acquire); i < all; i++)
-		out[n++] = (chat_marker){s->encoders[i]->p->plan->kind_name, s->encoders[i]->marker, s->encoders[i]->in_template};
+	for (uint32_t i = 0, all = atomic_load_explicit(&s->n_encoders, memory_order_acquire); i < all; i++) {
+		const encoder *enc = s->encoders[i];
+		out[n++] = (chat_marker){enc->p->plan->kind_name, enc->marker, enc->in_template};
+		if (enc->p->watch)
+			out[n++] = (chat_marker){enc->p->watch->kind_name, enc->watch_marker, enc->watch_in_template};
+	}
 	return n;
 }
 
@@ -131,7 +141,7 @@ sn_status prompt_of_chat(sn_request *r, const sn_chat *chat, sn_error *err)
 	struct row_list l = {.max = r->model->max_len, .blame = r->blame};
 	marked_text prompt;
 	marked_init(&prompt, MAX_PROMPT_BYTES);
-	chat_marker markers[MAX_ENCODERS];
+	chat_marker markers[2 * MAX_ENCODERS];
 	const chat_options options = {.markers = markers, .n_markers = markers_of(r->model, markers),
 	                              .vars = chat->vars, .n_vars = chat->n_vars, .add_generation_prompt = !chat->no_generation_prompt};
 	struct placed *placed = arena_array(r->mem, MAX_MEDIA, sizeof *placed);

@@ -12,7 +12,12 @@ struct placed {
 	char *text;      /* framing, trusted */
 	sn_hole *holes;
 	sn_media_plan plan;
+	bool group;      /* frames of a clip */
+	bool follows;    /* and not its first, or its sound: it stands behind the medium before it, without a marker of its own */
 };
+
+/* watch.c: the frames of a clip, as r's next media: placed[r->n_media] and those behind it, [MAX_MEDIA] in all. */
+sn_status clip_place(sn_request *r, encoder *enc, const sn_part *part, struct placed *placed, sn_error *err);
 
 /* Plans a decoded medium, and has it encoded unless the cache has it: r's next one. The caller made sure that there is room. */
 sn_status medium_place(sn_request *r, encoder *enc, const sn_media *media, uint32_t max_rows, struct placed *p, sn_error *err);

@@ -137,14 +137,7 @@ void request_fail(sn_request *r, const sn_error *err)
 /* Waits for tokens or the end. */
 static void wait_for_news(sn_request *r, int timeout_ms)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
+	const struct timespec until = clock_in_ms(timeout_ms);
 	while (r->n_written == r->n_read && !r->failed)
 		if (pthread_cond_timedwait(&r->wake, &r->lock, &until) == ETIMEDOUT)
 			return;
@@ -240,7 +233,7 @@ static sn_event_kind tell_done(sn_request *r, sn_event *ev)
 		return SN_EVENT_NONE;
 	r->reported = true;
 	ev->usage = (sn_usage){.prompt_tokens = r->n_prompt, .completion_tokens = r->n_consumed, .cached_tokens = r->n_cached,
-	                       .media_rows = r->n_media_rows};
+	                       .media_rows = r->n_media_rows, .video_sound_ignored = r->video_sound_ignored};
 	return ev->kind = SN_EVENT_DONE;
 }
 

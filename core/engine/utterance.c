@@ -350,14 +350,7 @@ static size_t take_sound(utterance *u, float *pcm, size_t max)
 
 utterance_news utterance_next(sn_request *r, int timeout_ms, float *pcm, size_t max, size_t *n, sn_error *err)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
+	const struct timespec until = clock_in_ms(timeout_ms);
 	utterance_news news = UTTERANCE_NOTHING;
 	pthread_mutex_lock(&r->lock);
 	while (!has_news(r) && pthread_cond_timedwait(&r->wake, &r->lock, &until) != ETIMEDOUT)

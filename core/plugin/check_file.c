@@ -61,7 +61,7 @@ bool check_in_words(const char *words, const char *word)
 
 void check_descriptors(check *c)
 {
-	static const char *const known[] = {SN_EXT_DECODE, SN_EXT_CLIP, SN_EXT_PLAN, SN_EXT_ENCODE, SN_EXT_WRITE, SN_EXT_TRANSCRIBE, SN_EXT_SPEAK, SN_EXT_SYNTH};
+	static const char *const known[] = {SN_EXT_DECODE, SN_EXT_CLIP, SN_EXT_PLAN, SN_EXT_ENCODE, SN_EXT_WATCH, SN_EXT_WRITE, SN_EXT_TRANSCRIBE, SN_EXT_SPEAK, SN_EXT_SYNTH};
 	for (uint32_t i = 0; i < c->list->n_plugins; i++) {
 		const sn_plugin *d = c->list->plugins[i];
 		for (uint32_t j = 0; j < i; j++)

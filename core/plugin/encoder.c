@@ -15,6 +15,11 @@ static bool encodes_a_free_kind(void *ctx, const plugin *p)
 	return p->plan && p->encode && !p->speak && !t->test(t->ctx, p->plan->kind_name); /* a speaker's is for recordings to speak like */
 }
 
+static bool is_marker(const char *s)
+{
+	return s && *s && strnlen(s, 257) <= 256;
+}
+
 sn_status encoder_new(encoder **out, plugin_host *h, struct sn_model *m, plugin *p, sn_error *err)
 {
 	encoder *e = arena_alloc(m->mem, sizeof *e);
@@ -27,14 +32,15 @@ sn_status encoder_new(encoder **out, plugin_host *h, struct sn_model *m, plugin 
 	*e = (encoder){.p = p, .model = m, .id = ++h->n_encoders, .row_token = -1};
 	st = plugin_start(p, h, m, &e->instance, err);
 	const sn_ext_plan *plan = p->plan;
-	const char *marker = st ? NULL : plan->marker(e->instance);
-	if (!st && (!marker || !*marker || strnlen(marker, 257) > 256))
+	const char *marker = st ? NULL : plan->marker(e->instance), *watches = !st && p->watch ? p->watch->marker(e->instance) : NULL;
+	if (!st && (!is_marker(marker) || (p->watch && !is_marker(watches))))
 		st = error_set(err, SN_ERR_INVALID, "%s: %s gives no usable marker", m->file->name, p->desc->id);
 	if (st) {
 		encoder_close(&e);
 		return st;
 	}
 	e->marker = str_of(marker);
+	e->watch_marker = watches ? str_of(watches) : (str){0};
 	e->media_rate = plan->size > SN_EXT_PLAN_MIN_SIZE && plan->media_rate ? plan->media_rate(e->instance) : 0;
 	*out = e;
 	return SN_OK;

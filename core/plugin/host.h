@@ -18,6 +18,7 @@
 #include <sensorium/ext/speak.h>
 #include <sensorium/ext/synth.h>
 #include <sensorium/ext/transcribe.h>
+#include <sensorium/ext/watch.h>
 #include <sensorium/ext/write.h>
 
 enum { MAX_PLUGINS = 256, MAX_DESCRIPTORS = 16 /* of one file */, KIND_NAME_MAX = 31, DEGRADED_AFTER = 3 };
@@ -29,6 +30,7 @@ typedef struct plugin {
 	const sn_ext_clip *clip;
 	const sn_ext_plan *plan;
 	const sn_ext_encode *encode;
+	const sn_ext_watch *watch;
 	const sn_ext_write *write;
 	const sn_ext_transcribe *transcribe;
 	const sn_ext_speak *speak;
@@ -104,9 +106,11 @@ struct encoder {
 	struct sn_model *model;
 	uint64_t id; /* unique in its host: part of media cache keys */
 	str marker;          /* the instance's */
+	str watch_marker;    /* of clips; empty: it takes none */
 	uint32_t media_rate; /* at which it wants samples in time, 0: any */
 	int32_t row_token;   /* id that its rows carry; set by who serves it */
 	bool in_template;    /* the model's chat template knows its kind; set by who serves it */
+	bool watch_in_template; /* and that of clips */
 };
 
 /* A plugin that speaks (sn.speak/1 and sn.synth/1) bound to one model file. */

@@ -124,6 +124,7 @@ static const char *extension_problem(const sn_plugin *d)
 	const sn_ext_plan *plan = d->extension(SN_EXT_PLAN);
 	const sn_ext_encode *encode = d->extension(SN_EXT_ENCODE);
 	const sn_ext_write *writer = d->extension(SN_EXT_WRITE);
+	const sn_ext_watch *watch = d->extension(SN_EXT_WATCH);
 	const sn_ext_transcribe *transcribe = d->extension(SN_EXT_TRANSCRIBE);
 	const sn_ext_speak *speak = d->extension(SN_EXT_SPEAK);
 	const sn_ext_synth *synth = d->extension(SN_EXT_SYNTH);
@@ -146,6 +147,10 @@ static const char *extension_problem(const sn_plugin *d)
 		return "its " SN_EXT_TRANSCRIBE " lacks required members";
 	if (transcribe && !plan)
 		return SN_EXT_TRANSCRIBE " comes with " SN_EXT_PLAN;
+	if (watch && (watch->size < SN_EXT_WATCH_MIN_SIZE || !watch->marker || !watch->sample || !watch->layout))
+		return "its " SN_EXT_WATCH " lacks required members";
+	if (watch && !plan)
+		return SN_EXT_WATCH " comes with " SN_EXT_PLAN;
 	if (plan && !d->probe)
 		return "an encoder needs a probe";
 	if (speak && (speak->size < SN_EXT_SPEAK_MIN_SIZE || !speak->describe))
@@ -158,7 +163,8 @@ static const char *extension_problem(const sn_plugin *d)
 		return "a speaker needs a probe";
 	if (synth && plan && !speak)
 		return "an encoder and a decoder are two plugins, unless they are a speaker that hears whom it is to speak like: " SN_EXT_SPEAK;
-	if ((codec && !is_name(codec->kind_name, KIND_NAME_MAX)) || (clip && !is_name(clip->kind_name, KIND_NAME_MAX)) || (plan && !is_name(plan->kind_name, KIND_NAME_MAX)))
+	if ((codec && !is_name(codec->kind_name, KIND_NAME_MAX)) || (clip && !is_name(clip->kind_name, KIND_NAME_MAX)) || (plan && !is_name(plan->kind_name, KIND_NAME_MAX)) ||
+	    (watch && !is_name(watch->kind_name, KIND_NAME_MAX)))
 		return "its kind's name is not made of 1 to 31 of a-z, 0-9, - and _";
 	return NULL;
 }
@@ -313,6 +319,7 @@ static bool load_file(plugin_host *h, const char *file, char reason[256])
 		p->clip = d->extension(SN_EXT_CLIP);
 		p->plan = d->extension(SN_EXT_PLAN);
 		p->encode = d->extension(SN_EXT_ENCODE);
+		p->watch = d->extension(SN_EXT_WATCH);
 		p->write = d->extension(SN_EXT_WRITE);
 		p->transcribe = d->extension(SN_EXT_TRANSCRIBE);
 		p->speak = d->extension(SN_EXT_SPEAK);

@@ -211,7 +211,8 @@ static const sn_ext_decode DECODE = {
     .measure = measure,
     .decode = decode,
     .aliases = "audio/x-wav=" WAV_TYPE " audio/wave=" WAV_TYPE " audio/vnd.wave=" WAV_TYPE " audio/x-flac=" FLAC_TYPE " audio/opus=" OGG_TYPE
-               " audio/vorbis=" OGG_TYPE " application/ogg=" OGG_TYPE " audio/mp3=" MP3_TYPE " audio/x-mp3=" MP3_TYPE " audio/x-mpeg=" MP3_TYPE,
+               " audio/vorbis=" OGG_TYPE " application/ogg=" OGG_TYPE " audio/mp3=" MP3_TYPE " audio/x-mp3=" MP3_TYPE " audio/x-mpeg=" MP3_TYPE
+               " audio/mpga=" MP3_TYPE " audio/oga=" OGG_TYPE,
 };
 
 /* ---- life ---- */

@@ -36,6 +36,23 @@ static sn_rc read_sizes(const sn_host_weights *weights, const sn_model *model, s
 	return kit_check_size(&longest, fault);
 }
 
+/* How clips are sampled: as SmolVLM2's own processor has it, unless the file has keys for it. */
+static sn_rc read_watching(const sn_host_weights *weights, const sn_model *model, siglip_config *c, sn_fault *fault)
+{
+	const kit_size sizes[] = {{"clip.vision.video.max_frames", &c->video_frames, 1, 999}, {"clip.vision.video.longest_edge", &c->video_longest, 1, 4096}};
+	c->video_fps = 1;
+	c->video_frames = 64;
+	c->video_longest = c->image;
+	weights->get_f32(model, "clip.vision.video.fps", &c->video_fps);
+	if (!(c->video_fps > 0) || c->video_fps > 1000)
+		return kit_fail(fault, SN_RC_INVALID, "clip.vision.video.fps = %g: must be above 0 and at most 1000", (double)c->video_fps);
+	for (int i = 0; i < 2; i++) {
+		weights->get_u32(model, sizes[i].key, sizes[i].value);
+		KIT_TRY(kit_check_size(&sizes[i], fault));
+	}
+	return SN_RC_OK;
+}
+
 /* What the sizes must be to each other. */
 static sn_rc derive(siglip_config *c, sn_fault *fault)
 {
@@ -78,6 +95,8 @@ sn_rc siglip_read_config(const sn_host_weights *weights, const sn_model *model, 
 	sn_rc rc = read_sizes(weights, model, c, fault);
 	if (rc == SN_RC_OK)
 		rc = derive(c, fault);
+	if (rc == SN_RC_OK)
+		rc = read_watching(weights, model, c, fault);
 	if (rc == SN_RC_OK)
 		rc = read_colours(weights, model, "clip.vision.image_mean", c->mean, fault);
 	if (rc == SN_RC_OK)

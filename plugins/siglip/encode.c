@@ -9,6 +9,7 @@
  * The host reads all rows at the end. A unit is sized by its arithmetic, from the config alone.
  */
 #include <math.h>
+#include <string.h>
 
 #include "siglip.h"
 
@@ -83,12 +84,16 @@ bool siglip_job_bytes(const siglip *s, const sn_idefics3_cut *cut, uint64_t *sta
 
 /* ---- begin ---- */
 
-static sn_rc cut_pixels(const siglip *s, job *j, const uint8_t *rgb, size_t scratch_bytes, sn_fault *fault)
+static sn_rc cut_pixels(const siglip *s, job *j, const sn_media *media, size_t scratch_bytes, sn_fault *fault)
 {
+	if (media->kind == SN_MEDIA_VIDEO) { /* resized while it was read */
+		memcpy(j->pixels, media->samples, (size_t)s->config.image * s->config.image * 3);
+		return SN_RC_OK;
+	}
 	void *scratch = kit_alloc(&s->host, scratch_bytes);
 	if (!scratch)
 		return kit_fail(fault, SN_RC_NOMEM, "no memory to resize the picture");
-	sn_idefics3_run(&j->cut, rgb, j->pixels, scratch);
+	sn_idefics3_run(&j->cut, media->samples, j->pixels, scratch);
 	kit_free(&s->host, scratch);
 	return SN_RC_OK;
 }
@@ -107,8 +112,8 @@ static sn_rc begin(void *instance, const sn_call *call, void *state, sn_ops_ctx 
 	job *j = state;
 	uint64_t state_bytes, tensor_bytes;
 	size_t pixel_bytes, scratch_bytes, picture_bytes = (size_t)media->width * media->height * 3;
-	if (media->kind != SN_MEDIA_IMAGE || !media->samples || media->bytes < picture_bytes ||
-	    !sn_idefics3_plan(media->width, media->height, c->longest, c->image, c->splitting, &j->cut) ||
+	KIT_TRY(siglip_cut(s, media, &j->cut, fault));
+	if (!media->samples || media->bytes < picture_bytes ||
 	    !siglip_job_bytes(s, &j->cut, &state_bytes, &tensor_bytes) || !sn_idefics3_bytes(&j->cut, &pixel_bytes, &scratch_bytes))
 		return kit_fail(fault, SN_RC_INTERNAL, "the media is not a decoded picture");
 	j->n_units = j->cut.n_images * s->units.per_image;
@@ -120,7 +125,7 @@ static sn_rc begin(void *instance, const sn_call *call, void *state, sn_ops_ctx 
 	KIT_TRY(kit_alloc_tensors(s->host.ops, ctx, list, N_TENSORS, fault));
 	j->pixels = (uint8_t *)state + kit_aligned(sizeof(job));
 	j->scratch = (float *)(void *)(j->pixels + kit_aligned(pixel_bytes));
-	sn_rc rc = cut_pixels(s, j, media->samples, scratch_bytes, fault);
+	sn_rc rc = cut_pixels(s, j, media, scratch_bytes, fault);
 	if (rc == SN_RC_OK)
 		log_begin(s, call, j);
 	return rc;

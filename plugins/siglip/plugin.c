@@ -38,6 +38,8 @@ static const void *extension(const char *id)
 		return &siglip_plan_ext;
 	if (strcmp(id, SN_EXT_ENCODE) == 0)
 		return &siglip_encode_ext;
+	if (strcmp(id, SN_EXT_WATCH) == 0)
+		return &siglip_watch_ext;
 	return NULL;
 }
 
@@ -47,13 +49,13 @@ static const sn_plugin PLUGIN = {
     .id = "siglip",
     .version = "1.0.0",
     .license = "MIT",
-    .summary = "pictures for SmolVLM, SmolVLM2 and Idefics3 (GGUF mmproj, projector idefics3)",
+    .summary = "pictures and clips for SmolVLM, SmolVLM2 and Idefics3 (GGUF mmproj, projector idefics3)",
     .probe = siglip_probe,
     .init = init,
     .load = load,
     .fini = fini,
     .extension = extension,
-    .extensions = SN_EXT_PLAN " " SN_EXT_ENCODE,
+    .extensions = SN_EXT_PLAN " " SN_EXT_ENCODE " " SN_EXT_WATCH,
 };
 
 KIT_PLUGINS(&PLUGIN);

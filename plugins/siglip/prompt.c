@@ -11,8 +11,8 @@
 
 #include "siglip.h"
 
-#define FAKE "<fake_token_around_image>"
-#define GLOBAL "<global-img>"
+#define FAKE SIGLIP_FAKE
+#define GLOBAL SIGLIP_GLOBAL
 
 /* Counts, and fills where there is something to fill. */
 typedef struct writer {
@@ -37,8 +37,13 @@ static void hole(writer *w)
 	w->n_holes++;
 }
 
-static void write_picture(writer *w, const sn_idefics3_cut *cut)
+/* A clip's frames have theirs in the clip's text (watch.c). */
+static void write_medium(writer *w, const sn_media *media, const sn_idefics3_cut *cut)
 {
+	if (media->kind == SN_MEDIA_VIDEO) {
+		hole(w);
+		return;
+	}
 	for (uint32_t r = 1; r <= cut->rows; r++) {
 		for (uint32_t c = 1; c <= cut->cols; c++) {
 			char place[64];
@@ -53,10 +58,17 @@ static void write_picture(writer *w, const sn_idefics3_cut *cut)
 	put(w, FAKE);
 }
 
-static sn_rc cut_picture(const siglip *s, const sn_media *media, sn_idefics3_cut *cut, sn_fault *fault)
+sn_rc siglip_cut(const siglip *s, const sn_media *media, sn_idefics3_cut *cut, sn_fault *fault)
 {
+	uint32_t side = s->config.image;
+	if (media->kind == SN_MEDIA_VIDEO) {
+		if (media->n_frames != 1 || media->width != side || media->height != side)
+			return kit_fail(fault, SN_RC_INVALID, "a clip's frames come one by one, %u pixels wide and high", side);
+		*cut = (sn_idefics3_cut){side, side, side, side, side, side, .n_images = 1, .side = side};
+		return SN_RC_OK;
+	}
 	if (media->kind != SN_MEDIA_IMAGE)
-		return kit_fail(fault, SN_RC_UNSUPPORTED, "only pictures are encoded here");
+		return kit_fail(fault, SN_RC_UNSUPPORTED, "only pictures and clips are encoded here");
 	if (!sn_idefics3_plan(media->width, media->height, s->config.longest, s->config.image, s->config.splitting, cut))
 		return kit_fail(fault, SN_RC_TOO_LARGE, "the picture is empty or too large");
 	return SN_RC_OK;
@@ -77,11 +89,11 @@ static sn_rc plan(const void *instance, const sn_call *call, const sn_media *med
 	(void)call;
 	const siglip *s = instance;
 	sn_idefics3_cut cut;
-	sn_rc rc = cut_picture(s, media, &cut, fault);
+	sn_rc rc = siglip_cut(s, media, &cut, fault);
 	if (rc != SN_RC_OK)
 		return rc;
 	writer w = {.n_rows = s->config.n_rows};
-	write_picture(&w, &cut);
+	write_medium(&w, media, &cut);
 
 	uint64_t state, tensors, rows = (uint64_t)cut.n_images * s->config.n_rows, units = (uint64_t)cut.n_images * s->units.per_image;
 	if (!siglip_job_bytes(s, &cut, &state, &tensors) || rows > UINT32_MAX || units > UINT32_MAX || w.size > UINT32_MAX)
@@ -102,14 +114,14 @@ static sn_rc layout(const void *instance, const sn_call *call, const sn_media *m
 	(void)call;
 	const siglip *s = instance;
 	sn_idefics3_cut cut;
-	sn_rc rc = cut_picture(s, media, &cut, fault);
+	sn_rc rc = siglip_cut(s, media, &cut, fault);
 	if (rc != SN_RC_OK)
 		return rc;
 	writer counted = {.n_rows = s->config.n_rows}, w = {.text = text, .holes = holes, .n_rows = s->config.n_rows};
-	write_picture(&counted, &cut);
+	write_medium(&counted, media, &cut);
 	if (counted.size != p->text_size || counted.n_holes != p->n_holes)
 		return kit_fail(fault, SN_RC_INTERNAL, "the plan is of another picture");
-	write_picture(&w, &cut);
+	write_medium(&w, media, &cut);
 	return SN_RC_OK;
 }
 

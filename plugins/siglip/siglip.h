@@ -12,6 +12,7 @@
  *   plugin.c   the contract             config.c   keys -> config, each one checked
  *   weights.c  tensors by name          prompt.c   "sn.plan/1": framing text and holes
  *   encode.c   "sn.encode/1": the job, in units of about ten milliseconds
+ *   watch.c    "sn.watch/1": frames of a clip, which are pictures that are not split
  *
  * Reference: Hugging Face transformers, models/idefics3 and models/smolvlm; names of keys and tensors: llama.cpp, tools/mtmd.
  */
@@ -24,9 +25,13 @@
 
 #include <sensorium/ext/encode.h>
 #include <sensorium/ext/plan.h>
+#include <sensorium/ext/watch.h>
 
 #define SIGLIP_MARKER "<image>"
+#define SIGLIP_VIDEO_MARKER "<video>"
 #define SIGLIP_ROW_TOKEN "<image>"
+#define SIGLIP_FAKE "<fake_token_around_image>"
+#define SIGLIP_GLOBAL "<global-img>"
 
 enum { SIGLIP_MAX_SIDE = 256, SIGLIP_MAX_CROPS = 1024 };
 
@@ -46,6 +51,9 @@ typedef struct siglip_config {
 	bool splitting;    /* L > P */
 	float eps;
 	float mean[3], std[3];
+	float video_fps;        /* of clips: frames for each second, */
+	uint32_t video_frames;  /* at most so many, */
+	uint32_t video_longest; /* their longest edge, before they are made square */
 	int32_t act;       /* sn_act */
 } siglip_config;
 
@@ -77,6 +85,9 @@ void siglip_position_ids(uint32_t side, uint32_t *ids);
 /* weights.c */
 sn_rc siglip_bind(siglip *s, const sn_model *model, sn_fault *fault);
 
+/* prompt.c: how a picture, or one frame of a clip, is cut. */
+sn_rc siglip_cut(const siglip *s, const sn_media *media, sn_idefics3_cut *cut, sn_fault *fault);
+
 /* encode.c */
 siglip_units siglip_cut_units(const siglip_config *config);
 /* Bytes of state and tensors that a job over this cut needs. False on overflow. */
@@ -84,5 +95,6 @@ bool siglip_job_bytes(const siglip *s, const sn_idefics3_cut *cut, uint64_t *sta
 
 extern const sn_ext_plan siglip_plan_ext;
 extern const sn_ext_encode siglip_encode_ext;
+extern const sn_ext_watch siglip_watch_ext;
 
 #endif

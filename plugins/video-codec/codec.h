@@ -83,6 +83,7 @@ struct input {
 	const container *type;
 	patches hide;
 	uint64_t max_pixels;
+	double max_sound; /* s: counting ends where there is more, 0: where it makes no sense any more */
 	clock_limit clock;
 	sn_fault *fault;
 	AVFormatContext *format;

@@ -186,7 +186,7 @@ static sn_rc count_sound(counting *c, const AVPacket *p)
 	c->begin = c->heard ? c->begin : at;
 	c->end = c->heard && c->end > until ? c->end : until;
 	c->heard = true;
-	return c->end - c->begin < 1e6 ? SN_RC_OK : kit_fail(c->in->fault, SN_RC_TOO_LARGE, "the sound is longer than allowed");
+	return c->end - c->begin < (c->in->max_sound > 0 ? c->in->max_sound : 1e6) ? SN_RC_OK : kit_fail(c->in->fault, SN_RC_TOO_LARGE, "the sound is longer than allowed");
 }
 
 /* Frames in the order in which they are shown, and the times of the whole. */

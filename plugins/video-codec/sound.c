@@ -39,6 +39,8 @@ static sn_rc survey(input *in, const sn_media_limits *l, uint32_t wanted, sn_med
 		return kit_fail(in->fault, channels ? SN_RC_TOO_LARGE : SN_RC_INVALID, "the sound has more channels than allowed, or none");
 	if (par->sample_rate < MIN_RATE || par->sample_rate > MAX_RATE || to < MIN_RATE || to > MAX_RATE)
 		return kit_fail(in->fault, SN_RC_UNSUPPORTED, "rates below 8 kHz and above 192 kHz are not read");
+	if (l && l->max_samples) /* exactly below; a file of a day need not be counted to its end */
+		in->max_sound = (double)l->max_samples / to + 1;
 	KIT_TRY(scan_file(in, &s, 0));
 	double ahead = (s.sound_begin - s.zero) * rate;
 	scan_free(in, &s);
@@ -293,5 +295,7 @@ const sn_ext_decode TRACK_DECODE = {
     .aliases = "audio/m4a=audio/mp4 audio/x-m4a=audio/mp4 audio/mp4a-latm=audio/mp4 video/mp4=audio/mp4 application/mp4=audio/mp4 "
                "video/quicktime=audio/mp4 video/x-m4v=audio/mp4 audio/aacp=audio/aac audio/x-aac=audio/aac video/webm=audio/webm "
                "audio/matroska=audio/x-matroska video/x-matroska=audio/x-matroska video/matroska=audio/x-matroska "
-               "video/x-msvideo=audio/x-msvideo video/avi=audio/x-msvideo video/mp2t=audio/mp2t",
+               "video/x-msvideo=audio/x-msvideo video/avi=audio/x-msvideo video/mp2t=audio/mp2t audio/quicktime=audio/mp4 "
+               /* endings of file names, as clients give them for the format */
+               "audio/mov=audio/mp4 audio/mkv=audio/x-matroska audio/mka=audio/x-matroska audio/avi=audio/x-msvideo audio/ts=audio/mp2t",
 };

@@ -188,6 +188,13 @@ class Server:
         """How many the counters have."""
         return self.metrics().get('sensorium_http_requests_total{route="%s",status="%d"}' % (route, status), 0)
 
+    def counted(self, route, status, n):
+        """How many the counters have once that is n, or after a while: an answer is counted just after it went out."""
+        deadline = time.monotonic() + 2 * PATIENCE
+        while self.answers(route, status) != n and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return self.answers(route, status)
+
     def media_types(self):
         return {t for p in json.loads(self.get("/v1/plugins")[2])["data"] for t in p["media_types"].split()}
 
@@ -214,6 +221,11 @@ class Server:
     def memory_peak(self):
         status = pathlib.Path("/proc/%d/status" % self.pid).read_text()
         return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) * 1024
+
+    def cpu_seconds(self):
+        """That all its threads have worked: what a busy machine does not lengthen."""
+        fields = pathlib.Path("/proc/%d/stat" % self.pid).read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def golden(self):
         status, _, answer = self.chat(GOLDEN)

@@ -30,7 +30,7 @@ def two(tmp_path_factory):
 def test_both_are_listed(two):
     data = json.loads(two.get("/v1/models")[2])["data"]
     assert [m["id"] for m in data] == NAMES
-    assert [m["input_modalities"] for m in data] == [["text", "image"], ["text"]]
+    assert [m["input_modalities"] for m in data] == [["text", "image", "video"], ["text"]]
     assert [m["transcribes"] for m in data] == [False, False]
     for name in NAMES:
         assert json.loads(two.get("/v1/models/" + name)[2])["id"] == name

@@ -241,11 +241,10 @@ def test_who_reads_late_loses_nothing(server, pcm):
     assert data.split(b"\r\n\r\n", 1)[1] == pcm
 
 
-def failed(server, route):
-    """How many answers of this route were counted as failed once the server is at rest. -> none as good ones"""
+def assert_failed(server, route, n):
+    """So many answers of this route were counted as failed once the server is at rest, none as good ones."""
     server.wait_idle()
-    assert server.answers(route, 200) == 0
-    return server.answers(route, 500)
+    assert server.counted(route, 500, n) == n and server.answers(route, 200) == 0
 
 
 def test_sound_that_cannot_begin(home):
@@ -256,10 +255,10 @@ def test_sound_that_cannot_begin(home):
             for fields in ({}, {"response_format": "pcm"}, {"stream_format": "sse"}):
                 status, error = refused(s, **fields)
                 assert status == 500 and error["type"] == "server_error" and "whistle" in error["message"]
-            assert failed(s, SPEECH) == 3 * n
+            assert_failed(s, SPEECH, 3 * n)
             status, _, answer = s.chat(spoken())
             assert status == 500 and error_of(answer)["type"] == "server_error"
-            assert failed(s, CHAT) == n
+            assert_failed(s, CHAT, n)
         assert s.chat(spoken(modalities=["text"], audio=None))[0] == 200
 
 
@@ -276,20 +275,20 @@ def test_15_sound_that_breaks_down_in_mid_stream(home):
                 r.read()
             assert len(cut.value.partial) > 0
             c.close()
-            assert failed(s, SPEECH) == 2 * n - 1
+            assert_failed(s, SPEECH, 2 * n - 1)
             told = events(say(s, temperature=0, stream_format="sse", response_format="pcm")[2])
             assert error_of(told[-1])["type"] == "server_error" and told[0]["type"] == "speech.audio.delta"
             assert all(e["type"] == "speech.audio.delta" for e in told[:-1])
-            assert failed(s, SPEECH) == 2 * n
+            assert_failed(s, SPEECH, 2 * n)
             status, headers, raw = s.stream(spoken(audio={"format": "pcm16"}))  # read to its end, so its chunks have one
             told = sse_events(raw)
             assert status == 200 and error_of(told[-1])["type"] == "server_error" and all("choices" in e for e in told[:-1])
             assert any(e["choices"][0]["delta"].get("audio", {}).get("data") for e in told[:-1])
             assert not any(e["choices"][0]["finish_reason"] for e in told[:-1])
-            assert failed(s, CHAT) == 2 * n - 1
+            assert_failed(s, CHAT, 2 * n - 1)
             status, _, answer = s.chat(spoken())
             assert status == 500 and error_of(answer)["type"] == "server_error"
-            assert failed(s, CHAT) == 2 * n
+            assert_failed(s, CHAT, 2 * n)
         lines = [line for line in s.log().splitlines() if "in mid-stream" in line]
         assert len(lines) == 6 and all(" 500 " in line and "POST /v1/" in line for line in lines)
 

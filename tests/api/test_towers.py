@@ -50,7 +50,7 @@ def prompt_tokens(server, *parts):
 
 
 def test_both_are_listed(both):
-    assert modalities(both) == [["text", "image", "audio"]]
+    assert modalities(both) == [["text", "image", "video", "audio"]]
 
 
 def test_one_message_has_media_of_both_kinds(both):
@@ -78,7 +78,7 @@ def test_a_folder_s_towers_are_all_taken(place, tmp_path):
     for name in ("model.gguf", "mmproj.gguf", "mmproj-ear.gguf"):
         shutil.copy(place / name, tmp_path)
     with Server(model=str(tmp_path)) as s:
-        assert sorted(modalities(s)[0]) == ["audio", "image", "text"]
+        assert sorted(modalities(s)[0]) == ["audio", "image", "text", "video"]
         assert s.chat(about(image(), input_audio(wav())))[0] == 200
 
 
@@ -86,13 +86,13 @@ def test_towers_are_given_one_by_one(place):
     model, eye, ear = (str(place / n) for n in ("model.gguf", "mmproj.gguf", "mmproj-ear.gguf"))
     with Server("--mmproj", eye, "--model", "b=" + model, "--mmproj", "b=" + ear, "--model", "c=" + model, "--mmproj=c=" + ear, "--mmproj", "c=" + eye, "--mmproj", ear,
                 model=model) as s:
-        assert modalities(s) == [["text", "image", "audio"], ["text", "audio"], ["text", "audio", "image"]]
+        assert modalities(s) == [["text", "image", "video", "audio"], ["text", "audio"], ["text", "audio", "image", "video"]]
 
 
 @pytest.mark.parametrize("listed", ["mmproj.gguf", ["mmproj.gguf"], []])
 def test_a_list_may_be_of_any_length(tmp_path, listed):
     with Server(model=towers.sample(tmp_path, listed)) as s:
-        assert modalities(s) == [["text", "image"] if listed else ["text"]]
+        assert modalities(s) == [["text", "image", "video"] if listed else ["text"]]
 
 
 @pytest.mark.parametrize("listed,word", [

@@ -1,9 +1,11 @@
-/* clip.c - what peer_video.py and tests/bench's figures talk to: video-codec's calls over one file, from a host of a few lines.
+/* clip.c - what peer_video.py, tests/api and tests/bench's figures talk to: video-codec's calls over one file, from a host of a few lines.
  *
  *   clip PLUGIN look FILE                      "width height n_frames seconds fps has_sound", then each frame's time
  *   clip PLUGIN read FILE OUT STEPS INDEX...   raw RGB frames to OUT ("-": nowhere), their times to stdout; INDEX may be FROM-TO/EVERY;
  *                                              STEPS: "-" or WIDTHxHEIGHTxFILTER,...
  *   clip PLUGIN sound FILE OUT RATE            float32 samples to OUT, "rate n" to stdout
+ *   clip PLUGIN write FRAMES OUT TYPE WIDTHxHEIGHT FPS [SOUND RATE]
+ *                                              raw RGB frames, and float32 samples if there are any, to a file of that type
  *
  * A refusal is told on stderr, with exit status 1. The last line on stderr is "seconds seconds KiB": of the processor, by
  * the clock, the process's peak. */
@@ -16,6 +18,7 @@
 
 #include <sensorium/ext/clip.h>
 #include <sensorium/ext/decode.h>
+#include <sensorium/ext/write.h>
 #include <sensorium/host/log.h>
 #include <sensorium/host/memory.h>
 
@@ -156,6 +159,34 @@ static int sound(const sn_ext_decode *codec, void *instance, const uint8_t *byte
 	return 0;
 }
 
+static int write_clip(const sn_ext_write *codec, void *instance, uint8_t *frames, size_t n, char **argv, bool heard)
+{
+	sn_fault fault = {.size = sizeof fault};
+	sn_media m = {.size = sizeof m, .kind = SN_MEDIA_VIDEO, .samples = frames}, s = {.size = sizeof s, .kind = SN_MEDIA_AUDIO};
+	sn_write_options o = {.size = sizeof o, .media_type = argv[1], .fps = atof(argv[3])};
+	uint64_t cap;
+	if (sscanf(argv[2], "%ux%u", &m.width, &m.height) != 2 || !m.width || !m.height)
+		return 2;
+	m.n_frames = (uint32_t)(n / (3ull * m.width * m.height));
+	m.bytes = 3ull * m.width * m.height * m.n_frames;
+	if (heard) {
+		size_t bytes;
+		s.samples = read_file(argv[4], &bytes);
+		s.rate = (uint32_t)atoi(argv[5]);
+		s.n_samples = bytes / sizeof(float);
+		s.bytes = s.n_samples * sizeof(float);
+		o.sound = &s;
+	}
+	if (codec->bound(instance, NULL, &m, &o, &cap, &fault) != SN_RC_OK)
+		return refused(&fault);
+	uint8_t *out = malloc(cap);
+	uint64_t size;
+	if (codec->write(instance, NULL, &m, &o, out, cap, &size, &fault) != SN_RC_OK)
+		return refused(&fault);
+	save(argv[0], out, size);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	size_t n;
@@ -181,6 +212,8 @@ int main(int argc, char **argv)
 		status = look(p->extension(SN_EXT_CLIP), instance, bytes, n);
 	else if (strcmp(argv[2], "read") == 0 && argc > 6)
 		status = read_frames(p->extension(SN_EXT_CLIP), instance, bytes, n, argv + 4);
+	else if (strcmp(argv[2], "write") == 0 && (argc == 8 || argc == 10))
+		status = write_clip(p->extension(SN_EXT_WRITE), instance, bytes, n, argv + 4, argc == 10);
 	struct rusage used;
 	getrusage(RUSAGE_SELF, &used);
 	fprintf(stderr, "%.3f %.3f %ld\n", (double)used.ru_utime.tv_sec + 1e-6 * (double)used.ru_utime.tv_usec, now() - began, used.ru_maxrss);

@@ -24,7 +24,7 @@ static sn_media media_of(uint8_t *rgb, uint32_t w, uint32_t h)
 
 static sn_write_options as(const char *type, uint32_t quality)
 {
-	return (sn_write_options){sizeof(sn_write_options), quality, type};
+	return (sn_write_options){.size = sizeof(sn_write_options), .quality = quality, .media_type = type};
 }
 
 /* bound, allocate exactly that, write. */

@@ -177,6 +177,26 @@ static void rows_are_the_references(void **state)
 	}
 }
 
+/* A clip's frame comes as large as it is looked at: rows of the picture that is the same. */
+static void a_clips_frame_has_the_rows_of_its_picture(void **state)
+{
+	(void)state;
+	const tower *t = &TOWERS[0];
+	sn_media media = make_picture(t->image, t->image);
+	sn_media_plan plan, frame_plan;
+	loaded l = {0};
+	open_tower(&l, t, fake_load_plugin("siglip.so"));
+	float *rows = run_job(&l, &media, 5, &plan);
+	media.kind = SN_MEDIA_VIDEO;
+	float *frame = run_job(&l, &media, 3, &frame_plan);
+	assert_int_equal(frame_plan.n_rows, plan.n_rows);
+	assert_memory_equal(rows, frame, (size_t)plan.n_rows * t->row_dim * sizeof *rows);
+	free(frame);
+	free(rows);
+	free(media.samples);
+	close_tower(&l);
+}
+
 static void old_files_may_swap_feed_forward(void **state)
 {
 	(void)state;
@@ -435,6 +455,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(rows_are_the_references),
+	    cmocka_unit_test(a_clips_frame_has_the_rows_of_its_picture),
 	    cmocka_unit_test(old_files_may_swap_feed_forward),
 	    cmocka_unit_test(text_is_the_processors),
 	    cmocka_unit_test(position_buckets_are_the_references),

@@ -39,14 +39,16 @@ static void a_picture_goes_out_and_comes_back(void **state)
 	assert_null(writer_of("image", "image/tiff"));
 	assert_non_null(writer_of("audio", "audio/wav"));
 	assert_null(writer_of("audio", "image/png"));
-	assert_null(writer_of("video", ""));
+	assert_non_null(writer_of("video", "video/webm"));
+	assert_null(writer_of("video", "audio/wav"));
+	assert_null(writer_of("smell", ""));
 	assert_non_null(strstr(p->desc->extensions, SN_EXT_WRITE)); /* what listings show */
 
 	uint8_t rgb[5 * 3 * 3];
 	for (size_t i = 0; i < sizeof rgb; i++)
 		rgb[i] = (uint8_t)(i * 37);
 	const sn_media m = {.size = sizeof m, .kind = SN_MEDIA_IMAGE, .width = 5, .height = 3, .n_frames = 1, .samples = rgb, .bytes = sizeof rgb};
-	const sn_write_options options = {sizeof options, 0, "image/png"};
+	const sn_write_options options = {.size = sizeof options, .media_type = "image/png"};
 	const struct sn_call call = {"req-1"};
 	sn_fault fault = {.size = sizeof fault};
 	uint64_t most, n;
@@ -73,7 +75,7 @@ static void a_budget_too_small_is_an_answer(void **state)
 	plugin *p = writer_of("image", "image/png");
 	uint8_t rgb[3] = {1, 2, 3}, file[4096];
 	const sn_media m = {.size = sizeof m, .kind = SN_MEDIA_IMAGE, .width = 1, .height = 1, .n_frames = 1, .samples = rgb, .bytes = 3};
-	const sn_write_options options = {sizeof options, 0, "image/png"};
+	const sn_write_options options = {.size = sizeof options, .media_type = "image/png"};
 	sn_fault fault = {.size = sizeof fault};
 	uint64_t n;
 	size_t budget = host->budget;

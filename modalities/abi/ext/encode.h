@@ -20,7 +20,8 @@ typedef struct sn_ext_encode {
 	uint32_t size;
 	uint32_t reserved;
 	/* Preprocesses (resize, normalise, patches) and may upload. Takes tensors from ops; may borrow
-	 * from sn.host.memory until it returns. state is aligned like malloc's memory. Media thread, not the step. [any] */
+	 * from sn.host.memory until it returns. state is aligned like malloc's memory. Media thread, not the step; for a clip's group
+	 * (ext/watch.h), which has its size already, either. [any] */
 	sn_rc (*begin)(void *instance, const sn_call *call, void *state, sn_ops_ctx *ctx, const sn_media *media,
 	               const sn_media_plan *plan, sn_fault *fault);
 	/* rows: [plan->n_rows][row_dim] floats, filled when END is returned. [step] */
