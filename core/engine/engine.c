@@ -79,7 +79,7 @@ static sn_status open_parts(sn_engine *e, sn_error *err)
 	if (!st)
 		st = plugin_host_open(&e->plugins, c->plugin_dir, c->max_media_memory, e->threads, e->log, err);
 	if (!st && c->codec_helper && c->plugin_dir)
-		st = isolate_open(&e->plugins->isolate, e->plugins, c->codec_helper, c->codec_helper_argv, c->codec_timeout_ms, err);
+		st = isolate_open(&e->plugins->isolate, e->plugins, &e->metrics, c->codec_helper, c->codec_helper_argv, c->codec_timeout_ms, err);
 	if (!st)
 		st = engine_loop_open(e, err);
 	return st;
@@ -314,6 +314,7 @@ void sn_engine_abort_all(sn_engine *e)
 {
 	atomic_store(&e->draining, true);
 	atomic_store(&e->abort_all, true);
+	isolate_end(e->plugins->isolate);
 	engine_nudge(e);
 }
 

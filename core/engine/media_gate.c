@@ -272,7 +272,7 @@ sn_status media_gate_decode(media_gate *g, const sn_part *part, uint32_t rate, c
 		take_slot(g);
 		codec_run run = codec_begin(g->host, p, &call, part->data, part->size);
 		st = decode(g, &run, part, rate, out, err);
-		codec_end(&run);
+		codec_end(&run, st != SN_ERR_PLUGIN);
 		if (st) {
 			give_slot(g, 0);
 			if (err)
@@ -363,7 +363,7 @@ sn_status media_gate_watch(media_gate *g, const sn_part *part, clip_choose *choo
 		take_slot(g);
 		codec_run run = codec_begin(g->host, p, &call, part->data, part->size);
 		st = watch(g, &run, part, choose, ctx, info, out, err);
-		codec_end(&run);
+		codec_end(&run, st != SN_ERR_PLUGIN);
 		if (st) {
 			give_slot(g, 0);
 			if (err)

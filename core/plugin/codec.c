@@ -7,9 +7,9 @@ codec_run codec_begin(plugin_host *h, plugin *p, const sn_call *call, const void
 	return (codec_run){.host = h, .p = p, .call = call, .bytes = bytes, .n = n, .file = -1};
 }
 
-void codec_end(codec_run *r)
+void codec_end(codec_run *r, bool trusted)
 {
-	isolate_done(r);
+	isolate_done(r, trusted);
 }
 
 sn_rc codec_measure(codec_run *r, const sn_media_limits *limits, sn_media *media, sn_fault *fault)

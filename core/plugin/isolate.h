@@ -6,13 +6,16 @@
 #ifndef SN_PLUGIN_ISOLATE_H
 #define SN_PLUGIN_ISOLATE_H
 
+#include "base/metrics.h"
 #include "plugin/codec.h"
 #include "plugin/isolate_wire.h"
 
 typedef struct isolate isolate;
 
-/* Starts the first helper, so that what stands in the way is told now. program, argv: of what calls sn_codec_helper. */
-sn_status isolate_open(isolate **out, plugin_host *h, const char *program, const char *const *argv, uint32_t timeout_ms, sn_error *err);
+/* Starts the first helper, so that what stands in the way is told now. m: counts helpers that fail, or NULL; program, argv: of what calls sn_codec_helper. */
+sn_status isolate_open(isolate **out, plugin_host *h, metrics *m, const char *program, const char *const *argv, uint32_t timeout_ms, sn_error *err);
+/* Ends what runs: calls end with HOST_RC_ENDING, and so do all from now on. [any] */
+void isolate_end(isolate *x);
 /* No call runs any more. Afterwards there is no helper. */
 void isolate_close(isolate **x);
 
@@ -26,9 +29,12 @@ typedef struct wire_out {
 } wire_out;
 
 sn_rc isolate_call(codec_run *r, wire_call *c, const wire_out *out, sn_fault *fault);
-void isolate_done(codec_run *r);
+void isolate_done(codec_run *r, bool trusted);
 
-/* In the helper: from here on no file, no network, no process, and `memory` more bytes than now. NULL, or what could not be done. */
-const char *isolate_cage(size_t memory, size_t mapped);
+/* In the helper: from here on no file, no network, no process, `memory` more bytes than now, and life_s of processor time. NULL, or what
+ * could not be done. */
+const char *isolate_cage(size_t memory, size_t mapped, uint64_t life_s);
+/* Before: where it is root it becomes nobody. False: it is root for good, since it may not change that or there is nobody here. */
+bool isolate_drop_root(void);
 
 #endif

@@ -1,6 +1,8 @@
 /* isolate_cage.c - what a codec helper gives up: everything that its system calls and limits do not name here. */
-#include <errno.h>
 #include <seccomp.h>
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -9,6 +11,7 @@
 
 #include "plugin/isolate.h"
 
+enum { NOBODY = 65534 };
 enum { FILES = SN_CODEC_HELPER_FD + 3 /* a call brings two */ };
 
 /* Memory, its one socket, clocks, its own end. Nothing that names a file, an address or another process. */
@@ -58,7 +61,19 @@ static bool in_use(size_t *addresses, size_t *data)
 	return ok;
 }
 
-const char *isolate_cage(size_t memory, size_t mapped)
+/* Who is nobody has none of root's capabilities either. The server must still be able to kill it. */
+bool isolate_drop_root(void)
+{
+	static const int needed[] = {CAP_SETUID, CAP_SETGID, CAP_KILL};
+	if (geteuid() != 0 && getuid() != 0)
+		return true;
+	for (size_t i = 0; i < sizeof needed / sizeof *needed; i++)
+		if (prctl(PR_CAPBSET_READ, needed[i], 0, 0, 0) != 1)
+			return false;
+	return setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0;
+}
+
+const char *isolate_cage(size_t memory, size_t mapped, uint64_t life_s)
 {
 	size_t addresses = 0, data = 0;
 	if (!in_use(&addresses, &data))
@@ -69,7 +84,7 @@ const char *isolate_cage(size_t memory, size_t mapped)
 #else
 	bool limited = limit(RLIMIT_DATA, data + memory) && limit(RLIMIT_AS, addresses + memory + mapped);
 #endif
-	if (!limited || !limit(RLIMIT_CORE, 0) || !limit(RLIMIT_NOFILE, FILES) || !limit(RLIMIT_FSIZE, 0) || !limit(RLIMIT_MEMLOCK, 0))
+	if (!limited || !limit(RLIMIT_CPU, life_s) || !limit(RLIMIT_CORE, 0) || !limit(RLIMIT_NOFILE, FILES) || !limit(RLIMIT_FSIZE, 0) || !limit(RLIMIT_MEMLOCK, 0))
 		return "a codec helper cannot limit itself";
 	if (prctl(PR_SET_DUMPABLE, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return "a codec helper cannot give up its rights";

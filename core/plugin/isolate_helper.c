@@ -124,7 +124,7 @@ static bool serve(inside *in, wire_call *c, const int files[2])
 	} else {
 		codec_run r = codec_begin(in->host, p, NULL, bytes, (size_t)c->n_bytes);
 		a.rc = run(&r, c, room, &at, &a);
-		codec_end(&r);
+		codec_end(&r, true);
 	}
 	if (a.rc == SN_RC_NOMEM) /* there is as much the next time */
 		a.rc = host_fault(&a.done.fault, SN_RC_TOO_LARGE, SN_BLAME_INPUT, "the file needs more memory than a decoder may take");
@@ -137,12 +137,23 @@ static bool serve(inside *in, wire_call *c, const int files[2])
 	return answer(&a);
 }
 
+/* It ends with the server, and was not too late to. */
+static bool follow(const wire_hello *hello)
+{
+	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == hello->parent;
+}
+
 static bool begin(inside *in)
 {
 	wire_hello *hello = calloc(1, sizeof *hello);
-	bool ok = hello && recv(SN_CODEC_HELPER_FD, hello, sizeof *hello, 0) == sizeof *hello && hello->size == sizeof *hello &&
-	          prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == hello->parent && load(in, hello);
-	const char *why = ok ? isolate_cage(SCRATCH, MAPPED + (size_t)hello->budget) : NULL;
+	const char *why = NULL;
+	bool ok = hello && recv(SN_CODEC_HELPER_FD, hello, sizeof *hello, 0) == sizeof *hello && hello->size == sizeof *hello && follow(hello) &&
+	          load(in, hello);
+	if (ok && !isolate_drop_root())
+		say(NULL, SN_LOG_INFO, "codec", "a codec helper stays root: it may not become nobody here");
+	ok = ok && follow(hello); /* another user's process has forgotten it */
+	if (ok)
+		why = isolate_cage(SCRATCH, MAPPED + (size_t)hello->budget, hello->life_s);
 	free(hello);
 	if (why)
 		say(NULL, SN_LOG_ERROR, "codec", why);

@@ -11,12 +11,13 @@
 
 #include "plugin/host.h"
 
-enum { WIRE_FILE_NAME = 128, WIRE_ID = 64, WIRE_TOPIC = 64, WIRE_TEXT = 1024 };
+enum { WIRE_FILE_NAME = 128, WIRE_ID = 64, WIRE_TOPIC = 64, WIRE_TEXT = 1024, LIFE_S = 600 /* processor time after which another one takes its place */ };
 
 typedef struct wire_hello {
 	uint32_t size; /* sizeof(wire_hello) */
 	int32_t parent;
 	uint64_t budget; /* of sn.host.memory */
+	uint64_t life_s; /* processor time of its whole life */
 	char dir[PATH_MAX];
 } wire_hello;
 

@@ -53,6 +53,7 @@ sn_status fault_to_error(plugin *p, sn_rc rc, const sn_fault *fault, sn_error *e
 	case SN_RC_TOO_LARGE: st = SN_ERR_TOO_LARGE; break;
 	case SN_RC_NOMEM: st = SN_ERR_NOMEM; break;
 	case HOST_RC_BUSY: st = SN_ERR_QUEUE_FULL; break;
+	case HOST_RC_ENDING: st = SN_ERR_DRAINING; break;
 	case HOST_RC_DIED: /* of this file, for all we know: sent again, it would end the next helper */
 		count_failure(p);
 		st = SN_ERR_INVALID;

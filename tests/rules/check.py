@@ -28,7 +28,7 @@ ENDINGS = {"abort", "exit", "_exit", "_Exit", "quick_exit", "__assert_fail", "__
 MAY_END = {
     ("api", "main.c.o", "_exit"): "main",
     ("api", "cmd_plugins.c.o", "kill"): "`plugins --check` ends the child in which a plugin hangs",
-    ("core", "isolate.c.o", "kill"): "ends the helper in which a codec hangs",
+    ("core", "isolate_pool.c.o", "kill"): "ends the helper in which a codec hangs",
 }
 
 # Where a client's bytes go to a codec: the gate, and the process that does it for the gate.

@@ -112,6 +112,8 @@
 #define ZOO_DECODE_CONNECTS 136
 #define ZOO_DECODE_FORKS 137
 #define ZOO_MEASURE_CRASHES 138
+/* wild.c: for each call what its file says */
+#define ZOO_WILD 140
 /* speaker.c: sn.speak/1 and sn.synth/1 */
 #define ZOO_SPEAKS 110
 #define ZOO_SPEAKS_OF_CHUNKS 111
