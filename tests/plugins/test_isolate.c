@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -383,61 +382,8 @@ static void what_is_no_helper_is_told_at_the_start(void **state)
 	gate_close(&t);
 }
 
-static int by_time(const void *a, const void *b)
+int main(void)
 {
-	double x = *(const double *)a, y = *(const double *)b;
-	return (x > y) - (x < y);
-}
-
-/* test_isolate --time FILE KIND RATE: ms of a decode here and there, in turn, by the clock and of processor time; the README's figures. */
-static double cpu_ms(pid_t pid)
-{
-	clockid_t clock;
-	struct timespec t = {0, 0};
-	if (clock_getcpuclockid(pid, &clock) == 0)
-		clock_gettime(clock, &t);
-	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
-
-static int measure_cost(char **argv)
-{
-	enum { ROUNDS = 300 };
-	static uint8_t bytes[64 << 20];
-	static double ms[2][ROUNDS];
-	FILE *f = fopen(argv[0], "rb");
-	size_t n = f ? fread(bytes, 1, sizeof bytes, f) : 0;
-	gate t[2];
-	pid_t helper = 0;
-	double cpu[2] = {0};
-	for (int i = 0; i < 2; i++)
-		gate_open(&t[i], PLUGIN_DIR, i == 1, 60000);
-	count_children(&helper);
-	for (int k = 0; k < 2 * ROUNDS; k++) {
-		sn_media m;
-		sn_error err;
-		double begin = clock_ms(), used = cpu_ms(getpid()) + cpu_ms(helper);
-		if (pass(&t[k % 2], argv[1], bytes, n, (uint32_t)atoi(argv[2]), &m, &err))
-			return 1;
-		ms[k % 2][k / 2] = clock_ms() - begin;
-		media_gate_release(&t[k % 2].g, &m);
-		cpu[k % 2] += cpu_ms(getpid()) + cpu_ms(helper) - used;
-	}
-	for (int i = 1; i >= 0; i--) {
-		qsort(ms[i], ROUNDS, sizeof ms[i][0], by_time);
-		gate_close(&t[i]);
-	}
-	double here = ms[0][ROUNDS / 2], there = ms[1][ROUNDS / 2];
-	printf("%s: %.3f ms here, %.3f ms in a helper: +%.3f ms, x %.2f (medians of %d); processor: %.3f and %.3f ms, x %.2f (means)\n",
-	       argv[1], here, there, there - here, there / here, ROUNDS, cpu[0] / ROUNDS, cpu[1] / ROUNDS, cpu[1] / cpu[0]);
-	if (f)
-		fclose(f);
-	return 0;
-}
-
-int main(int argc, char **argv)
-{
-	if (argc == 5 && strcmp(argv[1], "--time") == 0)
-		return measure_cost(argv + 2);
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(pictures_are_the_same),
 	    cmocka_unit_test(sounds_are_the_same),
