@@ -1,12 +1,14 @@
 /* isolate_cage.c - what a codec helper gives up: everything that its system calls and limits do not name here. */
 #include <seccomp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "plugin/isolate.h"
@@ -32,6 +34,8 @@ static int filter(scmp_filter_ctx f)
 		bad |= seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
 	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
 		bad |= seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
+	/* And tables of characters: iconv reads them from files when libavformat asks for those that a broadcast's names are said to be in. */
+	bad |= seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(openat), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE | O_CREAT, O_RDONLY));
 	bad |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	bad |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 	bad |= seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())); /* abort() */
@@ -61,7 +65,14 @@ static bool in_use(size_t *addresses, size_t *data)
 	return ok;
 }
 
-/* Who is nobody has none of root's capabilities either. The server must still be able to kill it. */
+static bool drop_capabilities(void)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	const struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
+	return syscall(SYS_capset, &head, none) == 0;
+}
+
+/* The server must still be able to kill it. */
 bool isolate_drop_root(void)
 {
 	static const int needed[] = {CAP_SETUID, CAP_SETGID, CAP_KILL};
@@ -86,7 +97,7 @@ const char *isolate_cage(size_t memory, size_t mapped, uint64_t life_s)
 #endif
 	if (!limited || !limit(RLIMIT_CPU, life_s) || !limit(RLIMIT_CORE, 0) || !limit(RLIMIT_NOFILE, FILES) || !limit(RLIMIT_FSIZE, 0) || !limit(RLIMIT_MEMLOCK, 0))
 		return "a codec helper cannot limit itself";
-	if (prctl(PR_SET_DUMPABLE, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+	if (prctl(PR_SET_DUMPABLE, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !drop_capabilities())
 		return "a codec helper cannot give up its rights";
 	scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int bad = f ? filter(f) : -1;

@@ -86,7 +86,79 @@ static void sounds_are_the_same(void **state)
 	gate_close(&here);
 }
 
-/* The calls of sn.clip/1, as the gate makes them. */
+/* Every other frame, of half the size. */
+static sn_status choose(void *ctx, const sn_clip_info *info, sn_clip_wish *wish, sn_error *err)
+{
+	uint32_t *frames = ctx;
+	(void)err;
+	wish->n_frames = 0;
+	for (uint32_t i = 0; i < info->n_frames && wish->n_frames < 16; i += 2)
+		frames[wish->n_frames++] = i;
+	wish->frames = frames;
+	wish->n_steps = 1;
+	wish->steps[0] = (sn_clip_step){.width = info->width / 2 + 1, .height = info->height / 2 + 1, .filter = SN_CLIP_BICUBIC};
+	return SN_OK;
+}
+
+static bool same_clip(gate *here, gate *there, const char *name, const uint8_t *bytes, size_t n)
+{
+	gate *both[] = {here, there};
+	uint32_t frames[16];
+	sn_media m[2];
+	sn_clip_info info[2];
+	sn_error why[2] = {{0}, {0}};
+	sn_status st[2];
+	const sn_part part = {.kind = SN_PART_MEDIA, .kind_name = "video", .data = (const char *)bytes, .size = n};
+	for (int i = 0; i < 2; i++)
+		st[i] = media_gate_watch(&both[i]->g, &part, choose, frames, "request-7", &info[i], &m[i], &why[i]);
+	if (st[0] != st[1] || strcmp(why[0].text, why[1].text) != 0)
+		fail_msg("%s: %s, %s: %s", name, why[0].text, why[1].text, log_text(there));
+	if (st[0])
+		return false;
+	assert_memory_equal(&info[0], &info[1], sizeof info[0]);
+	assert_int_equal(m[0].bytes, m[1].bytes);
+	assert_memory_equal(m[0].samples, m[1].samples, m[0].bytes);
+	assert_memory_equal(m[0].timestamps, m[1].timestamps, m[0].n_frames * sizeof(double));
+	for (int i = 0; i < 2; i++)
+		media_gate_release(&both[i]->g, &m[i]);
+	return true;
+}
+
+/* The fuzz target's clips, whole and cut and damaged: pictures, times, sound, and the words of each refusal. */
+static void containers_are_the_same(void **state)
+{
+	(void)state;
+	static uint8_t bytes[1 << 16];
+	gate here, there;
+	int n_files = 0, n_read = 0;
+	gate_open(&here, PLUGIN_DIR, false, 0);
+	gate_open(&there, PLUGIN_DIR, true, 20000);
+	DIR *d = opendir(CLIPS);
+	assert_non_null(d);
+	for (struct dirent *e; (e = readdir(d));) {
+		char path[512];
+		snprintf(path, sizeof path, "%s/%s", CLIPS, e->d_name);
+		FILE *f = fopen(path, "rb");
+		size_t n = f ? fread(bytes, 1, sizeof bytes, f) : 0;
+		if (f)
+			fclose(f);
+		if (n < 2)
+			continue;
+		n--; /* the first byte is the target's */
+		n_read += same_clip(&here, &there, e->d_name, bytes + 1, n);
+		same_clip(&here, &there, e->d_name, bytes + 1, n * 2 / 3);
+		same(&here, &there, "audio", bytes + 1, n, 16000);
+		n_files++;
+	}
+	closedir(d);
+	assert_true(n_files > 50 && n_read >= 10);
+	assert_int_equal(find(&here, "video-codec")->failures, 0);
+	assert_int_equal(find(&there, "video-codec")->failures, 0);
+	gate_close(&there);
+	gate_close(&here);
+}
+
+/* The calls of sn.clip/1, one by one: the gate does not ask for times. */
 static void clip_calls(gate *t, const uint8_t *bytes, size_t n, sn_clip_info *info, double times[4], uint8_t *samples, double stamps[2])
 {
 	const uint32_t frames[] = {1, 3};
@@ -387,6 +459,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(pictures_are_the_same),
 	    cmocka_unit_test(sounds_are_the_same),
+	    cmocka_unit_test(containers_are_the_same),
 	    cmocka_unit_test(clips_are_the_same),
 	    cmocka_unit_test(whatever_it_does_costs_one_request),
 	    cmocka_unit_test(without_helpers_the_canaries_are_touched),

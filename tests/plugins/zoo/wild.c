@@ -162,6 +162,8 @@ static void act(const wild *w, const sn_call *call, const char *when, const deed
 		nap(atol(d->where));
 	else if (strcmp(d->what, "open") == 0)
 		open_file(d->where);
+	else if (strcmp(d->what, "peek") == 0 && open(d->where, O_RDONLY) >= 0) /* that it did shows */
+		abort();
 	else if (strcmp(d->what, "connect") == 0)
 		connect_port(d->where);
 	else if (strcmp(d->what, "hang-up") == 0)
