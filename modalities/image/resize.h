@@ -1,8 +1,11 @@
-/* resize.h - antialiased separable resampling of u8 RGB, bit for bit as Pillow's Image.resize does it.
+/* resize.h - antialiased separable resampling of u8 RGB, bit for bit as Pillow's Image.resize does it, or as PyTorch does.
  *
- * The horizontal pass runs first and is rounded to u8, then the vertical one (the other way round where many more rows
- * than columns go away: Pillow 13 and later); a pass whose dimension does not change is skipped. Weights are made in double, normalised to sum 1 and cut to 22 fractional bits.
- * Reference: Pillow, libImaging/Resample.c. No allocation: the caller brings the scratch memory.
+ * The horizontal pass runs first and is rounded to u8, then the vertical one (Pillow 13 and later: the other way round where many more
+ * rows than columns go away); a pass whose dimension does not change is skipped. Weights are made in double and normalised to sum 1.
+ * Pillow cuts them to 22 fractional bits; PyTorch (interpolate of u8 with antialias, on a processor) to as many, of 22, as leave the
+ * largest of an axis within 16 bits.
+ * References: Pillow, libImaging/Resample.c; PyTorch, aten/src/ATen/native/cpu/UpSampleKernel.cpp. No allocation: the caller
+ * brings the scratch memory.
  */
 #ifndef SENSORIUM_IMAGE_RESIZE_H
 #define SENSORIUM_IMAGE_RESIZE_H
@@ -11,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum sn_filter { SN_FILTER_BILINEAR = 0, SN_FILTER_BICUBIC = 1, SN_FILTER_LANCZOS3 = 2 } sn_filter;
+typedef enum sn_filter { SN_FILTER_BILINEAR = 0, SN_FILTER_BICUBIC = 1, SN_FILTER_LANCZOS3 = 2, SN_FILTER_LANCZOS3_TORCH = 3 } sn_filter;
 
 #define SN_RESIZE_MAX_SIDE (1u << 20)
 

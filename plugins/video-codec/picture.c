@@ -84,7 +84,7 @@ bool painter_fits(const sn_clip_wish *wish, uint32_t width, uint32_t height)
 	size_t bytes;
 	for (uint32_t i = 0; i < wish->n_steps; i++) {
 		const sn_clip_step *s = &wish->steps[i];
-		if (s->filter > SN_CLIP_LANCZOS3 || s->width > MAX_SIDE || s->height > MAX_SIDE || (uint64_t)s->width * s->height > MAX_PIXELS ||
+		if (s->filter > SN_CLIP_LANCZOS3_TORCH || s->width > MAX_SIDE || s->height > MAX_SIDE || (uint64_t)s->width * s->height > MAX_PIXELS ||
 		    !sn_resize_scratch(width, height, s->width, s->height, (sn_filter)s->filter, &bytes))
 			return false;
 		width = s->width;
