@@ -123,6 +123,8 @@ typedef struct painter {
 	struct SwsContext *sws;
 	int sws_format, sws_space, sws_range;
 	uint8_t *native; /* [height][width][3 or 4] and some more bytes */
+	uint8_t *planes; /* [3][height][stride], green, blue, red, and some more bytes */
+	size_t stride;
 	uint8_t *upright;
 	uint8_t *step[2];
 	void *scratch;
