@@ -161,10 +161,44 @@ def test_a_clip_seen_before_costs_no_run(server):
     assert part[1]["prompt_tokens"] < first[1]["prompt_tokens"]
 
 
+KEPT = ("sensorium_media_decodes_total", "sensorium_clip_cache_hits_total", RUNS, "sensorium_prefix_cache_hits_total")
+
+
+def test_a_clip_seen_before_is_not_read_again(server):
+    """Nor encoded, and of its prompt what fills pages is there; at another rate it is read, and its frames are known."""
+    data = clip(pictures(6, 300), 2.0)
+
+    def grown(*parts, **fields):
+        before = server.metrics()
+        answer, usage = watched(server, *parts, **fields)
+        after = server.metrics()
+        return answer, usage, [after[k] - before[k] for k in KEPT]
+
+    first, again = grown(video_url(data, fps=2)), grown(video_url(data, fps=2))
+    assert again[0] == first[0] and first[2][:3] == [1, 0, 6] and again[2][:3] == [0, 1, 0], (first[2], again[2])
+    assert again[2][3] == again[1]["prompt_tokens_details"]["cached_tokens"] > again[1]["prompt_tokens"] - 129
+    assert grown(video_url(data, fps=2.0, max_frames=None))[2][:3] == [0, 1, 0]
+    assert grown(video_url(data, fps=1))[2][:3] == [1, 0, 0]
+    assert grown(video_url(data, fps=2), cache_salt="mine")[2][:3] == [1, 0, 6]
+    assert grown(video_url(data, fps=2), cache_salt="mine")[2][:3] == [0, 1, 0]
+    assert server.chat(watch(video_url(data, "video/webm", fps=2)))[0] == 415
+    broken = data[:-1] + bytes([data[-1] ^ 1])
+    assert grown(video_url(broken, fps=2))[2][:2] == [1, 0]
+
+
+def test_a_sounding_clip_heard_before_is_not_read_again(hearer):
+    data = clip(pictures(3, 320), 3.0, sound=TONE)
+    first, before = watched(hearer, video_url(data)), hearer.metrics()
+    again, after = watched(hearer, video_url(data)), hearer.metrics()
+    assert again[0] == first[0] and [after[k] - before[k] for k in KEPT[:3]] == [0, 1, 0]
+    assert again[1]["prompt_tokens"] == first[1]["prompt_tokens"]
+
+
 def test_sound_that_is_not_heard_is_told(tmp_path):
     sounding, silent = clip(pictures(3, 40), 3.0, sound=TONE), clip(pictures(3, 40), 3.0)
     with Server(model=sample_that_sees(tmp_path)) as server:
         heard, deaf = watched(server, video_url(sounding)), watched(server, video_url(silent))
+        assert watched(server, video_url(sounding))[1]["prompt_tokens_details"]["video_sound_ignored"] is True  # as it was told the first time
     assert heard[1]["prompt_tokens_details"]["video_sound_ignored"] is True and "video_sound_ignored" not in deaf[1]["prompt_tokens_details"]
     assert heard[1]["prompt_tokens"] == deaf[1]["prompt_tokens"]
 
