@@ -55,11 +55,11 @@ def test_an_end_before_its_start_is_refused(server, film, start, end):
 
 
 def test_ends_of_the_ranges_are_right(server, film):
-    """As far as the model itself, which may find them too many."""
-    for how, status in (({"fps": 1000, "max_frames": 65536, "start": 0, "end": 86400}, 413), ({"fps": 1000, "max_frames": 1}, 200), ({"fps": 1e-300}, 200),
-                        ({"fps": None, "max_frames": None, "start": None, "end": None}, 200)):
+    """As many as there are, where more are asked for."""
+    for how in ({"fps": 1000, "max_frames": 65536, "start": 0, "end": 86400}, {"fps": 1000, "max_frames": 1}, {"fps": 1e-300},
+                {"fps": None, "max_frames": None, "start": None, "end": None}):
         got, _, answer = server.chat(watch(video_url(film, **how)))
-        assert got == status and (status == 200 or error_of(answer)["param"] == "messages"), answer
+        assert got == 200, answer
 
 
 @pytest.mark.parametrize("name", ["detail", "frames", "fps ", "max_pixels", "url2", "start_time"])
