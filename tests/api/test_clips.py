@@ -6,6 +6,9 @@ import io
 import json
 import math
 import random
+import re
+import shutil
+import struct
 
 import pytest
 from PIL import Image
@@ -13,7 +16,7 @@ from PIL import Image
 import towers
 from clips import clip
 from containers import BOMBS, M4A, corpus
-from harness import Baseline, Server, ask, error_of, run, sample_that_sees
+from harness import REPO, Baseline, Server, ask, error_of, run, sample_that_sees
 from test_hearing_parts import input_audio
 
 PLACE = "messages[0].content[0].video_url"
@@ -192,6 +195,41 @@ def test_a_sounding_clip_heard_before_is_not_read_again(hearer):
     again, after = watched(hearer, video_url(data)), hearer.metrics()
     assert again[0] == first[0] and [after[k] - before[k] for k in KEPT[:3]] == [0, 1, 0]
     assert again[1]["prompt_tokens"] == first[1]["prompt_tokens"]
+
+
+GOLDEN = REPO / "tests" / "golden"
+
+
+def numbers_of(path, letter):
+    data = path.read_bytes()
+    return struct.unpack("<%d%s" % (len(data) // 4, letter), data)
+
+
+def id_of(token):
+    """Of the miniature: a byte is its own id, the reserved ones are the vocabulary's last."""
+    reserved = re.fullmatch(r"<\|reserved_(\d)\|>", token["token"])
+    return 272 - 9 + int(reserved.group(1)) if reserved else token["bytes"][0]
+
+
+@pytest.mark.parametrize("helpers", ["off", "on"])
+def test_clips_are_watched_as_transformers_does(tmp_path, helpers):
+    """Unequal, turned, reordered and odd frames through the whole server: as many rows, and the very answer (tests/golden/engine/watch.py)."""
+    for name in ("model.gguf", "mmproj.gguf"):
+        shutil.copy(GOLDEN / "engine" / name, tmp_path / name)
+    with Server("--isolate-codecs", helpers, model=str(tmp_path)) as server:
+        for file in ("vfr.mp4", "turn90.mp4", "bframes.mp4", "odd.mp4"):
+            want = GOLDEN / "engine" / ("watch-" + file)
+            ids, greedy, logits = (numbers_of(want.with_suffix("." + part), letter) for part, letter in (("ids", "i"), ("greedy", "i"), ("logits", "f")))
+            body = {"messages": [{"role": "user", "content": [video_url((GOLDEN / "watch" / file).read_bytes(), fps=2), {"type": "text", "text": "What happens?"}]}],
+                    "max_tokens": len(greedy), "temperature": 0, "logprobs": True, "top_logprobs": 5}
+            status, _, answer = server.chat(body)
+            assert status == 200, answer
+            said = answer["choices"][0]["logprobs"]["content"]
+            assert answer["usage"]["prompt_tokens"] == len(ids)
+            assert tuple(map(id_of, said)) == greedy
+            all_ = math.log(sum(math.exp(v - max(logits)) for v in logits)) + max(logits)
+            for t in said[0]["top_logprobs"]:
+                assert abs(t["logprob"] - (logits[id_of(t)] - all_)) < 1e-3, (file, t)
 
 
 def test_sound_that_is_not_heard_is_told(tmp_path):
