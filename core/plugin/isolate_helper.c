@@ -35,6 +35,25 @@ static void say(void *ctx, int32_t level, const char *topic, const char *text)
 	answer(&a);
 }
 
+/* What a codec loads with its first file it loads now, for one of no bytes: afterwards nothing can be opened any more. */
+static void warm_up(inside *in)
+{
+	for (size_t i = 0; i < plugin_count(in->host); i++) {
+		plugin *p = in->host->plugins[i];
+		const sn_media_limits l = {.size = sizeof l};
+		const sn_clip_limits c = {.size = sizeof c};
+		sn_media media = {.size = sizeof media};
+		sn_clip_info info = {.size = sizeof info};
+		sn_fault fault = {.size = sizeof fault};
+		codec_run r = codec_begin(in->host, p, NULL, "", 0);
+		if (p->instance && p->decode)
+			codec_measure(&r, &l, &media, &fault);
+		if (p->instance && p->clip)
+			codec_look(&r, &c, &info, &fault);
+		codec_end(&r, true);
+	}
+}
+
 static bool load(inside *in, const wire_hello *hello)
 {
 	char name[WIRE_FILE_NAME];
@@ -45,8 +64,10 @@ static bool load(inside *in, const wire_hello *hello)
 	in->host->dir = arena_strndup(in->host->mem, hello->dir, strnlen(hello->dir, sizeof hello->dir - 1));
 	while (in->host->dir && recv(SN_CODEC_HELPER_FD, name, sizeof name, 0) == sizeof name) {
 		name[sizeof name - 1] = 0;
-		if (!*name)
+		if (!*name) {
+			warm_up(in);
 			return true;
+		}
 		if (plugin_host_add(in->host, name, &err)) /* the others may still do */
 			say(NULL, SN_LOG_ERROR, "codec", err.text);
 	}

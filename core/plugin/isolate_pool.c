@@ -166,6 +166,12 @@ static helper *start(isolate *x)
 	return NULL;
 }
 
+/* One more beside those that there are. */
+static bool is_wanted(const isolate *x)
+{
+	return !x->stop && x->n_idle + x->n_lent < x->most;
+}
+
 static void *starter(void *arg)
 {
 	isolate *x = arg;
@@ -182,7 +188,7 @@ static void *starter(void *arg)
 		if (!hp) {
 			x->n_failed++;
 			count_failure(x);
-		} else if (x->n_idle < HELPERS_MAX && !x->stop) {
+		} else if (is_wanted(x)) {
 			x->idle[x->n_idle++] = hp;
 		} else {
 			bury(hp);
@@ -253,6 +259,9 @@ helper *helper_take(isolate *x, const plugin *p)
 	pthread_mutex_lock(&x->lock);
 	uint64_t failed = x->n_failed;
 	bool asked = false;
+	x->n_waiting++;
+	if (x->n_lent + x->n_waiting > x->most && x->most < HELPERS_MAX)
+		x->most = x->n_lent + x->n_waiting;
 	while (!x->stop && x->n_lent < HELPERS_MAX) {
 		while (x->n_idle && !hp) {
 			hp = x->idle[--x->n_idle];
@@ -269,6 +278,7 @@ helper *helper_take(isolate *x, const plugin *p)
 		pthread_cond_broadcast(&x->changed);
 		pthread_cond_wait(&x->changed, &x->lock);
 	}
+	x->n_waiting--;
 	if (hp)
 		x->lent[x->n_lent++] = hp;
 	pthread_mutex_unlock(&x->lock);
@@ -289,7 +299,7 @@ void helper_give(isolate *x, helper *hp)
 {
 	pthread_mutex_lock(&x->lock);
 	unlend(x, hp);
-	bool kept = x->n_idle < HELPERS_MAX && !x->stop;
+	bool kept = is_wanted(x);
 	if (kept)
 		x->idle[x->n_idle++] = hp;
 	pthread_cond_broadcast(&x->changed);
@@ -326,6 +336,7 @@ sn_status isolate_open(isolate **out, plugin_host *h, metrics *m, const char *pr
 	x->program = program;
 	x->argv = argv;
 	x->timeout_ms = timeout_ms;
+	x->most = 1;
 	x->credit = BURST;
 	x->credit_at = clock_ms();
 	x->wanted = 1;

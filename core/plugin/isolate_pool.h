@@ -27,7 +27,8 @@ struct isolate {
 	pthread_cond_t changed;
 	pthread_t starter;
 	helper *idle[HELPERS_MAX], *lent[HELPERS_MAX];
-	size_t n_idle, n_lent, wanted;
+	size_t n_idle, n_lent, n_waiting, wanted;
+	size_t most; /* that were at work or wanted at once, so far: no more are kept */
 	uint64_t n_failed; /* starts */
 	double credit, credit_at;
 	bool stop, has_starter;

@@ -75,10 +75,10 @@ def model(tmp_path_factory):
 def plugins(tmp_path_factory):
     if not WILD.exists():
         pytest.skip("the zoo is not beside this program")
-    folder = tmp_path_factory.mktemp("plugins")
+    folder = tmp_path_factory.mktemp("plugins") / "all"
+    shutil.copytree(BUILD / "plugins", folder)
+    shutil.copy(WILD, folder)
     folder.chmod(0o755)
-    for so in [*(BUILD / "plugins").glob("*.so"), WILD]:
-        shutil.copy(so, folder)
     return str(folder)
 
 

@@ -2,6 +2,8 @@
  * and nothing but the bytes is ever opened: a canary file and a canary port stay untouched. */
 #define _GNU_SOURCE /* memmem */
 #include <arpa/inet.h>
+#include <errno.h>
+#include <iconv.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -347,6 +349,33 @@ static void nothing_else_is_opened(void **state)
 	drop(&canary);
 }
 
+/* The program's own, which libraries find before libc's: tables of characters are files of the system's, loaded by name. */
+iconv_t iconv_open(const char *to, const char *from);
+static int n_tables;
+
+iconv_t iconv_open(const char *to, const char *from)
+{
+	(void)to, (void)from;
+	n_tables++;
+	errno = EINVAL;
+	return (iconv_t)-1;
+}
+
+static void names_of_programs_are_not_read(void **state)
+{
+	(void)state;
+	static uint8_t bytes[1 << 16];
+	FILE *f = fopen(CLIPS "/h264.ts", "rb");
+	assert_non_null(f);
+	size_t n = fread(bytes, 1, sizeof bytes, f) - 1, names = 0; /* the first byte is the fuzz target's */
+	fclose(f);
+	for (size_t i = 0; i < n; i += 188)
+		names += bytes[1 + i] == 0x47 && (bytes[1 + i + 1] & 0x1F) == 0 && bytes[1 + i + 2] == 0x11;
+	assert_true(names > 0);
+	assert_int_equal(try_all(bytes + 1, n), SN_RC_OK);
+	assert_int_equal(n_tables, 0);
+}
+
 static void other_files_are_not_taken(void **state)
 {
 	(void)state;
@@ -370,6 +399,7 @@ int main(void)
 	    cmocka_unit_test(large_pictures_are_refused_by_their_header),
 	    cmocka_unit_test(many_small_pictures_are_counted),
 	    cmocka_unit_test(nothing_else_is_opened),
+	    cmocka_unit_test(names_of_programs_are_not_read),
 	    cmocka_unit_test(other_files_are_not_taken),
 	};
 	return cmocka_run_group_tests(tests, clips_open, clips_close);

@@ -14,6 +14,7 @@
  * kind "audio") begins there too: its sample i and a frame shown at i / rate belong together.
  *
  * Flat in, flat out, no pointer kept, no state between calls: the same calls can run in a sandboxed process.
+ * That process calls look once with no bytes, then gives up opening files: what a codec loads late it loads in that call.
  */
 #ifndef SENSORIUM_EXT_CLIP_H
 #define SENSORIUM_EXT_CLIP_H

@@ -6,6 +6,7 @@
  *   host: decode(bytes, limits, media) -> fills samples
  *
  * Flat in, flat out, no pointer kept, no state between calls: the same three calls can run in a sandboxed process.
+ * That process calls measure once with no bytes, then gives up opening files: what a codec loads late it loads in that call.
  */
 #ifndef SENSORIUM_EXT_DECODE_H
 #define SENSORIUM_EXT_DECODE_H
