@@ -25,7 +25,8 @@
 	X(ENCODER_RUNS, counter, "encoder_runs_total", "", "media encoded")                                                  \
 	X(ENCODER_UNITS, counter, "encoder_units_total", "", "units of encoder work done")                                   \
 	X(MEDIA_HITS, counter, "media_cache_hits_total", "", "media whose rows were there already")                          \
-	X(MEDIA_BYTES, gauge, "media_cache_bytes", "", "bytes of encoder rows kept")                                         \
+	X(CLIP_HITS, counter, "clip_cache_hits_total", "", "clips of which everything was there, so that they were not read")  \
+	X(MEDIA_BYTES, gauge, "media_cache_bytes", "", "bytes of encoder rows kept, and of what is noted about clips")       \
 	X(DECODES, counter, "media_decodes_total", "", "files that entered a codec")                                         \
 	X(MEDIA_REFUSED, counter, "media_refused_total", "", "files that the media gate refused")                            \
 	X(HELPERS_FAILED, counter, "codec_helpers_failed_total", "", "codec helpers that crashed, hung, lied, were killed or did not start") \

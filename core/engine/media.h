@@ -62,7 +62,7 @@ enum media_state { MEDIA_PENDING, MEDIA_READY, MEDIA_FAILED };
 
 typedef struct media_entry {
 	hash256 key;
-	encoder *enc;
+	encoder *enc;          /* NULL: no rows, see media_cache_keep */
 	enum media_state state;
 	uint32_t refs;
 	uint32_t n_rows, dim;
@@ -100,8 +100,11 @@ typedef struct media_cache {
 
 void media_cache_init(media_cache *c, size_t max_bytes, size_t max_waiting, metrics *m, sn_log *log);
 void media_cache_fini(media_cache *c);
-/* The entry of this key, referenced; or NULL. */
+/* The entry of this key, referenced; or NULL. get counts a hit. */
+media_entry *media_cache_find(media_cache *c, const hash256 *key);
 media_entry *media_cache_get(media_cache *c, const hash256 *key);
+/* Something else than rows, under the same limit: the entry's rows are these bytes, malloc'ed, which the cache takes. */
+void media_cache_keep(media_cache *c, const hash256 *key, void *bytes, size_t n);
 /* Makes an entry and its job: begin() has run when this returns. If another thread was faster, that one's entry. */
 sn_status media_cache_begin(media_cache *c, const hash256 *key, encoder *enc, enum kv_type type, const sn_media *media,
                             const sn_media_plan *plan, const char *request_id, ops *o, media_entry **out, sn_error *err);

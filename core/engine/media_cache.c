@@ -62,6 +62,16 @@ static void lru_push(media_cache *c, media_entry *e)
 	c->lru_tail = e;
 }
 
+/* Over budget: the longest unused rows go. */
+static void evict(media_cache *c)
+{
+	while (c->bytes > c->max_bytes && c->lru_head) {
+		media_entry *e = c->lru_head;
+		lru_remove(c, e);
+		entry_free(c, e);
+	}
+}
+
 void media_cache_fini(media_cache *c)
 {
 	for (size_t b = 0; b < MEDIA_BUCKETS; b++)
@@ -78,13 +88,27 @@ static media_entry *find(media_cache *c, const hash256 *key)
 	return NULL;
 }
 
-static media_entry *get_locked(media_cache *c, const hash256 *key)
+static media_entry *find_locked(media_cache *c, const hash256 *key)
 {
 	media_entry *e = find(c, key);
 	if (e && e->refs++ == 0 && e->state == MEDIA_READY)
 		lru_remove(c, e);
+	return e;
+}
+
+static media_entry *get_locked(media_cache *c, const hash256 *key)
+{
+	media_entry *e = find_locked(c, key);
 	if (e)
 		metric_add(c->metrics, M_MEDIA_HITS, 1);
+	return e;
+}
+
+media_entry *media_cache_find(media_cache *c, const hash256 *key)
+{
+	pthread_mutex_lock(&c->lock);
+	media_entry *e = find_locked(c, key);
+	pthread_mutex_unlock(&c->lock);
 	return e;
 }
 
@@ -129,13 +153,18 @@ static media_entry *entry_new(const hash256 *key, encoder *enc, enum kv_type typ
 	return e;
 }
 
-static void insert(media_cache *c, media_entry *e)
+static void insert_bytes(media_cache *c, media_entry *e, size_t bytes)
 {
-	e->bytes = (size_t)e->n_rows * e->dim * (e->type == KV_F16 ? 2 : 4);
+	e->bytes = bytes;
 	c->bytes += e->bytes;
 	metric_set(c->metrics, M_MEDIA_BYTES, c->bytes);
 	e->next = *bucket_of(c, &e->key);
 	*bucket_of(c, &e->key) = e;
+}
+
+static void insert(media_cache *c, media_entry *e)
+{
+	insert_bytes(c, e, (size_t)e->n_rows * e->dim * (e->type == KV_F16 ? 2 : 4));
 }
 
 sn_status media_cache_begin(media_cache *c, const hash256 *key, encoder *enc, enum kv_type type, const sn_media *media,
@@ -198,14 +227,21 @@ sn_status media_cache_enqueue(media_cache *c, const hash256 *key, encoder *enc, 
 	return st;
 }
 
-/* Over budget: the longest unused rows go. */
-static void evict(media_cache *c)
+void media_cache_keep(media_cache *c, const hash256 *key, void *bytes, size_t n)
 {
-	while (c->bytes > c->max_bytes && c->lru_head) {
-		media_entry *e = c->lru_head;
-		lru_remove(c, e);
-		entry_free(c, e);
+	media_entry *e = calloc(1, sizeof *e);
+	pthread_mutex_lock(&c->lock);
+	if (e && !find(c, key)) {
+		*e = (media_entry){.key = *key, .state = MEDIA_READY, .rows = bytes};
+		insert_bytes(c, e, n);
+		lru_push(c, e);
+		evict(c);
+		e = NULL;
+		bytes = NULL;
 	}
+	pthread_mutex_unlock(&c->lock);
+	free(e);
+	free(bytes);
 }
 
 void media_cache_unref(media_cache *c, media_entry **ep)

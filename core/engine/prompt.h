@@ -19,6 +19,12 @@ struct placed {
 /* watch.c: the frames of a clip, as r's next media: placed[r->n_media] and those behind it, [MAX_MEDIA] in all. */
 sn_status clip_place(sn_request *r, encoder *enc, const sn_part *part, struct placed *placed, sn_error *err);
 
+/* clip_notes.c: the same clip at the same options again. ear: who hears its sound, or NULL. Recall: r's next media, as clip_place leaves them;
+ * false: the clip has to be read. Keep: r's media from `first` on. */
+hash256 clip_note_key(const sn_request *r, const encoder *watcher, const encoder *ear, const sn_part *part, const sn_watch_options *o);
+bool clip_note_recall(sn_request *r, const hash256 *key, struct placed *placed);
+void clip_note_keep(sn_request *r, const hash256 *key, const struct placed *placed, uint32_t first, bool sound_ignored);
+
 /* Plans a decoded medium, and has it encoded unless the cache has it: r's next one. The caller made sure that there is room. */
 sn_status medium_place(sn_request *r, encoder *enc, const sn_media *media, uint32_t max_rows, struct placed *p, sn_error *err);
 

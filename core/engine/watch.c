@@ -136,15 +136,10 @@ static bool cut_sound(const media_gate *g, const sn_media *whole, const sn_part 
 }
 
 /* It stands behind the frames, as a medium of its own; where the model does not hear, the usage says so. */
-static sn_status place_sound(sn_request *r, const sn_part *part, struct placed *placed, sn_error *err)
+static sn_status place_sound(sn_request *r, encoder *ear, const sn_part *part, struct placed *placed, sn_error *err)
 {
 	sn_engine *e = r->engine;
-	encoder *ear = who_hears(r->model);
 	sn_media whole, heard;
-	if (!ear) {
-		r->video_sound_ignored = true;
-		return SN_OK;
-	}
 	if (r->n_media == MAX_MEDIA)
 		return error_param(err, SN_ERR_INVALID, "messages", "more than %d media and frames of clips in one request", MAX_MEDIA);
 	const sn_part track = {.kind = SN_PART_MEDIA, .kind_name = ear->p->plan->kind_name, .data = part->data, .size = part->size};
@@ -160,19 +155,14 @@ static sn_status place_sound(sn_request *r, const sn_part *part, struct placed *
 	return st;
 }
 
-sn_status clip_place(sn_request *r, encoder *enc, const sn_part *part, struct placed *placed, sn_error *err)
+/* *has_sound: as the file says. */
+static sn_status place_frames(struct clip_choice *c, const sn_part *part, struct placed *placed, bool *has_sound, sn_error *err)
 {
+	sn_request *r = c->r;
 	sn_clip_info info;
 	sn_media clip;
 	uint32_t first = r->n_media;
-	struct clip_choice *c = calloc(1, sizeof *c);
-	if (!c)
-		return error_set(err, SN_ERR_NOMEM, "no memory for a clip's place in the prompt");
-	c->r = r;
-	c->enc = enc;
-	sn_status st = options_of(part, &c->options, err);
-	if (!st)
-		st = media_gate_watch(&r->engine->gate, part, choose, c, r->id, &info, &clip, err);
+	sn_status st = media_gate_watch(&r->engine->gate, part, choose, c, r->id, &info, &clip, err);
 	if (!st) {
 		const sn_watch_clip sampled = {.size = sizeof sampled, .info = &info, .options = &c->options, .sample = &c->sample,
 		                               .frames = c->frames, .seconds = clip.timestamps};
@@ -180,9 +170,34 @@ sn_status clip_place(sn_request *r, encoder *enc, const sn_part *part, struct pl
 		if (!st)
 			st = lay_out(c, &sampled, placed + first, r->n_media - first, err);
 		media_gate_release(&r->engine->gate, &clip);
+		*has_sound = info.has_sound;
 	}
-	if (!st && info.has_sound)
-		st = place_sound(r, part, placed, err);
+	return st;
+}
+
+sn_status clip_place(sn_request *r, encoder *enc, const sn_part *part, struct placed *placed, sn_error *err)
+{
+	sn_watch_options options;
+	encoder *ear = who_hears(r->model);
+	uint32_t first = r->n_media;
+	bool has_sound = false;
+	sn_status st = options_of(part, &options, err);
+	if (st)
+		return st;
+	const hash256 note = clip_note_key(r, enc, ear, part, &options);
+	if (clip_note_recall(r, &note, placed + first))
+		return SN_OK;
+	struct clip_choice *c = calloc(1, sizeof *c);
+	if (!c)
+		return error_set(err, SN_ERR_NOMEM, "no memory for a clip's place in the prompt");
+	*c = (struct clip_choice){.r = r, .enc = enc, .options = options};
+	st = place_frames(c, part, placed, &has_sound, err);
 	free(c);
+	if (!st && has_sound && ear)
+		st = place_sound(r, ear, part, placed, err);
+	if (!st) {
+		r->video_sound_ignored |= has_sound && !ear;
+		clip_note_keep(r, &note, placed + first, first, has_sound && !ear);
+	}
 	return st;
 }

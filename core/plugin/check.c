@@ -71,7 +71,7 @@ bool check_violation(check *c)
 bool life_open(life *l, check *c, const sn_plugin *d)
 {
 	sn_error err;
-	*l = (life){.c = c, .d = d, .codec = d->extension(SN_EXT_DECODE), .plan = d->extension(SN_EXT_PLAN), .encode = d->extension(SN_EXT_ENCODE), .write = d->extension(SN_EXT_WRITE),
+	*l = (life){.c = c, .d = d, .codec = d->extension(SN_EXT_DECODE), .clip = d->extension(SN_EXT_CLIP), .watch = d->extension(SN_EXT_WATCH), .plan = d->extension(SN_EXT_PLAN), .encode = d->extension(SN_EXT_ENCODE), .write = d->extension(SN_EXT_WRITE),
 	             .speak = d->extension(SN_EXT_SPEAK), .synth = d->extension(SN_EXT_SYNTH)};
 	l->instance = plugin_instance_new(d);
 	if (!l->instance)
@@ -125,7 +125,8 @@ bool life_start(life *l, check *c, const sn_plugin *d)
 
 bool check_pass(life *l)
 {
-	return (!l->codec || check_pass_codec(l)) && (!l->encode || check_pass_encoder(l)) && (!l->write || check_pass_writer(l)) &&
+	return (!l->codec || check_pass_codec(l)) && (!l->clip || check_pass_clips(l)) && (!l->encode || check_pass_encoder(l)) &&
+	       (!l->watch || check_pass_watcher(l)) && (!l->write || check_pass_writer(l)) &&
 	       (!l->synth || check_pass_synth(l));
 }
 
@@ -158,8 +159,10 @@ static const struct {
     {"samples", "decoded twice: the same, every byte filled, nothing beside", check_samples, SN_EXT_DECODE},
     {"limits", "each limit exactly at and one below the file's value", check_limits, SN_EXT_DECODE},
     {"garbage", "empty, cut, random and damaged files against guard pages", check_garbage, SN_EXT_DECODE},
+    {"clips", "looked at and read twice, alone and together, wishes, limits, a deadline, garbage", check_clips, SN_EXT_CLIP},
     {"writes", "bound, room to the byte, the same file twice, read again, refusals", check_writes, SN_EXT_WRITE},
     {"rows", "same rows however sliced, in any company, on a device of PROT_NONE pages", check_rows, SN_EXT_ENCODE},
+    {"watches", "frames of a clip that are there, in groups, with a place for each in a text; their rows", check_watches, SN_EXT_WATCH},
     {"sound", "same samples however cut into chunks and units, in any company, on a device of PROT_NONE pages", check_sound, SN_EXT_SYNTH},
 };
 

@@ -5,7 +5,9 @@
  *   check_life.c     a thousand lives, wrong orders, threads
  *   check_memory.c   memory that runs out
  *   check_codec.c    "sn.decode/1": garbage, limits, samples
+ *   check_clip.c     "sn.clip/1": the same of clips, wishes, deadlines
  *   check_encoder.c  "sn.plan/1" and "sn.encode/1": rows, orders
+ *   check_watch.c    "sn.watch/1": frames that are chosen, texts, rows of groups
  *   check_write.c    "sn.write/1": files
  *   check_synth.c    "sn.speak/1" and "sn.synth/1": descriptions, sound
  *   check_media.c    media for encoders and writers
@@ -48,8 +50,10 @@ typedef struct life {
 	bool begun; /* init succeeded: fini is due */
 	uint32_t wanted_rate; /* of AUDIO that a codec decodes; 0: the file's own */
 	const sn_ext_decode *codec;
+	const sn_ext_clip *clip;
 	const sn_ext_plan *plan;
 	const sn_ext_encode *encode;
+	const sn_ext_watch *watch; /* with plan and encode */
 	const sn_ext_write *write;
 	const sn_ext_speak *speak; /* with synth */
 	const sn_ext_synth *synth;
@@ -82,8 +86,18 @@ typedef struct sample {
 } sample;
 /* Sample i, or false if there is none, or none that can be read. malloc'ed. */
 bool sample_read(check *c, size_t i, sample *out);
+/* The same with a forbidden page behind it. Closed by the caller, whatever is returned. */
+bool sample_guarded(check *c, size_t i, guarded *out);
 /* Decoded by the codec; samples malloc'ed. False if it does not take this file. */
 bool sample_decode(life *codec, const sample *s, sn_media *out);
+
+/* Files that are none: random bytes, half of them behind the first bytes of one that the codec knows, or NULL; that one cut and damaged. */
+typedef struct garbage {
+	uint32_t random, cuts, damaged; /* of each */
+	void (*try)(life *l, guarded *in);
+} garbage;
+void random_files(life *l, const garbage *g, const guarded *known, uint64_t *seed);
+void damaged_files(life *l, const garbage *g, const guarded *known, uint64_t *seed);
 
 /* Media of a kind for encoders and writers: what the file's own codec makes of the samples, and some made here. Samples and timestamps
  * malloc'ed; returns how many. rate: of AUDIO; 0: any. */
@@ -104,18 +118,25 @@ void check_threads(check *c);
 void check_garbage(check *c);
 void check_limits(check *c);
 void check_samples(check *c);
+void check_clips(check *c);
+void check_watches(check *c);
 void check_rows(check *c);
 void check_writes(check *c);
 void check_sound(check *c);
+/* Of one medium: its plan, and its rows however sliced and in any company; *used grows if the encoder takes it. */
+bool check_rows_of(life *l, const sn_media *m, size_t *used);
 void check_job_orders(life *l, check *c);
 void check_synth_orders(life *l);
 /* One pass over all that the plugin can do, whatever it returns; for the checks of memory and threads. False: told already. */
 bool check_pass(life *l);
 bool check_pass_codec(life *l);
+bool check_pass_clips(life *l);
+bool check_pass_watcher(life *l);
 bool check_pass_encoder(life *l);
 bool check_pass_writer(life *l);
 bool check_pass_synth(life *l);
 void check_threads_codec(life *l);
+void check_threads_clips(life *l);
 void check_threads_encoder(life *l);
 void check_threads_writer(life *l);
 void check_threads_synth(life *l);

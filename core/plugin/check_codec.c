@@ -9,7 +9,7 @@
 
 #include "plugin/check.h"
 
-enum { MAX_SAMPLE = 64 << 20, CUTS = 300, RANDOM_FILES = 300, DAMAGED_FILES = 600, MAX_GARBAGE = 1 << 16, THREADS = 4, ROUNDS = 10 };
+enum { MAX_SAMPLE = 64 << 20, MAX_GARBAGE = 1 << 16, THREADS = 4, ROUNDS = 10 };
 
 /* What garbage may claim: enough to be decoded, not so much that checking takes minutes. */
 static const sn_media_limits SMALL = {.size = sizeof SMALL, .max_width = 65535, .max_height = 65535, .max_frames = 256, .max_pixels = 1 << 22,
@@ -132,7 +132,7 @@ static bool codec_open(check *c, const sn_plugin *d, life *l)
 	return d->extension(SN_EXT_DECODE) && life_start(l, c, d);
 }
 
-static bool load_sample(check *c, size_t i, guarded *in)
+bool sample_guarded(check *c, size_t i, guarded *in)
 {
 	sample s;
 	if (!sample_read(c, i, &s))
@@ -203,7 +203,7 @@ static bool try_samples(check *c, bool (*try)(life *l, guarded *in), size_t *use
 		n_codecs += codec;
 		for (size_t i = 0; codec && i < c->config->n_samples && !check_failed(c); i++) {
 			guarded in = {0};
-			if (load_sample(c, i, &in) && claims(&l, &in))
+			if (sample_guarded(c, i, &in) && claims(&l, &in))
 				*used += try(&l, &in);
 			guarded_close(&in);
 		}
@@ -275,24 +275,24 @@ void check_limits(check *c)
 
 /* ---- garbage ---- */
 
-static bool try_bytes(life *l, guarded *in)
+static void try_bytes(life *l, guarded *in)
 {
 	sn_rc rc;
 	guarded_seal(in);
 	l->codec->sniff(in->p, in->n < 64 ? in->n : 64);
-	bool ok = try_file(l, in, &SMALL, 0, NULL, &rc);
+	try_file(l, in, &SMALL, 0, NULL, &rc);
 	guarded_unseal(in);
-	return ok;
 }
 
-/* Random bytes, half of them behind the first bytes of something that the codec knows. */
-static void random_files(life *l, const guarded *known, uint64_t *seed)
+static const garbage GARBAGE = {.random = 300, .cuts = 300, .damaged = 600, .try = try_bytes};
+
+void random_files(life *l, const garbage *g, const guarded *known, uint64_t *seed)
 {
 	guarded in;
 	if (!guarded_open(&in, MAX_GARBAGE))
 		return;
-	for (int k = 0; k < RANDOM_FILES && !check_failed(l->c); k++) {
-		size_t n = k < 64 ? (size_t)k : next(seed) % (k % 8 ? 2048 : MAX_GARBAGE);
+	for (uint32_t k = 0; k < g->random && !check_failed(l->c); k++) {
+		size_t n = k < 64 ? k : next(seed) % (k % 8 ? 2048 : MAX_GARBAGE);
 		guarded_fit(&in, n);
 		for (size_t i = 0; i < n; i++)
 			in.p[i] = (uint8_t)next(seed);
@@ -300,25 +300,25 @@ static void random_files(life *l, const guarded *known, uint64_t *seed)
 			size_t head = next(seed) % 64;
 			memcpy(in.p, known->p, head < n ? (head < known->n ? head : known->n) : 0);
 		}
-		try_bytes(l, &in);
+		g->try(l, &in);
 	}
 	guarded_close(&in);
 }
 
-static void damaged_files(life *l, const guarded *known, uint64_t *seed)
+void damaged_files(life *l, const garbage *g, const guarded *known, uint64_t *seed)
 {
 	guarded in;
 	if (!guarded_open(&in, known->n))
 		return;
-	size_t n_cuts = known->n < CUTS ? known->n : CUTS;
+	size_t n_cuts = known->n < g->cuts ? known->n : g->cuts;
 	for (size_t k = 0; k < n_cuts && !check_failed(l->c); k++) {
-		size_t n = k < CUTS / 2 && known->n > CUTS ? k : known->n * k / n_cuts;
+		size_t n = k < g->cuts / 2 && known->n > g->cuts ? k : known->n * k / n_cuts;
 		guarded_fit(&in, n);
 		memcpy(in.p, known->p, n);
-		try_bytes(l, &in);
+		g->try(l, &in);
 	}
 	guarded_fit(&in, known->n);
-	for (int k = 0; k < DAMAGED_FILES && !check_failed(l->c); k++) {
+	for (uint32_t k = 0; k < g->damaged && !check_failed(l->c); k++) {
 		static const uint8_t edges[] = {0, 1, 0x7F, 0x80, 0xFF};
 		uint64_t r = next(seed);
 		size_t reach = k % 2 && known->n > 256 ? 256 : known->n; /* headers matter more */
@@ -327,7 +327,7 @@ static void damaged_files(life *l, const guarded *known, uint64_t *seed)
 			r = next(seed);
 			in.p[r % reach] = r >> 32 & 1 ? edges[(r >> 33) % sizeof edges] : (uint8_t)(r >> 40);
 		}
-		try_bytes(l, &in);
+		g->try(l, &in);
 	}
 	guarded_close(&in);
 }
@@ -342,13 +342,13 @@ void check_garbage(check *c)
 		size_t held = check_host_held(c->host);
 		n_codecs += codec;
 		if (codec)
-			random_files(&l, NULL, &seed);
+			random_files(&l, &GARBAGE, NULL, &seed);
 		for (size_t i = 0; codec && i < c->config->n_samples && !check_failed(c); i++) {
 			guarded in = {0};
-			if (load_sample(c, i, &in) && claims(&l, &in)) {
+			if (sample_guarded(c, i, &in) && claims(&l, &in)) {
 				used++;
-				random_files(&l, &in, &seed);
-				damaged_files(&l, &in, &seed);
+				random_files(&l, &GARBAGE, &in, &seed);
+				damaged_files(&l, &GARBAGE, &in, &seed);
 			}
 			guarded_close(&in);
 		}
@@ -368,7 +368,7 @@ bool check_pass_codec(life *l)
 	for (size_t i = 0; i < l->c->config->n_samples && !check_failed(l->c); i++) {
 		guarded in = {0};
 		sn_rc rc;
-		if (load_sample(l->c, i, &in) && claims(l, &in))
+		if (sample_guarded(l->c, i, &in) && claims(l, &in))
 			try_file(l, &in, &SMALL, 0, NULL, &rc);
 		guarded_close(&in);
 	}
@@ -405,7 +405,7 @@ void check_threads_codec(life *l)
 		pthread_t threads[THREADS];
 		sn_media first = {0};
 		int n = 0;
-		if (load_sample(l->c, i, &in) && claims(l, &in) && sample_decode(l, &(sample){in.p, in.n}, &first)) {
+		if (sample_guarded(l->c, i, &in) && claims(l, &in) && sample_decode(l, &(sample){in.p, in.n}, &first)) {
 			for (; n < THREADS; n++) {
 				d[n] = (decoder){l, &in, first, false};
 				if (pthread_create(&threads[n], NULL, decode_again, &d[n]) != 0)

@@ -237,7 +237,7 @@ static bool same_in_company(life *l, const sn_media *m, const sn_media_plan *p, 
 
 /* ---- the checks ---- */
 
-static bool rows_of(life *l, const sn_media *m, size_t *used)
+bool check_rows_of(life *l, const sn_media *m, size_t *used)
 {
 	sn_media_plan p;
 	sn_rc rc;
@@ -289,7 +289,7 @@ void check_rows(check *c)
 				check_fails(c, "%s: its rows have no width", l.d->id);
 		}
 		for (size_t i = 0; i < n && !check_failed(c); i++)
-			rows_of(&l, &media[i], &used);
+			check_rows_of(&l, &media[i], &used);
 		for (size_t i = 0; i < n && !check_failed(c); i++)
 			same_on_the_ordinary_device(&l, &media[i]);
 		if (!check_failed(c) && !deaf && used == 0)

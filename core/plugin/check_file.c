@@ -80,5 +80,8 @@ void check_descriptors(check *c)
 		const sn_ext_decode *codec = d->extension(SN_EXT_DECODE);
 		if (codec && codec->sniff(NULL, 0))
 			check_fails(c, "%s: sniff claims a file without bytes", d->id);
+		const sn_ext_clip *clip = d->extension(SN_EXT_CLIP);
+		if (clip && clip->sniff(NULL, 0))
+			check_fails(c, "%s: its " SN_EXT_CLIP " claims a file without bytes", d->id);
 	}
 }

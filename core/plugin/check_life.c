@@ -69,6 +69,18 @@ static void calls_before_load(life *l)
 	const sn_media_limits limits = {.size = sizeof limits};
 	if (l->codec)
 		l->codec->measure(l->instance, NULL, (const uint8_t *)"", 0, &limits, &media, &fault);
+	if (l->clip) {
+		sn_clip_info info = {.size = sizeof info};
+		l->clip->look(l->instance, NULL, (const uint8_t *)"", 0, NULL, &info, &fault);
+	}
+	if (l->watch) {
+		const sn_clip_info info = {.size = sizeof info, .width = 4, .height = 4, .n_frames = 1};
+		const sn_watch_options options = {.size = sizeof options};
+		sn_watch_sample chosen = {.size = sizeof chosen};
+		uint32_t frame;
+		l->watch->marker(l->instance);
+		l->watch->sample(l->instance, NULL, &info, &options, 1, &frame, &chosen, &fault);
+	}
 	if (l->plan) {
 		sn_media_plan plan = {.size = sizeof plan};
 		media.kind = l->plan->kind;
@@ -149,6 +161,8 @@ void check_threads(check *c)
 		if (!check_failed(c) && life_start(&l, c, c->list->plugins[i])) {
 			if (l.codec)
 				check_threads_codec(&l);
+			if (l.clip)
+				check_threads_clips(&l);
 			if (l.encode)
 				check_threads_encoder(&l);
 			if (l.write)

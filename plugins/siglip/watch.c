@@ -44,17 +44,12 @@ static stretch stretch_of(const sn_clip_info *info, const sn_watch_options *o)
 	return (stretch){first, n, n / rate};
 }
 
-/* n of [first, last], as numpy's linspace spaces doubles and cuts them down to integers; the same one comes once. */
-static uint32_t spread(uint32_t first, uint32_t last, uint32_t n, uint32_t *out)
+/* n of [first, last], no more than there are, as numpy's linspace spaces doubles and cuts them down to integers. */
+static void spread(uint32_t first, uint32_t last, uint32_t n, uint32_t *out)
 {
 	double length = (double)last - first, step = n > 1 ? length / (n - 1) : 0;
-	uint32_t count = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		uint32_t at = i > 0 && i + 1 == n ? last : (uint32_t)floor(i * step + first);
-		if (!count || out[count - 1] != at)
-			out[count++] = at;
-	}
-	return count;
+	for (uint32_t i = 0; i < n; i++)
+		out[i] = i > 0 && i + 1 == n ? last : (uint32_t)floor(i * step + first);
 }
 
 static sn_rc sample(const void *instance, const sn_call *call, const sn_clip_info *info, const sn_watch_options *o, uint32_t cap,
@@ -68,9 +63,6 @@ static sn_rc sample(const void *instance, const sn_call *call, const sn_clip_inf
 	if (!s.n)
 		return kit_fail(fault, SN_RC_INVALID, "no frame of the clip lies between start and end");
 	uint32_t n = whole(rint(fps * s.seconds), most), first = 0, last = s.n - 1;
-	n = n ? n : 1;
-	if (n > cap || n > MAX_FRAMES)
-		return kit_fail(fault, SN_RC_TOO_LARGE, "%u frames of a clip are more than the %u that are taken", n, cap < MAX_FRAMES ? cap : MAX_FRAMES);
 	if (s.seconds - 2 * SKIPPED_SECONDS > most * fps) {
 		first = whole(SKIPPED_SECONDS * rate, UINT32_MAX);
 		last = whole(s.n - SKIPPED_SECONDS * rate, s.n - 1);
@@ -79,10 +71,15 @@ static sn_rc sample(const void *instance, const sn_call *call, const sn_clip_inf
 		first = 0;
 		last = s.n - 1;
 	}
+	n = n ? n : 1;
+	n = n - 1 < last - first ? n : last - first + 1; /* each comes once, however many are asked for */
+	if (n > cap || n > MAX_FRAMES)
+		return kit_fail(fault, SN_RC_TOO_LARGE, "%u frames of a clip are more than the %u that are taken", n, cap < MAX_FRAMES ? cap : MAX_FRAMES);
 	sn_idefics3_cut fit;
 	if (!sn_idefics3_plan(info->width, info->height, c->video_longest, c->image, false, &fit))
 		return kit_fail(fault, SN_RC_TOO_LARGE, "the clip's pictures are empty or too large");
-	*out = (sn_watch_sample){.size = out->size, .n_frames = spread(s.first + first, s.first + last, n, frames), .group = 1, .n_steps = 2,
+	spread(s.first + first, s.first + last, n, frames);
+	*out = (sn_watch_sample){.size = out->size, .n_frames = n, .group = 1, .n_steps = 2,
 	                         .steps = {{.width = fit.fit_w, .height = fit.fit_h, .filter = SN_CLIP_LANCZOS3_TORCH},
 	                                   {.width = c->image, .height = c->image, .filter = SN_CLIP_LANCZOS3_TORCH}}};
 	return SN_RC_OK;

@@ -72,6 +72,41 @@ SPEAKERS = {  # habit: a word of what the check of sound says; of others where i
 }
 
 
+WATCHERS = {  # habit: a check that must fail, a word of what it says
+    "without_fault": ("clips", "its fault says 0"),
+    "read_past": ("clips", "it crashes|without a result"),
+    "without_limits": ("clips", "not held by look|over a limit"),
+    "frameless": ("clips", "without frames"),
+    "of_no_rate": ("clips", "without frames or size, or of no length"),
+    "backwards": ("clips", "behind one at"),
+    "of_any_wish": ("clips", "a wish for a frame behind the last one is granted"),
+    "of_any_filter": ("clips", "a wish for a filter that there is not is granted"),
+    "of_any_number": ("clips", "max_frames below the wish gives 0"),
+    "in_company": ("clips", "read alone is another"),
+    "of_other_times": ("clips", "as times has it"),
+    "without_end": ("clips", "ms are needed|are needed, gives 0"),
+    "of_their_time": ("clips", "reading twice gave other frames"),
+    "unfilled": ("clips", "left some of them unfilled"),
+    "beside": ("clips", "before its samples"),
+    "past": ("clips", "it crashes|without a result"),
+    "reshaped": ("clips", "changed the shape"),
+    "more_than_allowed": ("watches", "where 1 were allowed|where 3 were allowed"),
+    "over_cap": ("watches", "it crashes|without a result|no room for its frames"),
+    "half_a_group": ("watches", "in groups of 2"),
+    "flat": ("watches", "wants frames of 16 x 0"),
+    "chosen_back": ("watches", "not there, or not in order"),
+    "chosen_behind": ("watches", "not there, or not in order"),
+    "whimsical": ("watches", "chose otherwise"),
+    "holes_back": ("watches", "behind one at"),
+    "hole_outside": ("watches", "hole 3 of 3 is at byte"),
+    "text_unfilled": ("watches", "holds a NUL"),
+    "text_longer": ("watches", "of the"),
+    "text_beside": ("watches", "wrote beside its text"),
+    "unplanned": ("watches", "is not planned"),
+    "group_text": ("watches", "has text"),
+}
+
+
 SMALL = {  # one pixel each
     "gif": bytes.fromhex("47494638396101000100800000000000ffffff2c00000000010001000002024401003b"),
     "webp": base64.b64decode("UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=="),
@@ -95,6 +130,13 @@ def check(so, *args):
 def rows_file(path, first):
     values = [first] + [0.25 * (i % 9 - 4) for i in range(5 * 64 - 1)]
     path.write_bytes(b"SNROWS1\n" + struct.pack("<III", 5, 64, 8) + b"5 rows: " + struct.pack("<%df" % len(values), *values))
+    return path
+
+
+def clip_file(path):
+    width, height, frames = 20, 12, 24
+    path.write_bytes(b"SNCLIP1\n" + struct.pack("<III", width, height, frames) +
+                     bytes((x * 7 + y * 11 + 3 * k) % 251 for k in range(frames) for y in range(height) for x in range(3 * width)))
     return path
 
 
@@ -129,7 +171,7 @@ def main():
         good = rows_file(pathlib.Path(folder) / "good", 1.0)
         passed, checks = check(BUILD / "zoo" / "zoo_good.so", "--sample", good)
         assert passed, checks
-        assert [n for n, (v, _) in checks.items() if v != "pass"] == ["sound"], checks  # it does not speak
+        assert [n for n, (v, _) in checks.items() if v != "pass"] == ["clips", "watches", "sound"], checks  # it does not watch or speak
         requests = [int(checks["memory"][1].split()[2])]
         passed, checks = check(BUILD / "zoo" / "zoo_allocates_every_way.so", "--sample", good)
         assert passed, checks
@@ -152,6 +194,14 @@ def main():
             passed, checks = check(BUILD / "zoo" / f"zoo_speaks_{habit}.so")
             text = checks["file" if habit == "without_sound" else "sound"][1]
             assert not passed and any(w in text for w in word.split("|")), (habit, checks)
+        clip = clip_file(pathlib.Path(folder) / "clip")
+        passed, checks = check(BUILD / "zoo" / "zoo_clips.so", "--sample", clip)
+        assert passed and checks["clips"] == ("pass", "1 clip") and checks["watches"][0] == "pass", checks
+        for habit, (name, word) in WATCHERS.items():
+            passed, checks = check(BUILD / "zoo" / f"zoo_clips_{habit}.so", *(["--sample", clip] if name == "clips" else []))
+            assert not passed and checks[name][0] == "fail" and any(w in checks[name][1] for w in word.split("|")), (habit, checks)
+        passed, checks = check(BUILD / "zoo" / "zoo_clips.so")
+        assert not passed and checks["clips"][0] == "not_done" and "--sample" in checks["clips"][1], checks
         passed, checks = check(BUILD / "zoo" / "zoo_sound.so", "--sample", good)
         assert checks["samples"][0] == checks["garbage"][0] == "pass", checks
         passed, checks = check(BUILD / "zoo" / "zoo_sound_of_its_rate.so", "--sample", good)

@@ -168,6 +168,12 @@ static void start_and_end_cut_the_clip(void **state)
 	assert_int_equal(sample(&w, &info, &far, MOST, frames, &s), SN_RC_INVALID);
 	const sn_watch_options many = {.size = sizeof o, .fps = 10, .max_frames = 500};
 	assert_int_equal(sample(&w, &info, &many, 499, frames, &s), SN_RC_TOO_LARGE);
+	assert_int_equal(sample(&w, &info, &many, 500, frames, &s), SN_RC_OK);
+	const sn_clip_info longer = {.size = sizeof longer, .width = 64, .height = 48, .n_frames = 1000, .seconds = 100, .fps = 10};
+	const sn_watch_options all = {.size = sizeof o, .fps = 1e300, .max_frames = UINT32_MAX};
+	assert_int_equal(sample(&w, &longer, &all, MOST, frames, &s), SN_RC_TOO_LARGE); /* 999 are taken */
+	assert_int_equal(sample(&w, &info, &all, MOST, frames, &s), SN_RC_OK);
+	assert_int_equal(s.n_frames, 900);
 	close_watcher(&w);
 }
 

@@ -51,6 +51,8 @@ static sn_status ask_about(sn_engine *e, const sn_part *media, size_t n_media, c
 	return sn_chat_submit(e, &chat, r, err);
 }
 
+static uint64_t counted(sn_engine *e, enum metric_id m) { return metric_get(&e->metrics, m); }
+
 static struct answer watch(sn_engine *e, const sn_part *media, size_t n_media, const char *text)
 {
 	sn_request *r = NULL;
@@ -167,7 +169,9 @@ static void watched_as_transformers_does(const char *file, const char *name)
 	assert_all_pages_free(e);
 	const media_entry *f = e->cache.lru_head; /* in the order in which they were let go */
 	size_t at = 0;
-	for (; f; at += (size_t)ROWS * f->dim, f = f->lru_next) {
+	for (; f; at += (size_t)f->n_rows * f->dim, f = f->lru_next) {
+		if (!f->enc) /* what is noted about the clip */
+			continue;
 		assert_true(f->n_rows == ROWS && (at + (size_t)ROWS * f->dim) * sizeof *rows <= n_rows);
 		for (uint32_t k = 0; k < ROWS; k++)
 			assert_near((const float *)(const void *)f->rows + (size_t)k * f->dim, rows + at + (size_t)k * f->dim, f->dim);
@@ -221,6 +225,98 @@ static void frames_are_encoded_once(void **state)
 	sn_engine_close(&e);
 }
 
+/* What is known of it is used: neither its frames nor the rows of its prompt are made again. */
+static void a_clip_is_read_once(void **state)
+{
+	(void)state;
+	sn_engine *e = open_engine((sn_engine_config){0});
+	clip c = make_clip(e, "video/mp4", 6, 2);
+	sn_part p = part_of(&c), q = p;
+	p.fps = 2;
+	struct answer first = watch(e, &p, 1, "Well?"), again = watch(e, &p, 1, "Well?");
+	assert_same(&first, &again);
+	assert_int_equal(first.status, SN_OK);
+	assert_int_equal(first.usage.cached_tokens, 0);
+	assert_true(again.usage.cached_tokens + KV_MAX_BLOCK >= again.usage.prompt_tokens);
+	assert_int_equal(again.usage.media_rows, 6 * ROWS);
+	assert_int_equal(counted(e, M_DECODES), 1);
+	assert_int_equal(counted(e, M_CLIP_HITS), 1);
+	assert_int_equal(counted(e, M_ENCODER_RUNS), 6);
+	assert_int_equal(counted(e, M_MEDIA_HITS), 6);
+	struct answer asked = watch(e, &p, 1, "And then?"); /* another question behind the same frames */
+	assert_true(asked.usage.cached_tokens >= KV_MAX_BLOCK);
+	assert_int_equal(counted(e, M_DECODES), 1);
+	q.fps = 1; /* other frames: read, the first and the last have been encoded */
+	assert_int_equal(watch(e, &q, 1, "Well?").usage.media_rows, 3 * ROWS);
+	assert_int_equal(counted(e, M_DECODES), 2);
+	assert_int_equal(counted(e, M_CLIP_HITS), 2);
+	assert_int_equal(counted(e, M_ENCODER_RUNS), 6);
+	const sn_part both[2] = {p, q};
+	assert_int_equal(watch(e, both, 2, "Well?").usage.media_rows, 9 * ROWS);
+	assert_int_equal(counted(e, M_DECODES), 2);
+	p.mime = "video/webm"; /* what it was declared as is looked at each time */
+	struct answer a = watch(e, &p, 1, "Well?");
+	assert_int_equal(a.status, SN_ERR_MEDIA_TYPE);
+	p.mime = "video/mp4";
+	assert_int_equal(watch(e, &p, 1, "Well?").status, SN_OK);
+	assert_int_equal(counted(e, M_ENCODER_RUNS), 6);
+	assert_int_equal(e->gate.held, 0);
+	assert_all_pages_free(e);
+	free(c.bytes);
+	sn_engine_close(&e);
+}
+
+/* A recording that went on: what was seen before is there. */
+static void of_a_grown_clip_only_new_frames_are_encoded(void **state)
+{
+	(void)state;
+	sn_engine *e = open_engine((sn_engine_config){0});
+	clip begun = {0}, grown = {0};
+	begun.bytes = read_golden("../watch/begun.mp4", &begun.n);
+	grown.bytes = read_golden("../watch/grown.mp4", &grown.n);
+	sn_part p = part_of(&begun), q = part_of(&grown);
+	p.fps = q.fps = 2;
+	assert_int_equal(watch(e, &p, 1, "Well?").usage.media_rows, 5 * ROWS);
+	assert_int_equal(counted(e, M_ENCODER_RUNS), 5);
+	assert_int_equal(watch(e, &q, 1, "Well?").usage.media_rows, 8 * ROWS);
+	assert_int_equal(counted(e, M_ENCODER_RUNS), 8);
+	assert_int_equal(counted(e, M_DECODES), 2);
+	free(begun.bytes);
+	free(grown.bytes);
+	sn_engine_close(&e);
+}
+
+/* Notes count as rows do and go with them: in a cache that holds nothing every clip is read, with the same answer. */
+static void a_clip_whose_rows_are_gone_is_read_again(void **state)
+{
+	(void)state;
+	clip c = {0};
+	c.bytes = read_golden("../watch/begun.mp4", &c.n);
+	sn_part p = part_of(&c);
+	p.fps = 2;
+	struct answer kept = {0};
+	for (int small = 0; small < 2; small++) {
+		sn_engine *e = open_engine((sn_engine_config){.media_cache_memory = small ? 2100 : 1 << 20});
+		for (int i = 0; i < 3; i++) {
+			struct answer a = watch(e, &p, 1, "Well?");
+			assert_int_equal(a.status, SN_OK);
+			if (small || i)
+				assert_same(&kept, &a);
+			else
+				kept = a;
+			assert_true(e->cache.bytes <= e->cache.max_bytes);
+		}
+		assert_int_equal(counted(e, M_CLIP_HITS), small ? 0 : 2);
+		assert_int_equal(counted(e, M_DECODES), small ? 3 : 1);
+		assert_int_equal(counted(e, M_MEDIA_BYTES), e->cache.bytes);
+		if (!small)
+			assert_true(e->cache.bytes > 5 * ROWS * 64 * sizeof(float));
+		assert_all_pages_free(e);
+		sn_engine_close(&e);
+	}
+	free(c.bytes);
+}
+
 static void refused(sn_engine *e, sn_part p, sn_status status, const char *text)
 {
 	uint64_t runs = metric_get(&e->metrics, M_ENCODER_RUNS);
@@ -264,7 +360,7 @@ static void what_cannot_be_watched_is_refused(void **state)
 	refused(e, q, SN_ERR_INVALID, "start and end");
 	q = p;
 	q.fps = 1000, q.max_frames = 5000;
-	refused(e, q, SN_ERR_TOO_LARGE, "999");
+	refused(e, q, SN_ERR_CONTEXT_LENGTH, "512"); /* all 40 of them */
 	struct answer a = watch(e, &p, 1, "Well?"); /* 20 frames and their text are more than 512 rows */
 	assert_int_equal(a.status, SN_ERR_CONTEXT_LENGTH);
 	q = part_of(&c);
@@ -324,6 +420,9 @@ int main(void)
 	    cmocka_unit_test(a_clip_stands_where_it_was_put),
 	    cmocka_unit_test(clips_are_watched_as_transformers_does),
 	    cmocka_unit_test(frames_are_encoded_once),
+	    cmocka_unit_test(a_clip_is_read_once),
+	    cmocka_unit_test(of_a_grown_clip_only_new_frames_are_encoded),
+	    cmocka_unit_test(a_clip_whose_rows_are_gone_is_read_again),
 	    cmocka_unit_test(what_cannot_be_watched_is_refused),
 	    cmocka_unit_test(a_cancelled_clip_leaves_nothing),
 	    cmocka_unit_test(the_engine_says_that_it_watches),

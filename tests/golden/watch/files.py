@@ -6,6 +6,7 @@
   odd.mp4               321 x 177
   bframes.mp4           H.264 with B-frames, a gradual beginning, edit list
   one.mp4               one frame
+  begun.mp4 grown.mp4   the second goes on where the first ends (no reference)
   files.txt  name longest side n_rows option_fps option_max  frames fps seconds width height  n indices_hash colours_hash bytes text_hash
              options of 0: the checkpoint's own. colours: u8 [n][side][side][3] before they are normalised. "numbers-N-FPS" is no file: a clip of N
              numbered frames, of which the reference was told alone
@@ -37,6 +38,7 @@ CLIPS = {  # width, height, frames, rate, how
     "bframes.mp4": (48, 64, 90, 29.97, "-c:v libx264rgb -crf 24 -preset medium -threads 1 -x264-params bframes=3:b-adapt=0:b-pyramid=normal:open-gop=1:keyint=30"),
     "one.mp4": (50, 34, 1, 25, LOSSLESS),
 }
+BEGUN = {"begun.mp4": 5, "grown.mp4": 8}  # frames of 64 x 48, two a second
 NUMBERS = [(10000, 30.0), (10000, 24000 / 1001), (300, 5.0)]
 OPTIONS = [(64, 64, 4, 0, 0), (96, 64, 4, 2, 12), (64, 48, 1, 0.5, 0), (128, 96, 9, 30, 5)]
 
@@ -74,6 +76,8 @@ def numbers(folder, n, rate):
 def main():
     for name, (width, height, n, rate, how) in CLIPS.items():
         make(name, width, height, n, rate, how)
+    for name, n in BEGUN.items():
+        make(name, 64, 48, n, 2, LOSSLESS)
     with tempfile.TemporaryDirectory() as folder:
         plain = os.path.join(folder, "plain.mp4")
         os.replace(os.path.join(HERE, "turn90.mp4"), plain)
