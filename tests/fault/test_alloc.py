@@ -4,8 +4,10 @@ Expected: a clean refusal of this one request, or of the start; never a crash, a
 A run takes a seeded sample of all k; --all takes every one.
 """
 import base64
+import functools
 import io
 import json
+import math
 import mmap
 import pathlib
 import random
@@ -19,6 +21,7 @@ from PIL import Image
 import harness
 import sounds
 import towers
+from clips import clip
 
 BODIES = {
     "text": {"messages": [{"role": "user", "content": "Hello"}], "temperature": 0, "max_tokens": 6},
@@ -99,6 +102,13 @@ def serve(tmp_path_factory, request, *flags, **more):
 @pytest.fixture(scope="module")
 def server(tmp_path_factory, request):
     with serve(tmp_path_factory, request) as s:
+        yield s
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory, request):
+    """The one that sees and hears, with decoders in processes of their own: where FFmpeg's get no memory they may end theirs."""
+    with serve(tmp_path_factory, request, "--isolate-codecs", "on", model=towers.sees_and_hears(tmp_path_factory.mktemp("both"))) as s:
         yield s
 
 
@@ -223,6 +233,20 @@ def test_a_sound_in_a_chat_without_memory_is_refused_alone(ears, every):
         return always(harness.CHAT, {"model": "both", "messages": [{"role": "user", "content": [part, {"type": "text", "text": "What is said?"}]}],
                                      "temperature": 0, "max_tokens": 6})(k)
     n, refused = torture(ears, ask, every)
+    assert n > 50 and refused > 0
+
+
+def test_a_clip_without_memory_is_refused_alone(apart, every):
+    """Its frames and its sound, of which no two are alike either. Not FFmpeg's own memory: it has that in another process."""
+    @functools.lru_cache
+    def film(k):
+        frames = [Image.new("RGB", (48, 32), (40 * i, k & 255, k >> 8 & 255)) for i in range(3)]
+        return "data:video/mp4;base64," + base64.b64encode(clip(frames, fps=1, sound=[math.sin(i / 5) * 0.3 for i in range(8000)])).decode()
+
+    def ask(k):
+        parts = [{"type": "video_url", "video_url": {"url": film(k)}}, {"type": "text", "text": "What is seen?"}]
+        return always(harness.CHAT, {"messages": [{"role": "user", "content": parts}], "temperature": 0, "max_tokens": 6})(k)
+    n, refused = torture(apart, ask, every)
     assert n > 50 and refused > 0
 
 
