@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SN_TAP_BLOCK = 16 };
+enum { SN_TAP_BLOCK = 32 };
 
 /* The taps of one axis. Output i is the sum over k < count[i] of weight[i * width + k] * input[first[i] + k]. */
 typedef struct sn_taps {

@@ -1,6 +1,5 @@
 /* resize.c - see resize.h. One axis = a table of taps; a pass applies one table. */
 #include "resize.h"
-#include "passes.h"
 
 #include <math.h>
 #include <string.h>
@@ -186,52 +185,57 @@ bool sn_resize_scratch(uint32_t in_w, uint32_t in_h, uint32_t out_w, uint32_t ou
 	return true;
 }
 
-void sn_resize_rgb(const uint8_t *src, uint32_t in_w, uint32_t in_h, uint8_t *dst, uint32_t out_w, uint32_t out_h,
-                   sn_filter filter, void *scratch)
+sn_resizer sn_resizer_make(uint32_t in_w, uint32_t in_h, uint32_t out_w, uint32_t out_h, sn_filter filter, void *scratch)
 {
 	uint8_t *at = scratch;
-	const sn_passes *p = passes();
-	sn_taps across, down;
-	if (in_w == out_w && in_h == out_h) {
-		memcpy(dst, src, (size_t)out_w * out_h * 3);
-		return;
-	}
+	sn_resizer r = {.in_w = in_w, .in_h = in_h, .out_w = out_w, .out_h = out_h, .down_first = vertical_first(in_w, in_h, out_w, out_h, filter)};
 	if (in_w != out_w)
-		across = make_taps(&at, in_w, out_w, filter);
+		r.across = make_taps(&at, in_w, out_w, filter);
 	if (in_h != out_h)
-		down = make_taps(&at, in_h, out_h, filter);
+		r.down = make_taps(&at, in_h, out_h, filter);
+	r.between = at;
+	return r;
+}
 
-	if (in_h == out_h) {
-		p->across(&across, src, in_w, in_h, dst);
-	} else if (in_w == out_w) {
-		p->down(&down, src, (size_t)in_w * 3, dst);
-	} else if (vertical_first(in_w, in_h, out_w, out_h, filter)) {
-		p->down(&down, src, (size_t)in_w * 3, at); /* [out_h][in_w][3] */
-		p->across(&across, at, in_w, out_h, dst);
+void sn_resizer_rgb(const sn_resizer *r, const uint8_t *src, uint8_t *dst)
+{
+	const sn_passes *p = passes();
+	if (r->in_w == r->out_w && r->in_h == r->out_h) {
+		memcpy(dst, src, (size_t)r->out_w * r->out_h * 3);
+	} else if (r->in_h == r->out_h) {
+		p->across(&r->across, src, r->in_w, r->in_h, dst);
+	} else if (r->in_w == r->out_w) {
+		p->down(&r->down, src, (size_t)r->in_w * 3, dst);
+	} else if (r->down_first) {
+		p->down(&r->down, src, (size_t)r->in_w * 3, r->between); /* [out_h][in_w][3] */
+		p->across(&r->across, r->between, r->in_w, r->out_h, dst);
 	} else {
-		p->across(&across, src, in_w, in_h, at); /* [in_h][out_w][3] */
-		p->down(&down, at, (size_t)out_w * 3, dst);
+		p->across(&r->across, src, r->in_w, r->in_h, r->between); /* [in_h][out_w][3] */
+		p->down(&r->down, r->between, (size_t)r->out_w * 3, dst);
 	}
 }
 
-void sn_resize_planes(const uint8_t *const src[3], size_t stride, uint32_t in_w, uint32_t in_h, uint8_t *dst, uint32_t out_w, uint32_t out_h,
-                      sn_filter filter, uint8_t *woven, void *scratch)
+void sn_resizer_planes(const sn_resizer *r, const uint8_t *const src[3], size_t stride, uint8_t *woven, uint8_t *dst)
 {
 	const sn_passes *p = passes();
-	uint8_t *at = scratch;
-	if (in_w == out_w && in_h == out_h) {
-		p->weave(src, stride, in_w, in_h, dst);
-	} else if (in_w == out_w || vertical_first(in_w, in_h, out_w, out_h, filter)) {
-		p->weave(src, stride, in_w, in_h, woven);
-		sn_resize_rgb(woven, in_w, in_h, dst, out_w, out_h, filter, scratch);
+	if (r->in_w == r->out_w || (r->down_first && r->in_h != r->out_h)) {
+		p->weave(src, stride, r->in_w, r->in_h, woven);
+		sn_resizer_rgb(r, woven, dst);
+	} else if (r->in_h == r->out_h) {
+		p->across_planes(&r->across, src, stride, r->in_h, dst);
 	} else {
-		sn_taps across = make_taps(&at, in_w, out_w, filter);
-		if (in_h == out_h) {
-			p->across_planes(&across, src, stride, in_h, dst);
-			return;
-		}
-		sn_taps down = make_taps(&at, in_h, out_h, filter);
-		p->across_planes(&across, src, stride, in_h, at); /* [in_h][out_w][3] */
-		p->down(&down, at, (size_t)out_w * 3, dst);
+		p->across_planes(&r->across, src, stride, r->in_h, r->between); /* [in_h][out_w][3] */
+		p->down(&r->down, r->between, (size_t)r->out_w * 3, dst);
 	}
+}
+
+void sn_weave_planes(const uint8_t *const src[3], size_t stride, uint32_t width, uint32_t height, uint8_t *dst)
+{
+	passes()->weave(src, stride, width, height, dst);
+}
+
+void sn_resize_rgb(const uint8_t *src, uint32_t in_w, uint32_t in_h, uint8_t *dst, uint32_t out_w, uint32_t out_h, sn_filter filter, void *scratch)
+{
+	const sn_resizer r = sn_resizer_make(in_w, in_h, out_w, out_h, filter, scratch);
+	sn_resizer_rgb(&r, src, dst);
 }

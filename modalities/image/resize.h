@@ -14,10 +14,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "passes.h"
+
 typedef enum sn_filter { SN_FILTER_BILINEAR = 0, SN_FILTER_BICUBIC = 1, SN_FILTER_LANCZOS3 = 2, SN_FILTER_LANCZOS3_TORCH = 3 } sn_filter;
 
 #define SN_RESIZE_MAX_SIDE (1u << 20)
-#define SN_PLANE_SPARE 16
+#define SN_PLANE_SPARE 32
 
 /* Bytes of an RGB picture. False for an empty one, a side over SN_RESIZE_MAX_SIDE, or overflow. */
 bool sn_rgb_bytes(uint32_t width, uint32_t height, size_t *bytes);
@@ -30,9 +32,21 @@ bool sn_resize_scratch(uint32_t in_w, uint32_t in_h, uint32_t out_w, uint32_t ou
 void sn_resize_rgb(const uint8_t *src, uint32_t in_w, uint32_t in_h, uint8_t *dst, uint32_t out_w, uint32_t out_h,
                    sn_filter filter, void *scratch);
 
-/* The same picture from three planes, red, green and blue: each [in_h][stride], readable for SN_PLANE_SPARE bytes more. woven:
- * [in_h][in_w][3], for filters that cannot begin with planes. */
-void sn_resize_planes(const uint8_t *const src[3], size_t stride, uint32_t in_w, uint32_t in_h, uint8_t *dst, uint32_t out_w, uint32_t out_h,
-                      sn_filter filter, uint8_t *woven, void *scratch);
+/* The same for many pictures of one size: the weights are made once, and stay in scratch with what passes between the two. One thread
+ * at a time. */
+typedef struct sn_resizer {
+	uint32_t in_w, in_h, out_w, out_h;
+	bool down_first;
+	sn_taps across, down;
+	uint8_t *between;
+} sn_resizer;
+
+sn_resizer sn_resizer_make(uint32_t in_w, uint32_t in_h, uint32_t out_w, uint32_t out_h, sn_filter filter, void *scratch);
+void sn_resizer_rgb(const sn_resizer *r, const uint8_t *src, uint8_t *dst);
+/* From three planes, red, green and blue: each [in_h][stride], readable for SN_PLANE_SPARE bytes more. woven: [in_h][in_w][3], for sizes
+ * that cannot begin with planes. */
+void sn_resizer_planes(const sn_resizer *r, const uint8_t *const src[3], size_t stride, uint8_t *woven, uint8_t *dst);
+/* src: three times [height][stride] -> dst [height][width][3] */
+void sn_weave_planes(const uint8_t *const src[3], size_t stride, uint32_t width, uint32_t height, uint8_t *dst);
 
 #endif

@@ -34,15 +34,15 @@
 #include <libavformat/avformat.h>
 #include <libavcodec/avcodec.h>
 
+#include <resize.h>
+
 #include <sensorium/ext/clip.h>
 #include <sensorium/ext/decode.h>
 #include <sensorium/ext/write.h>
 
 enum {
-	MAX_STREAMS = 8,
 	MAX_PIXELS = 4096 * 2304, /* of a picture: 17 of them and more are held while H.264 is decoded */
 	MAX_SIDE = 16384,
-	MAX_PACKETS = 1 << 22, /* of a file */
 };
 
 /* ---- one call over one file ---- */
@@ -127,7 +127,8 @@ typedef struct painter {
 	size_t stride;
 	uint8_t *upright;
 	uint8_t *step[2];
-	void *scratch;
+	sn_resizer resizer[SN_CLIP_MAX_STEPS];
+	void *scratch[SN_CLIP_MAX_STEPS];
 } painter;
 
 /* Allocates for pictures of this size, before orientation; wish has been checked by painter_fits. */

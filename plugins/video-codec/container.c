@@ -4,7 +4,7 @@
  * that name other files are not in it. */
 #include <string.h>
 
-#include "codec.h"
+#include "container.h"
 
 enum { TS_PACKET = 188, TS_SYNC = 0x47, ADTS_HEADER = 7, ID3V1 = 128 };
 

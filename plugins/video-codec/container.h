@@ -4,7 +4,11 @@
 
 #include <kit.h>
 
-enum { MAX_PATCHES = 64 };
+enum {
+	MAX_PATCHES = 64,
+	MAX_STREAMS = 8,
+	MAX_PACKETS = 1 << 22, /* of a file */
+};
 
 /* A file's four bytes that libavformat gets to see as "free". */
 typedef struct patches {

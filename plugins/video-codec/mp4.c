@@ -10,7 +10,7 @@
  */
 #include <string.h>
 
-#include "codec.h"
+#include "container.h"
 
 enum { MAX_EDITS = 64, MAX_CHUNKED = 1 << 29 };
 

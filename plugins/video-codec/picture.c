@@ -11,8 +11,6 @@
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
 
-#include <resize.h>
-
 #include "codec.h"
 
 enum { SPARE = 256, SWS_FLAGS = SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_BITEXACT };
@@ -98,11 +96,15 @@ static bool allocate(painter *p, uint32_t width, uint32_t height)
 {
 	const kit_host *host = p->in->host;
 	const sn_clip_wish *wish = p->wish;
-	size_t scratch = 0, step[2] = {0}, bytes;
+	size_t step[2] = {0}, bytes;
+	bool ok = true;
 	for (uint32_t i = 0; i < wish->n_steps; i++) {
 		const sn_clip_step *s = &wish->steps[i];
 		sn_resize_scratch(width, height, s->width, s->height, (sn_filter)s->filter, &bytes);
-		scratch = bytes > scratch ? bytes : scratch;
+		p->scratch[i] = kit_alloc(host, bytes);
+		ok = ok && p->scratch[i];
+		if (p->scratch[i])
+			p->resizer[i] = sn_resizer_make(width, height, s->width, s->height, (sn_filter)s->filter, p->scratch[i]);
 		width = s->width;
 		height = s->height;
 		bytes = (size_t)width * height * 3;
@@ -113,10 +115,9 @@ static bool allocate(painter *p, uint32_t width, uint32_t height)
 	p->stride = ((size_t)p->width + SN_PLANE_SPARE + 63) / 64 * 64;
 	p->planes = kit_alloc(host, 3 * p->stride * p->height + SPARE);
 	p->upright = p->orientation != 1 ? kit_alloc(host, (size_t)p->width * p->height * 3) : NULL;
-	p->scratch = scratch ? kit_alloc(host, scratch) : NULL;
 	for (int i = 0; i < 2; i++)
 		p->step[i] = step[i] ? kit_alloc(host, step[i]) : NULL;
-	return p->native && p->planes && (p->upright || p->orientation == 1) && (p->scratch || !scratch) && (p->step[0] || !step[0]) && (p->step[1] || !step[1]);
+	return ok && p->native && p->planes && (p->upright || p->orientation == 1) && (p->step[0] || !step[0]) && (p->step[1] || !step[1]);
 }
 
 sn_rc painter_init(painter *p, input *in, uint32_t width, uint32_t height, uint32_t orientation, const sn_clip_wish *wish)
@@ -137,7 +138,8 @@ void painter_fini(painter *p)
 	kit_free(host, p->native);
 	kit_free(host, p->planes);
 	kit_free(host, p->upright);
-	kit_free(host, p->scratch);
+	for (int i = 0; i < SN_CLIP_MAX_STEPS; i++)
+		kit_free(host, p->scratch[i]);
 	kit_free(host, p->step[0]);
 	kit_free(host, p->step[1]);
 	*p = (painter){0};
@@ -153,7 +155,7 @@ static void finish(painter *p, bool planar, uint8_t *out)
 	const uint8_t *const rgb[3] = {p->planes + 2 * plane, p->planes, p->planes + plane};
 	const uint8_t *from = p->native;
 	if (planar && (p->upright || !p->wish->n_steps)) {
-		sn_resize_planes(rgb, p->stride, p->width, p->height, p->native, p->width, p->height, SN_FILTER_BILINEAR, NULL, NULL);
+		sn_weave_planes(rgb, p->stride, p->width, p->height, p->native);
 		planar = false;
 	}
 	if (p->upright) {
@@ -163,15 +165,12 @@ static void finish(painter *p, bool planar, uint8_t *out)
 	if (!p->wish->n_steps)
 		memcpy(out, from, (size_t)width * height * 3);
 	for (uint32_t i = 0; i < p->wish->n_steps; i++) {
-		const sn_clip_step *s = &p->wish->steps[i];
 		uint8_t *to = i + 1 < p->wish->n_steps ? p->step[i % 2] : out;
 		if (planar && i == 0)
-			sn_resize_planes(rgb, p->stride, width, height, to, s->width, s->height, (sn_filter)s->filter, p->native, p->scratch);
+			sn_resizer_planes(&p->resizer[i], rgb, p->stride, p->native, to);
 		else
-			sn_resize_rgb(from, width, height, to, s->width, s->height, (sn_filter)s->filter, p->scratch);
+			sn_resizer_rgb(&p->resizer[i], from, to);
 		from = to;
-		width = s->width;
-		height = s->height;
 	}
 }
 
