@@ -191,6 +191,19 @@ static bool same_twice(life *l, guarded *in)
 	       (l->codec->kind != SN_MEDIA_AUDIO || (same_twice_at(l, in, 16000) && same_twice_at(l, in, 24000)));
 }
 
+/* A clip without sound is none of the sound codec's, though it begins like those that are. */
+static bool is_silent_clip(life *l, const guarded *in)
+{
+	sn_media media;
+	sn_fault fault;
+	bool clip = false;
+	for (uint32_t d = 0; d < l->c->list->n_plugins; d++) {
+		const sn_ext_clip *e = l->c->list->plugins[d]->extension(SN_EXT_CLIP);
+		clip |= e && e->sniff(in->p, in->n < 64 ? in->n : 64);
+	}
+	return clip && l->codec->kind == SN_MEDIA_AUDIO && measure(l, in->p, in->n, &SMALL, &media, &fault) == SN_RC_INVALID;
+}
+
 /* Tries every sample on every codec that claims it; *used: how many of those went well. True if there was one for each codec, and
  * nothing failed; else the check is not done. */
 static bool try_samples(check *c, bool (*try)(life *l, guarded *in), size_t *used)
@@ -203,7 +216,7 @@ static bool try_samples(check *c, bool (*try)(life *l, guarded *in), size_t *use
 		n_codecs += codec;
 		for (size_t i = 0; codec && i < c->config->n_samples && !check_failed(c); i++) {
 			guarded in = {0};
-			if (sample_guarded(c, i, &in) && claims(&l, &in))
+			if (sample_guarded(c, i, &in) && claims(&l, &in) && !is_silent_clip(&l, &in))
 				*used += try(&l, &in);
 			guarded_close(&in);
 		}

@@ -116,7 +116,7 @@ SMALL = {  # one pixel each
 SOUNDS = ("pcm16.wav", "24.flac", "vorbis.ogg", "opus.ogg", "44100.mp3")
 
 
-CLIPS = ("h264.mp4", "speech.aac", "vp9.webm")  # likewise
+CLIPS = ("h264.mp4", "speech.aac", "vp9.webm")  # likewise; and one that is silent
 
 
 def check(so, *args):
@@ -166,8 +166,9 @@ def main():
         assert passed, checks
         for name in CLIPS:
             (pathlib.Path(folder) / name).write_bytes((REPO / "tests/fuzz/corpus/video" / name).read_bytes()[1:])
-        passed, checks = check(BUILD / "plugins" / "video-codec.so", *[a for name in CLIPS for a in ("--sample", pathlib.Path(folder) / name)])
-        assert passed, checks
+        clips = [a for name in CLIPS for a in ("--sample", pathlib.Path(folder) / name)]
+        passed, checks = check(BUILD / "plugins" / "video-codec.so", *clips, "--sample", REPO / "tests/golden/watch/turn90.mp4")
+        assert passed and checks["clips"] == ("pass", "3 clips"), checks
         good = rows_file(pathlib.Path(folder) / "good", 1.0)
         passed, checks = check(BUILD / "zoo" / "zoo_good.so", "--sample", good)
         assert passed, checks
