@@ -1,12 +1,12 @@
-/* passes.h - the two passes of a resampling over a table of taps. Written once, in passes.inc, and compiled for any CPU and for
- * AVX2: whole numbers only, so both make the same bytes. No allocation; any thread. */
+/* passes.h - the two passes of a resampling over a table of taps. Written in passes.inc, in plain C, and compiled for any CPU and
+ * for AVX2, which has one of its own: whole numbers only, so both make the same bytes. No allocation; any thread. */
 #ifndef SENSORIUM_IMAGE_PASSES_H
 #define SENSORIUM_IMAGE_PASSES_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SN_TAP_BLOCK = 32 };
+enum { SN_TAP_BLOCK = 32 }; /* short weights are read in blocks of these */
 
 /* The taps of one axis. Output i is the sum over k < count[i] of weight[i * width + k] * input[first[i] + k]. */
 typedef struct sn_taps {

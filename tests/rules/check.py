@@ -54,7 +54,8 @@ def rooms(root):
     """Room name, folder, folders that quoted includes may reach, allowed and forbidden angled ones, may use the contract."""
     yield "modalities/abi", "modalities/abi", [], PURE, set(), True
     for kind in ("image", "audio", "video"):
-        also = {"kiss_fftr.h", "soxr.h"} if kind == "audio" else set()  # a transform and a resampler, which are pure as well
+        # a transform and a resampler, which are pure as well; a CPU's own vectors
+        also = {"audio": {"kiss_fftr.h", "soxr.h"}, "image": {"immintrin.h"}}.get(kind, set())
         yield f"modalities/{kind}", f"modalities/{kind}", [], MATHS | also, set(), True
     yield "modalities/kit", "modalities/kit", [], MATHS | {"stdarg.h", "stdio.h"}, set(), True  # for texts of faults and of the log
     yield "kernels", "kernels", [], KERNEL, set(), False
