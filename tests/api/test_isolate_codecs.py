@@ -37,6 +37,15 @@ def helpers(pid):
     return found
 
 
+def kill(server):
+    """All helpers that there are; when this returns they are no more."""
+    last = helpers(server.pid)
+    for p in last:
+        os.kill(p, signal.SIGKILL)
+    while set(last) & set(helpers(server.pid)):
+        time.sleep(0.01)
+
+
 def gone(pid):
     """It may stay a zombie where nobody reaps orphans."""
     deadline = time.monotonic() + 5
@@ -165,24 +174,24 @@ def test_its_lines_join_the_log(isolated):
 def test_one_that_is_killed_at_work_costs_that_request(isolated, kind, deed):
     """As the system does that runs out of memory."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        known, start = set(helpers(isolated.pid)), isolated.metrics()[FAILED]
+        kill(isolated)  # those at rest
+        start = isolated.metrics()[FAILED]
         bad = pool.submit(isolated.chat, wild(kind, deed))
-        time.sleep(0.2)
-        assert isolated.chat(MEDIA["a clip with sound"]())[0] == 200  # by another one
-        for p in helpers(isolated.pid):
-            os.kill(p, signal.SIGKILL)
+        at_work, deadline = [], time.monotonic() + 10 * PATIENCE
+        while len(at_work) < 2 and time.monotonic() < deadline:  # one has the bad file
+            assert isolated.chat({**MEDIA["a clip with sound"](), "cache_salt": str(time.monotonic())})[0] == 200  # by another one
+            at_work = helpers(isolated.pid)
+        kill(isolated)
         status, _, answer = bad.result()
-    assert known and status == 400 and "the decoder failed" in error_of(answer)["message"]
-    assert isolated.chat(MEDIA["a clip with sound"]())[0] == 200 and isolated.metrics()[FAILED] >= start + 1
+    assert len(at_work) > 1 and status == 400 and "the decoder failed" in error_of(answer)["message"]
+    assert isolated.chat({**MEDIA["a clip with sound"](), "cache_salt": "after"})[0] == 200 and isolated.metrics()[FAILED] >= start + 1
     isolated.baseline.check(isolated)
 
 
 def test_one_that_is_killed_at_rest_costs_nothing(isolated):
     for name in ("a picture", "a clip with sound", "a sound"):
-        for p in helpers(isolated.pid):
-            os.kill(p, signal.SIGKILL)
-        time.sleep(0.05)
-        assert isolated.chat(MEDIA[name]())[0] == 200
+        kill(isolated)
+        assert isolated.chat({**MEDIA[name](), "cache_salt": name})[0] == 200
     isolated.baseline.check(isolated)
 
 
@@ -199,6 +208,9 @@ def test_lies_harm_nobody(isolated, kind, deed):
 def test_a_server_ends_with_a_helper_at_work(model, plugins):
     with Server("--isolate-codecs", "on", "--plugin-dir", plugins, "--shutdown-timeout", "1", model=model) as s, concurrent.futures.ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(s.chat, wild("clip", "read sleep 60000")), pool.submit(s.chat, wild("sound", "decode spin"))]
+        deadline = time.monotonic() + 10 * PATIENCE
+        while len(helpers(s.pid)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
         time.sleep(0.5)
         last = helpers(s.pid)
         start = time.monotonic()
