@@ -38,20 +38,19 @@ def helpers(pid):
 
 
 def kill(server):
-    """All helpers that there are; when this returns they are no more."""
+    """All helpers that there are; when this returns they have closed all that they had open."""
     last = helpers(server.pid)
     for p in last:
         os.kill(p, signal.SIGKILL)
-    while set(last) & set(helpers(server.pid)):
-        time.sleep(0.01)
+    assert all(gone(p) for p in last)
 
 
 def gone(pid):
     """It may stay a zombie where nobody reaps orphans."""
-    deadline = time.monotonic() + 5
+    proc, deadline = pathlib.Path("/proc/%d" % pid), time.monotonic() + 5
     while time.monotonic() < deadline:
         try:
-            if pathlib.Path("/proc/%d/stat" % pid).read_text().rsplit(")", 1)[1].split()[0] == "Z":
+            if (proc / "stat").read_text().rsplit(")", 1)[1].split()[0] == "Z" and len(list((proc / "task").iterdir())) == 1:
                 return True
         except OSError:
             return True
