@@ -175,7 +175,7 @@ def evaluate_watching(model, folder, n, seed=77, show=0):
     rng, np_rng = random.Random(seed), np.random.default_rng(seed)
     speech = sounds.Speech(folder, "known")
     frames = watch_bank.draw(rng, n, n // 2, n, True)
-    heard = watch_bank.speak(rng, np_rng, rng.sample(speech.clips, min(2 * n, len(speech.clips))), speech)
+    heard = watch_bank.speak(rng, np_rng, rng.sample(speech.clips, min(2 * n, len(speech.clips))), speech, n // 5)
     watch_bank.look(model, frames)
     watch_bank.listen(model, None, heard)
     source, right = watch_tasks.Source(), {}
@@ -191,7 +191,7 @@ def evaluate_watching(model, folder, n, seed=77, show=0):
         if show:
             print(length, [(a.question, a.answer, b) for (_, a), b in zip(asked, answers) if a.answer != b][:show])
     figures = {"clip_" + k: round(float(np.mean(v)), 4) for k, v in sorted(right.items())}
-    return {**alone(model, [f for f in frames if f.text], heard), **figures}
+    return {**alone(model, [f for f in frames if f.text], [s for s in heard if s.text]), **figures}
 
 
 def load(path):

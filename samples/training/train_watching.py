@@ -1,7 +1,8 @@
 """Teach the sample model to watch clips, on a CPU: the decoder alone, from towers that stand still.
 
     python watch_bank.py bank --model both/checkpoint.pt --speech speech --minutes 20
-    python train_watching.py --out watch --start both/checkpoint.pt --bank bank --minutes 60
+    python watch_bank.py held-out --model both/checkpoint.pt --speech speech --held-out
+    python train_watching.py --out watch --start both/checkpoint.pt --bank bank --held-out held-out --minutes 60
 
 Several questions are asked about one clip at once: each sees the clip and itself, but not the others.  Pictures, sounds and talk go on beside the
 clips, so that nothing is forgotten.  The losses are those of train_hearing.py: the cross-entropy of the answers, and the attention guide, which tells
@@ -191,7 +192,8 @@ class Watcher(train.Trainer):
         self.source, self.parts, self.averages, self.stopped = watch_tasks.Source(), set(), {}, False
         self.refresh()
         self.held_out = watch_tasks.Source()
-        self.held_out.add(*watch_bank.read(args.held_out))
+        for path in sorted(glob.glob(os.path.join(args.held_out, "*.pt"))):
+            self.held_out.add(*watch_bank.read(path))
 
     def restore(self, c):
         super().restore(c)
@@ -314,7 +316,7 @@ def main():
     p.add_argument("--start", help="checkpoint of train_hearing.py")
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     p.add_argument("--bank", required=True, help="folder of watch_bank.py; it may be growing")
-    p.add_argument("--held-out", required=True, help="file of watch_bank.py --held-out")
+    p.add_argument("--held-out", required=True, help="folder of watch_bank.py --held-out")
     p.add_argument("--minutes", type=float, default=60)
     p.add_argument("--rows", type=int, default=5600, help="tokens of clips in a step, about")
     p.add_argument("--pictures", type=int, default=36, help="of every second step")

@@ -81,8 +81,18 @@ def draw(rng, plain, shapes, scenes, held_out):
     return frames
 
 
-def speak(rng, np_rng, clips, speech):
-    heard = []
+def quiet(rng, np_rng):
+    """A sound in which nobody speaks."""
+    s, n = Sound(), int(rng.uniform(0.5, SECONDS) * sounds.RATE)
+    s.text, s.kind, s.wave = "", "quiet", np.zeros(n, np.float32)
+    if rng.random() < 0.6:
+        s.wave = np.clip(sounds.noise(n, np_rng) * 10 ** rng.uniform(-4, -1), -1, 1).astype(np.float32)
+    return s
+
+
+def speak(rng, np_rng, clips, speech, silent):
+    """Those clips, and so many sounds without speech."""
+    heard = [quiet(rng, np_rng) for _ in range(silent)]
     for clip in clips:
         s = Sound()
         s.text, s.kind, s.wave = clip.text, clip.kind, wave_of(rng, np_rng, speech, clip, rng.choice((0.4, 1.0)))
@@ -106,7 +116,9 @@ def listen(model, speller, heard, batch=32):
         part = heard[k:k + batch]
         features, lengths = model.hearing.audio_tower(*log_mel([s.wave for s in part]))
         rows, counts = model.hearing.multi_modal_projector(features, lengths)
-        places = align(speller(features), lengths, [s.text for s in part]) if speller else [None] * len(part)
+        places = [None] * len(part)
+        if speller:                                     # something is aligned with quiet ones too, and not used
+            places = align(speller(features), lengths, [s.text or "a" for s in part])
         for s, r, n, where in zip(part, rows, counts, places):
             s.rows, s.heard, s.seconds, s.wave = r[:n].clone(), where, len(s.wave) / sounds.RATE, None
 
@@ -121,6 +133,7 @@ def main():
     p.add_argument("--shapes", type=int, default=100)
     p.add_argument("--scenes", type=int, default=90)
     p.add_argument("--sounds", type=int, default=600)
+    p.add_argument("--quiet", type=int, default=60, help="sounds in which nobody speaks")
     p.add_argument("--held-out", action="store_true")
     args = p.parse_args()
     torch.set_num_threads(1)
@@ -134,7 +147,7 @@ def main():
         start = time.time()
         rng, np_rng = [make(77 if args.held_out else time.time_ns()) for make in (random.Random, np.random.default_rng)]
         frames = draw(rng, args.plain, args.shapes, args.scenes, args.held_out)
-        heard = speak(rng, np_rng, rng.sample(speech.clips, args.sounds), speech)
+        heard = speak(rng, np_rng, rng.sample(speech.clips, args.sounds), speech, args.quiet)
         with torch.autocast("cpu", torch.bfloat16):
             look(model, frames)
             listen(model, speller, heard)

@@ -19,16 +19,20 @@ BOTH = ("What does it say at the end, and what was said?", "What does the sign s
 NO_TEXT, NO_SOUND = "There is no text.", "I heard nothing."
 
 NUMBERS = "zero one two three four five six seven eight".split()
+MOST = 8                                            # frames, unless a request says otherwise
 RATES = (5, 8, 10, 12, 15, 24, 25, 30)
 LENGTHS = {1: 8, 2: 20, 3: 24, 4: 20, 5: 14, 6: 6, 7: 4, 8: 4}
 
 
 # --------------------------------------------------------------------- layout
 
-def sampled(seconds, rate):
+def sampled(seconds, rate, most=MOST, fps=1):
     """When the frames are that SmolVLM2's processors choose of a clip, in seconds."""
-    last, n = max(1, round(seconds * rate)) - 1, max(1, round(seconds))
-    chosen = [int(last * k / max(1, n - 1)) for k in range(n)]
+    count = max(1, round(seconds * rate))
+    n, first, last = max(1, min(most, round(fps * seconds))), 0, count - 1
+    if seconds - 2 > most * fps:                        # a second at both ends is left out
+        first, last = int(rate), int(count - rate)
+    chosen = [first + int((last - first) * k / max(1, n - 1)) for k in range(n)]
     return [f / rate for f in sorted(set(chosen))]
 
 
@@ -67,7 +71,7 @@ def read_at(frames, which, question, skill):
 
 
 def heard(sound, question):
-    if not sound:
+    if not sound or not sound.text:
         return Ask(question, NO_SOUND, "silence")
     return Ask(question, sound.text, "said", [(k, None, k) for k in range(len(sound.text))])
 
@@ -124,7 +128,7 @@ class Source:
     """Clips put together from frames and sounds (watch_bank.py)."""
 
     def __init__(self):
-        self.scenes, self.prints, self.shapes, self.sounds = {}, [], [], []
+        self.scenes, self.prints, self.shapes, self.sounds, self.quiet = {}, [], [], [], []
 
     def add(self, frames, sounds):
         for f in frames:
@@ -134,7 +138,8 @@ class Source:
                 self.prints.append(f)
             elif f.scene < 0:
                 self.shapes.append(f)
-        self.sounds += sounds
+        self.sounds += [s for s in sounds if s.text]
+        self.quiet += [s for s in sounds if not s.text]
         self.keys = list(self.scenes)
 
     def run(self, rng, turn, n):
@@ -170,15 +175,18 @@ class Source:
     def clip(self, rng, n=None):
         n = n or rng.choices(list(LENGTHS), list(LENGTHS.values()))[0]
         while True:
-            seconds, rate = max(0.3, n + rng.uniform(-0.5, 0.5)), rng.choice(RATES)
-            times = sampled(seconds, rate)
+            seconds, rate, most, fps = max(0.3, n + rng.uniform(-0.5, 0.5)), rng.choice(RATES), MOST, 1
+            if rng.random() < 0.2:                          # fewer than one a second, or more
+                most, fps = n, rng.choice((1, 1, 2))
+                seconds = n / fps * (rng.uniform(1, 1.5) if rng.random() < 0.5 else rng.uniform(1, 8))
+            times = sampled(seconds, rate, most, fps)
             if len(times) == n:
                 break
         frames = self.moving(rng, n)
         sound = None
         if rng.random() < 0.7:
             for _ in range(20):
-                sound = rng.choice(self.sounds)
+                sound = rng.choice(self.quiet if self.quiet and rng.random() < 0.12 else self.sounds)
                 if sound.seconds <= seconds:
                     break
             else:
