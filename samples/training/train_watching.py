@@ -1,8 +1,8 @@
 """Teach the sample model to watch clips, on a CPU: the decoder alone, from towers that stand still.
 
-    python watch_bank.py bank --model both/checkpoint.pt --speech speech --minutes 20
-    python watch_bank.py held-out --model both/checkpoint.pt --speech speech --held-out
-    python train_watching.py --out watch --start both/checkpoint.pt --bank bank --held-out held-out --minutes 60
+    python watch_bank.py bank --model ../model --speech speech --minutes 20
+    python watch_bank.py held-out --model ../model --speech speech --held-out
+    python train_watching.py --out watch --start ../model --bank bank --held-out held-out --minutes 60
 
 Several questions are asked about one clip at once: each sees the clip and itself, but not the others.  Pictures, sounds and talk go on beside the
 clips, so that nothing is forgotten.  The losses are those of train_hearing.py: the cross-entropy of the answers, and the attention guide, which tells
@@ -27,6 +27,7 @@ import sounds
 import train
 import watch_bank
 import watch_tasks
+from export import load_auxiliary, load_export
 from hearing import Hearing, HearingConfig, Speller
 from model import AUDIO, END, FAKE, GLOBAL, IMAGE, ROWS, BOS, AuxiliaryHeads, SampleModel, encode
 from watch_tasks import Ask
@@ -186,7 +187,12 @@ class Watcher(train.Trainer):
         self.rng, self.np_rng = random.Random(args.seed), np.random.default_rng(args.seed)
         self.model, self.aux, self.speller = SampleModel(hearing=Hearing()), AuxiliaryHeads(), Speller()
         self.optimizer = train.Optimizer(self.model, torch.nn.ModuleList([self.aux, self.speller]), args.rate, 0, args.adam_rate)
-        self.restore(torch.load(self.path() if args.resume else args.start))
+        self.pictures, self.steps = 0, 0
+        if not args.resume and os.path.isdir(args.start):
+            load_export(args.start, self.model, self.aux)
+            load_auxiliary(self.speller)
+        else:
+            self.restore(torch.load(self.path() if args.resume else args.start))
         for name, p in self.model.named_parameters():
             p.requires_grad_("text_model" in name)
         self.source, self.parts, self.averages, self.stopped = watch_tasks.Source(), set(), {}, False
@@ -255,16 +261,17 @@ class Watcher(train.Trainer):
 
     def step_loss(self):
         loss = self.loss_of("clip", *self.clips())
-        if self.steps % 2:
-            loss = loss + self.loss_of("hear", *self.sounds_of(self.args.sounds)) + self.talk_loss(self.args.talk)
-        else:
+        turn = self.steps % self.args.turns
+        if turn == 0:
             loss = loss + self.loss_of("picture", *self.pictures_of(self.args.pictures))
+        if turn == self.args.turns - 1:
+            loss = loss + self.loss_of("hear", *self.sounds_of(self.args.sounds)) + self.talk_loss(self.args.talk)
         return loss
 
     # the loop -------------------------------------------------------------------
     def run(self):
         args = self.args
-        self.first_step = self.steps
+        self.first_step = self.steps - (0 if args.start else 45)    # a resumed run is warm sooner
         start = last_print = last_save = last_look = last_eval = time.time()
         end = start + args.minutes * 60
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "stopped", True))
@@ -313,15 +320,16 @@ class Watcher(train.Trainer):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("--out", required=True, help="folder for the checkpoint and the curve")
-    p.add_argument("--start", help="checkpoint of train_hearing.py")
+    p.add_argument("--start", help="the shipped model's folder, or a checkpoint of train_hearing.py")
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     p.add_argument("--bank", required=True, help="folder of watch_bank.py; it may be growing")
     p.add_argument("--held-out", required=True, help="folder of watch_bank.py --held-out")
     p.add_argument("--minutes", type=float, default=60)
     p.add_argument("--rows", type=int, default=5600, help="tokens of clips in a step, about")
-    p.add_argument("--pictures", type=int, default=36, help="of every second step")
-    p.add_argument("--sounds", type=int, default=20, help="of every other step")
-    p.add_argument("--talk", type=int, default=28, help="of every other step")
+    p.add_argument("--turns", type=int, default=2, help="pictures, then sounds and talk, come in every n-th step")
+    p.add_argument("--pictures", type=int, default=40, help="of a step that has them")
+    p.add_argument("--sounds", type=int, default=40, help="of a step that has them")
+    p.add_argument("--talk", type=int, default=48, help="of a step that has them")
     p.add_argument("--talk-weight", type=float, default=1.0)
     p.add_argument("--whole", type=float, default=0.25, help="share of batches that leave no row out")
     p.add_argument("--before", type=float, default=0.2, help="share of batches of clips that have one question, asked before the clip")

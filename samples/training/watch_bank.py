@@ -1,7 +1,7 @@
 """What the standing towers make of frames and sounds, kept in a folder: pictures of print and shapes, scenes and speech.
 
-    python watch_bank.py bank --model both/checkpoint.pt --speech speech --minutes 20     # adds files to the folder
-    python watch_bank.py held-out --model both/checkpoint.pt --speech speech --held-out   # one file: words, fonts and voices never trained
+    python watch_bank.py bank --model ../model --speech speech --minutes 20        # adds files to the folder
+    python watch_bank.py held-out --model ../model --speech speech --held-out      # one file: words, fonts and voices never trained
 
 Training to watch (train_watching.py) leaves the towers as they are, so that each frame and each sound goes through them once.  A scene is
 one sign: the same fonts, colours and light, with some texts at some places, and sometimes without a text.
@@ -81,6 +81,15 @@ def draw(rng, plain, shapes, scenes, held_out):
     return frames
 
 
+def alone(rng, np_rng, speech):
+    """Speech by itself, as train_hearing.py has it: some utterances are of several clips."""
+    s, clips = Sound(), rng.sample(speech.clips, rng.choice((2, 2, 3, 4)) if rng.random() < 0.12 else 1)
+    pieces = [x for c in clips for x in (speech.wave(c), np.zeros(rng.randint(1000, 6000), np.float32))][:-1]
+    s.text, s.kind = " ".join(c.text for c in clips), clips[0].kind if len(clips) == 1 else "words"
+    s.wave = sounds.spoil(np.concatenate(pieces), np_rng, 0.7)
+    return s
+
+
 def quiet(rng, np_rng):
     """A sound in which nobody speaks."""
     s, n = Sound(), int(rng.uniform(0.5, SECONDS) * sounds.RATE)
@@ -126,21 +135,26 @@ def listen(model, speller, heard, batch=32):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     p.add_argument("folder")
-    p.add_argument("--model", required=True, help="checkpoint of train_hearing.py")
+    p.add_argument("--model", required=True, help="the shipped model's folder, or a checkpoint of train_hearing.py")
     p.add_argument("--speech", required=True, help="folder of sounds.py")
     p.add_argument("--minutes", type=float, default=20)
     p.add_argument("--plain", type=int, default=260, help="pictures of print in a part of the bank")
     p.add_argument("--shapes", type=int, default=100)
     p.add_argument("--scenes", type=int, default=90)
-    p.add_argument("--sounds", type=int, default=600)
+    p.add_argument("--sounds", type=int, default=600, help="sounds of clips with speech in them")
     p.add_argument("--quiet", type=int, default=60, help="sounds in which nobody speaks")
+    p.add_argument("--alone", type=int, default=300, help="sounds that are speech throughout")
     p.add_argument("--held-out", action="store_true")
     args = p.parse_args()
     torch.set_num_threads(1)
     os.makedirs(args.folder, exist_ok=True)
-    from evaluate import load
+    from evaluate import load                           # which measures with what is here
+    from export import load_auxiliary
     model, speller = load(args.model), Speller()
-    speller.load_state_dict(torch.load(args.model)["speller"])
+    if os.path.isdir(args.model):
+        load_auxiliary(speller)
+    else:
+        speller.load_state_dict(torch.load(args.model)["speller"])
     speech = sounds.Speech(args.speech, "known" if args.held_out else "train")
     end = time.time() + 60 * args.minutes
     while True:
@@ -148,6 +162,7 @@ def main():
         rng, np_rng = [make(77 if args.held_out else time.time_ns()) for make in (random.Random, np.random.default_rng)]
         frames = draw(rng, args.plain, args.shapes, args.scenes, args.held_out)
         heard = speak(rng, np_rng, rng.sample(speech.clips, args.sounds), speech, args.quiet)
+        heard += [alone(rng, np_rng, speech) for _ in range(args.alone)]
         with torch.autocast("cpu", torch.bfloat16):
             look(model, frames)
             listen(model, speller, heard)

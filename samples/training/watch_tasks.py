@@ -83,19 +83,15 @@ def both(frames, sound, question):
 
 
 def in_it(frames, question):
-    """All that is written, in its order."""
-    runs = []                                           # [text, frames that show it]
-    for k, f in enumerate(frames):
-        if f.text and runs and runs[-1][0] == f.text:
-            runs[-1][1].append(k)
-        elif f.text:
-            runs.append((f.text, [k]))
-    answer, looks = "", []
-    for text, which in runs:
-        answer += ", then " if answer else ""
-        looks += [(len(answer) + k, which, k) for k in range(len(text))]
-        answer += text
-    return Ask(question, answer or NO_TEXT, "changes" if len(runs) > 1 else "throughout", looks)
+    """What it says with no word about when: the last that is written, in whatever frame shows it."""
+    last = next((f.text for f in reversed(frames) if f.text), "")
+    which = []
+    for k in reversed(range(len(frames))):              # as long as it stays
+        if frames[k].text == last:
+            which.append(k)
+        elif frames[k].text:
+            break
+    return Ask(question, last or NO_TEXT, "in_it", [(k, which, k) for k in range(len(last))])
 
 
 def questions(rng, frames, sound):
@@ -104,7 +100,7 @@ def questions(rng, frames, sound):
     out = [read_at(frames, [len(frames) - 1], rng.choice(AT_END[:1] + AT_END), "end")]
     if rng.random() < (0.4 if still else 0.8):
         out.append(read_at(frames, [0], rng.choice(AT_START[:1] + AT_START), "start"))
-    if rng.random() < (0.7 if still else 0.35):
+    if rng.random() < (0.7 if still else 0.3):
         out.append(in_it(frames, rng.choice(IN_IT)))
     if sound:
         out += [heard(sound, rng.choice(SAID)), both(frames, sound, rng.choice(BOTH))]
