@@ -137,7 +137,7 @@ int cmd_bench(const options *given, sn_log *log)
 		o.threads = (uint64_t)CPU_COUNT(&cores); /* the engine's own choice, so that the report can tell it */
 	int rc = model_files_from(&files, &o, log);
 	if (rc == EXIT_FINE)
-		rc = engine_open_from(&engine, &o, log);
+		rc = engine_open_from(&engine, &o, false, log);
 	if (rc == EXIT_FINE)
 		rc = engine_load_from(engine, &files, &o, log);
 	if (rc == EXIT_FINE)

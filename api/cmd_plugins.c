@@ -30,7 +30,7 @@ static int list(const options *o, sn_log *log)
 {
 	sn_plugin_info list[MAX_LISTED];
 	sn_engine *engine;
-	int rc = engine_open_from(&engine, o, log);
+	int rc = engine_open_from(&engine, o, false, log);
 	if (rc != EXIT_FINE)
 		return rc;
 	size_t n = sn_engine_plugins(engine, list, MAX_LISTED);

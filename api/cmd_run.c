@@ -57,8 +57,9 @@ static sn_kv_dtype kv_dtype(const char *name)
 	return strcmp(name, "f32") == 0 ? SN_KV_F32 : SN_KV_F16;
 }
 
-int engine_open_from(sn_engine **out, const options *o, sn_log *log)
+int engine_open_from(sn_engine **out, const options *o, bool isolated, sn_log *log)
 {
+	static const char *const helper[] = {"sensorium", CODEC_HELPER, NULL};
 	char plugins[PATH_MAX];
 	sn_error err;
 	bool found = plugin_folder(plugins, sizeof plugins, o);
@@ -80,6 +81,8 @@ int engine_open_from(sn_engine **out, const options *o, sn_log *log)
 		.queue_timeout_ms = (uint32_t)(o->queue_timeout_s * 1000),
 		.no_prefix_caching = o->no_prefix_caching,
 		.kv_dtype = kv_dtype(o->kv_cache_dtype),
+		.codec_helper = isolated ? "/proc/self/exe" : NULL,
+		.codec_helper_argv = helper,
 	};
 	if (sn_engine_open(out, &config, &err) == SN_OK)
 		return EXIT_FINE;
@@ -240,7 +243,7 @@ int cmd_run(const options *o, sn_log *log)
 	sn_engine *engine = NULL;
 	int rc = model_files_from(&files, o, log);
 	if (rc == EXIT_FINE)
-		rc = engine_open_from(&engine, o, log);
+		rc = engine_open_from(&engine, o, false, log);
 	if (rc == EXIT_FINE)
 		rc = engine_load_from(engine, &files, o, log);
 	if (rc == EXIT_FINE)

@@ -41,20 +41,27 @@ static bool is_loopback(const struct sockaddr *a)
 }
 
 /* The numeric address of --host. Away from loopback there must be a key. */
-static int host_resolve(char *out, size_t cap, const options *o, bool has_key, sn_error *err)
+static int host_resolve(char *out, size_t cap, bool *loopback, const options *o, bool has_key, sn_error *err)
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
 	struct addrinfo *found = NULL;
 	if (getaddrinfo(o->host, NULL, &hints, &found) != 0 || !found)
 		return fault_set(err, SN_ERR_INVALID, NULL, "--host: no such address");
 	int rc = SN_OK;
+	*loopback = is_loopback(found->ai_addr);
 	if (getnameinfo(found->ai_addr, found->ai_addrlen, out, (socklen_t)cap, NULL, 0, NI_NUMERICHOST) != 0)
 		rc = fault_set(err, SN_ERR_INVALID, NULL, "--host: no such address");
-	else if (!is_loopback(found->ai_addr) && !has_key)
+	else if (!*loopback && !has_key)
 		rc = fault_set(err, SN_ERR_INVALID, NULL,
 		               "--host: an address other than loopback needs an API key (--api-key-file or SENSORIUM_API_KEY)");
 	freeaddrinfo(found);
 	return rc;
+}
+
+/* A decoder's bug must not end a server that strangers reach. */
+static bool isolates(const options *o, bool loopback)
+{
+	return strcmp(o->isolate_codecs, "auto") == 0 ? !loopback : strcmp(o->isolate_codecs, "on") == 0;
 }
 
 static int listen_open(http_server **out, api *a, const char *address, const tls_files *cert, sn_error *err)
@@ -165,19 +172,20 @@ int cmd_serve(const options *o, sn_log *log)
 	http_server *http = NULL;
 	tls_files cert = {0};
 	char address[64];
+	bool loopback = false;
 	sn_error err;
 	sigset_t signals;
 	int rc, why;
 	take_signals(&signals);
 	if (auth_open(&a->auth, o, &err) != SN_OK || auth_open_admin(&a->admin, o, &err) != SN_OK ||
-	    host_resolve(address, sizeof address, o, auth_needed(a->auth), &err) != SN_OK || tls_files_open(&cert, o, &err) != SN_OK ||
+	    host_resolve(address, sizeof address, &loopback, o, auth_needed(a->auth), &err) != SN_OK || tls_files_open(&cert, o, &err) != SN_OK ||
 	    media_sources_open(&a->media, o->allowed_local_media_path, o->allowed_media_domains, &err) != SN_OK) {
 		rc = fail(log, EXIT_USAGE, &err);
 		goto done;
 	}
 	if ((rc = model_files_from(&a->files, o, log)) != EXIT_FINE)
 		goto done;
-	if ((rc = engine_open_from(&a->engine, o, log)) != EXIT_FINE)
+	if ((rc = engine_open_from(&a->engine, o, isolates(o, loopback), log)) != EXIT_FINE)
 		goto done;
 	if ((why = listen_open(&http, a, address, &cert, &err)) != SN_OK) {
 		rc = fail(log, why == SN_ERR_QUEUE_FULL ? EXIT_PORT : EXIT_FAILED, &err);

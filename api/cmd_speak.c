@@ -70,7 +70,7 @@ int cmd_speak(const options *o, sn_log *log)
 	}
 	int rc = model_files_from(&files, o, log);
 	if (rc == EXIT_FINE)
-		rc = engine_open_from(&engine, o, log);
+		rc = engine_open_from(&engine, o, false, log);
 	if (rc == EXIT_FINE)
 		rc = engine_load_from(engine, &files, o, log);
 	if (rc == EXIT_FINE)

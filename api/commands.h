@@ -25,7 +25,9 @@ int cmd_version(const options *o, sn_log *log);
 
 /* Steps that several commands share (model_choice.c, cmd_run.c). Each logs its reason and returns an exit code. */
 int model_files_from(model_files *out, const options *o, sn_log *log);
-int engine_open_from(sn_engine **out, const options *o, sn_log *log);
+/* isolated: codecs in processes of their own, which are this program with the one argument CODEC_HELPER. */
+#define CODEC_HELPER "codec-helper"
+int engine_open_from(sn_engine **out, const options *o, bool isolated, sn_log *log);
 int engine_load_from(sn_engine *engine, const model_files *files, const options *o, sn_log *log);
 /* The whole file, NUL-terminated after its size bytes; NULL with errno set. */
 char *file_read(const char *path, size_t max_bytes, size_t *size);

@@ -32,6 +32,8 @@ int main(int argc, char **argv)
 		options_usage(stdout);
 		return EXIT_FINE;
 	}
+	if (argc == 2 && strcmp(argv[1], CODEC_HELPER) == 0) /* not for users: engine_open_from names it */
+		return sn_codec_helper();
 	if (argc < 2 || !command_find(strcmp(argv[1], "--version") == 0 ? "version" : argv[1], &cmd)) {
 		options_usage(stderr);
 		return EXIT_USAGE;

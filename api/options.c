@@ -58,6 +58,8 @@ static const option_row table[] = {
 	 "Jinja file instead of the model's own; NAME as for --mmproj"},
 	{"--plugin-dir", OPT_TEXT, FIELD(plugin_dir), ENGINE | CMD_PLUGINS, "DIR", NULL, 0, 0,
 	 "absolute; default: plugins beside the program, else ../lib/sensorium/plugins"},
+	{"--isolate-codecs", OPT_TEXT, FIELD(isolate_codecs), CMD_SERVE, "auto|on|off", "auto", 0, 0,
+	 "decode media in sandboxed processes; auto: when listening beyond loopback"},
 	{"--max-model-len", OPT_UINT, FIELD(max_model_len), ENGINE, "N", "0", 0, U32, "tokens of context; 0: the model's own"},
 	{"--max-num-seqs", OPT_UINT, FIELD(max_num_seqs), CMD_SERVE | CMD_BENCH, "N", "64", 1, 1024, "sequences in one step"},
 	{"--max-num-batched-tokens", OPT_UINT, FIELD(max_num_batched_tokens), ENGINE, "N", "512", 1, 65536, "rows in one step"},
@@ -323,6 +325,9 @@ static int check_words(options *o, sn_error *err)
 		return fault_set(err, SN_ERR_INVALID, NULL, "--log-format: needs text or json");
 	if (dtype && strcmp(dtype, "auto") != 0 && strcmp(dtype, "f16") != 0 && strcmp(dtype, "f32") != 0)
 		return fault_set(err, SN_ERR_INVALID, NULL, "--kv-cache-dtype: needs auto, f16 or f32");
+	const char *isolate = o->isolate_codecs;
+	if (isolate && strcmp(isolate, "auto") != 0 && strcmp(isolate, "on") != 0 && strcmp(isolate, "off") != 0)
+		return fault_set(err, SN_ERR_INVALID, NULL, "--isolate-codecs: needs auto, on or off");
 	for (const char *at = o->limit_mm; at && *at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
 		char *end;
 		size_t name = strspn(at, "abcdefghijklmnopqrstuvwxyz0123456789-_");

@@ -38,6 +38,7 @@ typedef struct options {
 
 	const char *host, *admin_api_key, *api_key, *api_key_file, *served_model_name, *plugin_dir;
 	const char *ssl_certfile, *ssl_keyfile;
+	const char *isolate_codecs; /* auto, on or off */
 	const char *kv_cache_dtype, *log_level, *log_format, *limit_mm, *allowed_local_media_path, *allowed_media_domains;
 	uint64_t port, max_model_len, max_num_seqs, max_num_batched_tokens, kv_cache_memory, memory_limit, threads;
 	uint64_t max_queued_requests, max_tokens, seed;

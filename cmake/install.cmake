@@ -1,5 +1,5 @@
 # What `cmake --install` puts where. Everything finds everything else from its own place, so a prefix can be moved.
-#   bin/sensorium   lib/sensorium/{fetch,tls,tls-crypto}.so   lib/sensorium/plugins/*.so
+#   bin/sensorium   lib/sensorium/{fetch,tls,tls-crypto}.so   lib/sensorium/plugins/*.so, video-codec/ffmpeg.so
 #   include/sensorium/   lib/pkgconfig/sensorium.pc   lib/cmake/sensorium/
 include(CMakePackageConfigHelpers)
 install(TARGETS sensorium DESTINATION bin)

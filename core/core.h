@@ -82,6 +82,9 @@ typedef struct sn_engine_config {
 	uint32_t max_queued_requests;    /* default 128; above it SN_ERR_QUEUE_FULL */
 	uint32_t max_model_len;          /* caps every model's context; default: the model's own */
 	uint32_t media_threads;          /* decodes at once; default 2 */
+	const char *codec_helper;        /* a program that ends in sn_codec_helper: codecs run there, a process for each decode at once; NULL: here */
+	const char *const *codec_helper_argv; /* its arguments, NULL-terminated; both outlive the engine */
+	uint32_t codec_timeout_ms;       /* of one call there; default 120000 */
 	uint32_t isa_mask;               /* tests: cap the kernels' ISA: 0 best, 1 plain C, 2 at most AVX2 */
 	uint32_t queue_timeout_ms;       /* until a request's first row is computed; 0: as long as its timeout_ms lets it wait */
 	uint32_t step_timeout_ms;        /* watchdog: readiness goes off when a step takes longer; default 30000 */
@@ -91,6 +94,9 @@ typedef struct sn_engine_config {
 } sn_engine_config;
 
 sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_error *err); /* [main] */
+#define SN_CODEC_HELPER_FD 3
+/* What a codec helper is, from its first line on: SN_CODEC_HELPER_FD is its socket. Returns the process's exit code. */
+int sn_codec_helper(void);
 /* Stops the engine thread; running requests get an error event. All requests must be closed by their owners first
  * or soon after: the call waits for them. [main] */
 void sn_engine_close(sn_engine **engine);

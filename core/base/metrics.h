@@ -28,6 +28,7 @@
 	X(MEDIA_BYTES, gauge, "media_cache_bytes", "", "bytes of encoder rows kept")                                         \
 	X(DECODES, counter, "media_decodes_total", "", "files that entered a codec")                                         \
 	X(MEDIA_REFUSED, counter, "media_refused_total", "", "files that the media gate refused")                            \
+	X(HELPERS_FAILED, counter, "codec_helpers_failed_total", "", "codec helpers that crashed, hung, lied, were killed or did not start") \
 	X(OK_STOP, counter, "request_success_total", "finished_reason=\"stop\"", "requests that ended well")                 \
 	X(OK_LENGTH, counter, "request_success_total", "finished_reason=\"length\"", "")                                     \
 	X(CANCELLED, counter, "request_cancelled_total", "", "requests dropped by their client")                             \

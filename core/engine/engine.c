@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "engine/frames.h"
+#include "plugin/isolate.h"
 
 static size_t or_default(size_t v, size_t def)
 {
@@ -34,6 +35,7 @@ static void fill_defaults(sn_engine_config *c)
 	c->max_num_batched_tokens = (uint32_t)or_default(c->max_num_batched_tokens, 512);
 	c->max_queued_requests = (uint32_t)or_default(c->max_queued_requests, 128);
 	c->media_threads = (uint32_t)or_default(c->media_threads, 2);
+	c->codec_timeout_ms = (uint32_t)or_default(c->codec_timeout_ms, 120000);
 	c->step_timeout_ms = (uint32_t)or_default(c->step_timeout_ms, 30000);
 }
 
@@ -76,6 +78,8 @@ static sn_status open_parts(sn_engine *e, sn_error *err)
 		st = page_pool_open(&e->pages, c->kv_cache_memory, err);
 	if (!st)
 		st = plugin_host_open(&e->plugins, c->plugin_dir, c->max_media_memory, e->threads, e->log, err);
+	if (!st && c->codec_helper && c->plugin_dir)
+		st = isolate_open(&e->plugins->isolate, e->plugins, &e->metrics, c->codec_helper, c->codec_helper_argv, c->codec_timeout_ms, err);
 	if (!st)
 		st = engine_loop_open(e, err);
 	return st;
@@ -310,6 +314,7 @@ void sn_engine_abort_all(sn_engine *e)
 {
 	atomic_store(&e->draining, true);
 	atomic_store(&e->abort_all, true);
+	isolate_end(e->plugins->isolate);
 	engine_nudge(e);
 }
 

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "engine/media.h"
+#include "plugin/codec.h"
 
 /* Media that are samples in time are limited by how long they are, two hours; OWN_RATE is reckoned with where nobody asks for a rate. */
 enum { MAX_SECONDS = 2 * 3600, OWN_RATE = 48000 };
@@ -212,15 +213,16 @@ static sn_status check_measured(plugin *p, const sn_media *m, const sn_media_lim
 	return SN_OK;
 }
 
-static sn_status decode(media_gate *g, plugin *p, const sn_part *part, uint32_t rate, const sn_call *call, sn_media *out, sn_error *err)
+/* The calls of one file: here, or in a helper. */
+static sn_status decode(media_gate *g, codec_run *run, const sn_part *part, uint32_t rate, sn_media *out, sn_error *err)
 {
+	plugin *p = run->p;
 	const sn_media_limits limits = media_gate_limits(p->decode->kind, rate);
-	const uint8_t *bytes = (const uint8_t *)part->data;
 	sn_fault fault = {.size = sizeof fault};
 	*out = (sn_media){.size = sizeof *out, .rate = rate};
 	metric_add(g->metrics, M_DECODES, 1);
 	atomic_fetch_add(&p->calls, 1);
-	sn_rc rc = p->decode->measure(p->instance, call, bytes, part->size, &limits, out, &fault);
+	sn_rc rc = codec_measure(run, &limits, out, &fault);
 	if (rc != SN_RC_OK)
 		return fault_to_error(p, rc, &fault, err);
 	sn_status st = check_measured(p, out, &limits, rate, err);
@@ -233,7 +235,7 @@ static sn_status decode(media_gate *g, plugin *p, const sn_part *part, uint32_t 
 	uint64_t reserved = out->bytes;
 	void *samples = out->samples = calloc(1, out->bytes); /* zeroed: what a codec forgets to fill must not be another's */
 	const sn_media measured = *out;
-	rc = samples ? p->decode->decode(p->instance, call, bytes, part->size, &limits, out, &fault) : SN_RC_NOMEM;
+	rc = samples ? codec_decode(run, &limits, out, &fault) : SN_RC_NOMEM;
 	sn_status broke = SN_OK;
 	if (rc == SN_RC_OK && memcmp(&measured, out, offsetof(sn_media, hash)) != 0)
 		broke = plugin_broke(p, err, "it decoded another shape than it had measured");
@@ -268,7 +270,9 @@ sn_status media_gate_decode(media_gate *g, const sn_part *part, uint32_t rate, c
 	sn_status st = check_type(part, p, p ? aliases_of(p->decode) : NULL, mime, err);
 	if (!st) {
 		take_slot(g);
-		st = decode(g, p, part, rate, &call, out, err);
+		codec_run run = codec_begin(g->host, p, &call, part->data, part->size);
+		st = decode(g, &run, part, rate, out, err);
+		codec_end(&run, st != SN_ERR_PLUGIN);
 		if (st) {
 			give_slot(g, 0);
 			if (err)
@@ -296,8 +300,7 @@ static sn_status check_looked(plugin *p, const sn_clip_info *i, const sn_clip_li
 	return SN_OK;
 }
 
-static sn_status read_frames(plugin *p, const sn_part *part, const sn_clip_limits *l, const sn_clip_wish *wish, const sn_call *call,
-                             sn_media *out, sn_error *err)
+static sn_status read_frames(codec_run *run, const sn_clip_limits *l, const sn_clip_wish *wish, sn_media *out, sn_error *err)
 {
 	sn_fault fault = {.size = sizeof fault};
 	out->samples = calloc(1, out->bytes); /* zeroed: what a codec forgets to fill must not be another's */
@@ -305,19 +308,20 @@ static sn_status read_frames(plugin *p, const sn_part *part, const sn_clip_limit
 	if (!out->samples || !out->timestamps)
 		return error_set(err, SN_ERR_NOMEM, "no memory to decode the media");
 	const sn_media asked = *out;
-	sn_rc rc = p->clip->read(p->instance, call, (const uint8_t *)part->data, part->size, l, wish, out, &fault);
+	sn_rc rc = codec_read(run, l, wish, out, &fault);
 	bool same = memcmp(&asked, out, offsetof(sn_media, hash)) == 0;
 	*out = asked;
 	if (rc != SN_RC_OK)
-		return fault_to_error(p, rc, &fault, err);
+		return fault_to_error(run->p, rc, &fault, err);
 	for (uint32_t i = 0; i < out->n_frames && same; i++)
 		same = isfinite(out->timestamps[i]);
-	return same ? SN_OK : plugin_broke(p, err, "it read other frames than it was asked for");
+	return same ? SN_OK : plugin_broke(run->p, err, "it read other frames than it was asked for");
 }
 
-static sn_status watch(media_gate *g, plugin *p, const sn_part *part, clip_choose *choose, void *ctx, const sn_call *call, sn_clip_info *info,
-                       sn_media *out, sn_error *err)
+static sn_status watch(media_gate *g, codec_run *run, const sn_part *part, clip_choose *choose, void *ctx, sn_clip_info *info, sn_media *out,
+                       sn_error *err)
 {
+	plugin *p = run->p;
 	const sn_clip_limits limits = media_gate_clip_limits(g);
 	sn_clip_wish wish = {.size = sizeof wish};
 	sn_fault fault = {.size = sizeof fault};
@@ -325,7 +329,7 @@ static sn_status watch(media_gate *g, plugin *p, const sn_part *part, clip_choos
 	*info = (sn_clip_info){.size = sizeof *info};
 	metric_add(g->metrics, M_DECODES, 1);
 	atomic_fetch_add(&p->calls, 1);
-	sn_rc rc = p->clip->look(p->instance, call, (const uint8_t *)part->data, part->size, &limits, info, &fault);
+	sn_rc rc = codec_look(run, &limits, info, &fault);
 	if (rc != SN_RC_OK)
 		return fault_to_error(p, rc, &fault, err);
 	sn_status st = check_looked(p, info, &limits, err);
@@ -337,7 +341,7 @@ static sn_status watch(media_gate *g, plugin *p, const sn_part *part, clip_choos
 		return error_set(err, SN_ERR_TOO_LARGE, "the clip's frames need more memory than there is for all media (%zu bytes)", g->max_bytes);
 	if (!take_bytes(g, out->bytes))
 		return error_set(err, SN_ERR_QUEUE_FULL, "too much media is being decoded at the moment");
-	st = read_frames(p, part, &limits, &wish, call, out, err);
+	st = read_frames(run, &limits, &wish, out, err);
 	if (st) {
 		drop_samples(out);
 		drop_bytes(g, out->bytes);
@@ -357,7 +361,9 @@ sn_status media_gate_watch(media_gate *g, const sn_part *part, clip_choose *choo
 	sn_status st = check_type(part, p, p ? p->clip->aliases : NULL, mime, err);
 	if (!st) {
 		take_slot(g);
-		st = watch(g, p, part, choose, ctx, &call, info, out, err);
+		codec_run run = codec_begin(g->host, p, &call, part->data, part->size);
+		st = watch(g, &run, part, choose, ctx, info, out, err);
+		codec_end(&run, st != SN_ERR_PLUGIN);
 		if (st) {
 			give_slot(g, 0);
 			if (err)

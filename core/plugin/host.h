@@ -58,6 +58,9 @@ typedef struct plugin_host {
 	atomic_bool has_step_thread;
 	size_t budget;    /* bytes that plugins may hold through sn.host.memory */
 	atomic_size_t held;
+	struct isolate *isolate; /* NULL: codecs run in this process */
+	void (*say)(void *ctx, int32_t level, const char *topic, const char *text); /* where plugins' lines go in a codec helper; NULL: the log */
+	void *say_ctx;
 } plugin_host;
 
 /* Loads every *.so of dir (absolute, owned by this user or root, not world-writable) in name order. A file that is not a

@@ -16,8 +16,13 @@ static plugin_host *host_of(const sn_host *face)
 
 static void log_line(const sn_host *host, const sn_call *call, int32_t level, const char *topic, const char *text)
 {
+	plugin_host *h = host_of(host);
+	if (h->say) {
+		h->say(h->say_ctx, level, topic, text);
+		return;
+	}
 	sn_log_level l = level < SN_LOG_DEBUG ? SN_LOG_DEBUG : level > SN_LOG_ERROR ? SN_LOG_ERROR : (sn_log_level)level;
-	sn_log_write(host_of(host)->log, l, topic, call ? call->request_id : NULL, "%s", text);
+	sn_log_write(h->log, l, topic, call ? call->request_id : NULL, "%s", text);
 }
 
 enum { HEADER = 64 }; /* keeps the block's size, and its alignment */

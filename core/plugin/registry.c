@@ -11,7 +11,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "plugin/host.h"
+#include "plugin/isolate.h"
 
 enum { MAX_INSTANCE = 1 << 24 };
 
@@ -52,6 +52,12 @@ sn_status fault_to_error(plugin *p, sn_rc rc, const sn_fault *fault, sn_error *e
 	case SN_RC_UNSUPPORTED: st = SN_ERR_UNSUPPORTED; break;
 	case SN_RC_TOO_LARGE: st = SN_ERR_TOO_LARGE; break;
 	case SN_RC_NOMEM: st = SN_ERR_NOMEM; break;
+	case HOST_RC_BUSY: st = SN_ERR_QUEUE_FULL; break;
+	case HOST_RC_ENDING: st = SN_ERR_DRAINING; break;
+	case HOST_RC_DIED: /* of this file, for all we know: sent again, it would end the next helper */
+		count_failure(p);
+		st = SN_ERR_INVALID;
+		break;
 	default: break; /* also CANCELLED: nobody had cancelled */
 	}
 	if (fault->blame == SN_BLAME_PLUGIN)
@@ -437,6 +443,7 @@ void plugin_host_close(plugin_host **hp)
 	plugin_host *h = *hp;
 	if (!h)
 		return;
+	isolate_close(&h->isolate);
 	for (size_t i = 0; i < plugin_count(h); i++) {
 		plugin *p = h->plugins[i];
 		if (p->instance) {

@@ -10,6 +10,13 @@ void sn_normalize_init(sn_normalize *n, const float mean[3], const float std[3])
 		}
 }
 
+void sn_normalize_init_fused(sn_normalize *n, const float mean[3], const float std[3])
+{
+	for (int c = 0; c < 3; c++)
+		for (int v = 0; v < 256; v++)
+			n->value[c][v] = ((float)v - mean[c] * 255.0f) / (std[c] * 255.0f);
+}
+
 void sn_patchify(const uint8_t *rgb, size_t stride, uint32_t patch, uint32_t grid_w, uint32_t first, uint32_t count,
                  const sn_normalize *n, float *out)
 {

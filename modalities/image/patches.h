@@ -1,7 +1,8 @@
 /* patches.h - u8 pixels -> normalised f32 patches, in the order of a convolution's flattened weight.
  *
- * (v / 255 - mean) / std takes 256 values a channel: they are made once, rounded step by step as the reference image
- * processors round them (product in double, cut to float, then float arithmetic), and looked up.
+ * (v / 255 - mean) / std takes 256 values a channel: they are made once, rounded step by step as the reference processors round
+ * them, and looked up. Those of pictures in Pillow's arrays multiply in double, cut to float and go on in float; those of clips, which are
+ * PyTorch's tensors, reckon (v - 255 mean) / (255 std) in float.
  */
 #ifndef SENSORIUM_IMAGE_PATCHES_H
 #define SENSORIUM_IMAGE_PATCHES_H
@@ -14,6 +15,7 @@ typedef struct sn_normalize {
 } sn_normalize;
 
 void sn_normalize_init(sn_normalize *n, const float mean[3], const float std[3]);
+void sn_normalize_init_fused(sn_normalize *n, const float mean[3], const float std[3]);
 
 /* Patches [first, first + count) of a picture whose patches lie in a grid grid_w wide, row-major. rgb points at the
  * picture's first pixel; stride: bytes from one pixel row to the next, so that a crop needs no copy.

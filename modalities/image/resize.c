@@ -1,20 +1,12 @@
 /* resize.c - see resize.h. One axis = a table of taps; a pass applies one table. */
 #include "resize.h"
+#include "passes.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { PRECISION = 22, TILE = 768 };
-
-/* The taps of one axis. Output i is the sum over k < count[i] of weight[i * width + k] * input[first[i] + k]. */
-typedef struct taps {
-	uint32_t n;       /* outputs */
-	uint32_t width;   /* weights kept per output */
-	uint32_t *first;  /* [n] */
-	uint32_t *count;  /* [n] */
-	int32_t *weight;  /* [n][width], 22 fractional bits */
-	double *exact;    /* [width], while one output is made */
-} taps;
+enum { PRECISION = 22, SHORT_BITS = 15 };
+_Static_assert(SN_PLANE_SPARE >= SN_TAP_BLOCK - 1, "a block of taps may end behind its plane");
 
 static double bilinear(double x)
 {
@@ -49,10 +41,12 @@ static double lanczos3(double x)
 static const struct {
 	double (*f)(double);
 	double support;
+	bool torch; /* PyTorch's rounding, else Pillow's */
 } FILTERS[] = {
-    [SN_FILTER_BILINEAR] = {bilinear, 1.0},
-    [SN_FILTER_BICUBIC] = {bicubic, 2.0},
-    [SN_FILTER_LANCZOS3] = {lanczos3, 3.0},
+    [SN_FILTER_BILINEAR] = {bilinear, 1.0, false},
+    [SN_FILTER_BICUBIC] = {bicubic, 2.0, false},
+    [SN_FILTER_LANCZOS3] = {lanczos3, 3.0, false},
+    [SN_FILTER_LANCZOS3_TORCH] = {lanczos3, 3.0, true},
 };
 
 /* Adds count * size, rounded up to 64, to *total. */
@@ -72,11 +66,17 @@ static uint32_t tap_width(uint32_t in, uint32_t out, sn_filter filter)
 	return width < in ? (uint32_t)width : in;
 }
 
+static uint32_t short_width(uint32_t width)
+{
+	return (width + SN_TAP_BLOCK - 1) / SN_TAP_BLOCK * SN_TAP_BLOCK;
+}
+
 static bool tap_bytes(size_t *total, uint32_t in, uint32_t out, sn_filter filter)
 {
 	uint32_t width = tap_width(in, out, filter);
 	return add_bytes(total, (uint64_t)out * width, sizeof(int32_t)) && add_bytes(total, out, sizeof(uint32_t)) &&
-	       add_bytes(total, out, sizeof(uint32_t)) && add_bytes(total, width, sizeof(double));
+	       add_bytes(total, out, sizeof(uint32_t)) && add_bytes(total, width, sizeof(double)) &&
+	       (!FILTERS[filter].torch || add_bytes(total, (uint64_t)out * short_width(width), sizeof(int16_t)));
 }
 
 static void *carve(uint8_t **at, uint64_t count, size_t size)
@@ -86,85 +86,73 @@ static void *carve(uint8_t **at, uint64_t count, size_t size)
 	return p;
 }
 
-/* Takes the table's memory from *at, in the order that tap_bytes counts it. */
-static taps make_taps(uint8_t **at, uint32_t in, uint32_t out, sn_filter filter)
+/* Output i's taps: where they are, and their weights into exact, of sum 1. Returns the largest. */
+static double exact_taps(sn_taps *t, uint32_t in, uint32_t i, sn_filter filter, double *exact)
 {
-	taps t = {.n = out, .width = tap_width(in, out, filter)};
-	t.weight = carve(at, (uint64_t)out * t.width, sizeof(int32_t));
-	t.first = carve(at, out, sizeof(uint32_t));
-	t.count = carve(at, out, sizeof(uint32_t));
-	t.exact = carve(at, t.width, sizeof(double));
-
-	double scale = (double)in / out;
+	double scale = (double)in / t->n;
 	double stretch = scale < 1.0 ? 1.0 : scale;
 	double support = FILTERS[filter].support * stretch;
 	double shrink = 1.0 / stretch;
+	double center = (i + 0.5) * scale;
+	double low = center - support + 0.5, high = center + support + 0.5;
+	uint32_t first = low < 0 ? 0 : (uint32_t)low;
+	uint32_t end = high > in ? in : (uint32_t)high;
+	double sum = 0.0, most = 0.0;
+	t->first[i] = first;
+	t->count[i] = end - first;
+	for (uint32_t k = 0; k < end - first; k++) {
+		exact[k] = FILTERS[filter].f((k + (double)first - center + 0.5) * shrink);
+		sum += exact[k];
+	}
+	for (uint32_t k = 0; k < end - first; k++) {
+		exact[k] = sum != 0.0 ? exact[k] / sum : exact[k];
+		most = exact[k] > most ? exact[k] : most;
+	}
+	return most;
+}
+
+/* As many fractional bits as leave the table's largest weight within SHORT_BITS. */
+static uint32_t short_precision(sn_taps *t, uint32_t in, sn_filter filter, double *exact)
+{
+	double most = 0.0;
+	uint32_t bits = 0;
+	for (uint32_t i = 0; i < t->n; i++) {
+		double w = exact_taps(t, in, i, filter, exact);
+		most = w > most ? w : most;
+	}
+	while (bits < PRECISION && (int32_t)(0.5 + most * (1 << (bits + 1))) < 1 << SHORT_BITS)
+		bits++;
+	return bits;
+}
+
+/* Takes the table's memory from *at, in the order that tap_bytes counts it. */
+static sn_taps make_taps(uint8_t **at, uint32_t in, uint32_t out, sn_filter filter)
+{
+	sn_taps t = {.n = out, .width = tap_width(in, out, filter), .precision = PRECISION};
+	t.weight = carve(at, (uint64_t)out * t.width, sizeof(int32_t));
+	t.first = carve(at, out, sizeof(uint32_t));
+	t.count = carve(at, out, sizeof(uint32_t));
+	double *exact = carve(at, t.width, sizeof(double));
+	if (FILTERS[filter].torch) {
+		t.short_width = short_width(t.width);
+		t.short_weight = carve(at, (uint64_t)out * t.short_width, sizeof(int16_t));
+		t.precision = short_precision(&t, in, filter, exact);
+	}
 	for (uint32_t i = 0; i < out; i++) {
-		double center = (i + 0.5) * scale;
-		double low = center - support + 0.5, high = center + support + 0.5;
-		uint32_t first = low < 0 ? 0 : (uint32_t)low;
-		uint32_t end = high > in ? in : (uint32_t)high;
-		double sum = 0.0;
-		t.first[i] = first;
-		t.count[i] = end - first;
-		for (uint32_t k = 0; k < end - first; k++) {
-			t.exact[k] = FILTERS[filter].f((k + (double)first - center + 0.5) * shrink);
-			sum += t.exact[k];
-		}
-		for (uint32_t k = 0; k < end - first; k++) {
-			double w = sum != 0.0 ? t.exact[k] / sum : t.exact[k];
-			t.weight[(size_t)i * t.width + k] = (int32_t)(w * (1 << PRECISION) + (w < 0 ? -0.5 : 0.5));
-		}
+		int32_t *weight = t.weight + (size_t)i * t.width;
+		int16_t *shorts = t.short_weight ? t.short_weight + (size_t)i * t.short_width : NULL;
+		exact_taps(&t, in, i, filter, exact);
+		for (uint32_t k = 0; k < t.count[i]; k++)
+			weight[k] = (int32_t)(exact[k] * (1 << t.precision) + (exact[k] < 0 ? -0.5 : 0.5));
+		for (uint32_t k = 0; k < t.short_width; k++)
+			shorts[k] = (int16_t)(k < t.count[i] ? weight[k] : 0);
 	}
 	return t;
 }
 
-static inline uint8_t clip8(int32_t acc)
+static const sn_passes *passes(void)
 {
-	acc >>= PRECISION;
-	return (uint8_t)(acc < 0 ? 0 : acc > 255 ? 255 : acc);
-}
-
-/* src [rows][in_w][3] -> dst [rows][t->n][3] */
-static void pass_horizontal(const taps *t, const uint8_t *src, uint32_t in_w, uint32_t rows, uint8_t *dst)
-{
-	for (uint32_t y = 0; y < rows; y++) {
-		const uint8_t *line = src + (size_t)y * in_w * 3;
-		uint8_t *out = dst + (size_t)y * t->n * 3;
-		for (uint32_t x = 0; x < t->n; x++) {
-			const int32_t *w = t->weight + (size_t)x * t->width;
-			const uint8_t *in = line + (size_t)t->first[x] * 3;
-			int32_t r = 1 << (PRECISION - 1), g = r, b = r;
-			for (uint32_t k = 0; k < t->count[x]; k++, in += 3) {
-				r += in[0] * w[k];
-				g += in[1] * w[k];
-				b += in[2] * w[k];
-			}
-			*out++ = clip8(r);
-			*out++ = clip8(g);
-			*out++ = clip8(b);
-		}
-	}
-}
-
-/* src [..][bytes] -> dst [t->n][bytes]; bytes = 3 x width. In tiles, so that the sums stay in the first cache. */
-static void pass_vertical(const taps *t, const uint8_t *src, size_t bytes, uint8_t *dst)
-{
-	int32_t acc[TILE];
-	for (uint32_t y = 0; y < t->n; y++) {
-		const int32_t *w = t->weight + (size_t)y * t->width;
-		for (size_t x = 0; x < bytes; x += TILE) {
-			size_t n = bytes - x < TILE ? bytes - x : TILE;
-			const uint8_t *in = src + (size_t)t->first[y] * bytes + x;
-			for (size_t i = 0; i < n; i++)
-				acc[i] = 1 << (PRECISION - 1);
-			for (uint32_t k = 0; k < t->count[y]; k++, in += bytes)
-				for (size_t i = 0; i < n; i++)
-					acc[i] += in[i] * w[k];
-			for (size_t i = 0; i < n; i++)
-				dst[(size_t)y * bytes + x + i] = clip8(acc[i]);
-		}
-	}
+	return SN_HAS_AVX2() ? &sn_passes_avx2 : &sn_passes_plain;
 }
 
 bool sn_rgb_bytes(uint32_t width, uint32_t height, size_t *bytes)
@@ -175,22 +163,22 @@ bool sn_rgb_bytes(uint32_t width, uint32_t height, size_t *bytes)
 }
 
 /* Pillow 13 and later: a picture that loses many more rows than columns is shortened first (pull request 9549). */
-static bool vertical_first(uint32_t in_w, uint32_t in_h, uint32_t out_w, uint32_t out_h)
+static bool vertical_first(uint32_t in_w, uint32_t in_h, uint32_t out_w, uint32_t out_h, sn_filter filter)
 {
-	return out_h < in_h && (int64_t)in_h - out_h > 2 * ((int64_t)in_w - out_w);
+	return !FILTERS[filter].torch && out_h < in_h && (int64_t)in_h - out_h > 2 * ((int64_t)in_w - out_w);
 }
 
 bool sn_resize_scratch(uint32_t in_w, uint32_t in_h, uint32_t out_w, uint32_t out_h, sn_filter filter, size_t *bytes)
 {
 	size_t picture, total = 64;
-	if ((unsigned)filter > SN_FILTER_LANCZOS3 || !sn_rgb_bytes(in_w, in_h, &picture) || !sn_rgb_bytes(out_w, out_h, &picture))
+	if ((unsigned)filter > SN_FILTER_LANCZOS3_TORCH || !sn_rgb_bytes(in_w, in_h, &picture) || !sn_rgb_bytes(out_w, out_h, &picture))
 		return false;
 	if (in_w != out_w && !tap_bytes(&total, in_w, out_w, filter))
 		return false;
 	if (in_h != out_h && !tap_bytes(&total, in_h, out_h, filter))
 		return false;
 	if (in_w != out_w && in_h != out_h) {
-		uint64_t between = vertical_first(in_w, in_h, out_w, out_h) ? (uint64_t)in_w * out_h : (uint64_t)out_w * in_h;
+		uint64_t between = vertical_first(in_w, in_h, out_w, out_h, filter) ? (uint64_t)in_w * out_h : (uint64_t)out_w * in_h;
 		if (!add_bytes(&total, between, 3))
 			return false;
 	}
@@ -202,7 +190,8 @@ void sn_resize_rgb(const uint8_t *src, uint32_t in_w, uint32_t in_h, uint8_t *ds
                    sn_filter filter, void *scratch)
 {
 	uint8_t *at = scratch;
-	taps across, down;
+	const sn_passes *p = passes();
+	sn_taps across, down;
 	if (in_w == out_w && in_h == out_h) {
 		memcpy(dst, src, (size_t)out_w * out_h * 3);
 		return;
@@ -213,14 +202,36 @@ void sn_resize_rgb(const uint8_t *src, uint32_t in_w, uint32_t in_h, uint8_t *ds
 		down = make_taps(&at, in_h, out_h, filter);
 
 	if (in_h == out_h) {
-		pass_horizontal(&across, src, in_w, in_h, dst);
+		p->across(&across, src, in_w, in_h, dst);
 	} else if (in_w == out_w) {
-		pass_vertical(&down, src, (size_t)in_w * 3, dst);
-	} else if (vertical_first(in_w, in_h, out_w, out_h)) {
-		pass_vertical(&down, src, (size_t)in_w * 3, at); /* [out_h][in_w][3] */
-		pass_horizontal(&across, at, in_w, out_h, dst);
+		p->down(&down, src, (size_t)in_w * 3, dst);
+	} else if (vertical_first(in_w, in_h, out_w, out_h, filter)) {
+		p->down(&down, src, (size_t)in_w * 3, at); /* [out_h][in_w][3] */
+		p->across(&across, at, in_w, out_h, dst);
 	} else {
-		pass_horizontal(&across, src, in_w, in_h, at); /* [in_h][out_w][3] */
-		pass_vertical(&down, at, (size_t)out_w * 3, dst);
+		p->across(&across, src, in_w, in_h, at); /* [in_h][out_w][3] */
+		p->down(&down, at, (size_t)out_w * 3, dst);
+	}
+}
+
+void sn_resize_planes(const uint8_t *const src[3], size_t stride, uint32_t in_w, uint32_t in_h, uint8_t *dst, uint32_t out_w, uint32_t out_h,
+                      sn_filter filter, uint8_t *woven, void *scratch)
+{
+	const sn_passes *p = passes();
+	uint8_t *at = scratch;
+	if (in_w == out_w && in_h == out_h) {
+		p->weave(src, stride, in_w, in_h, dst);
+	} else if (in_w == out_w || vertical_first(in_w, in_h, out_w, out_h, filter)) {
+		p->weave(src, stride, in_w, in_h, woven);
+		sn_resize_rgb(woven, in_w, in_h, dst, out_w, out_h, filter, scratch);
+	} else {
+		sn_taps across = make_taps(&at, in_w, out_w, filter);
+		if (in_h == out_h) {
+			p->across_planes(&across, src, stride, in_h, dst);
+			return;
+		}
+		sn_taps down = make_taps(&at, in_h, out_h, filter);
+		p->across_planes(&across, src, stride, in_h, at); /* [in_h][out_w][3] */
+		p->down(&down, at, (size_t)out_w * 3, dst);
 	}
 }

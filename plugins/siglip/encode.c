@@ -15,6 +15,7 @@
 
 typedef struct job {
 	sn_idefics3_cut cut;
+	const sn_normalize *normal;
 	uint32_t next, n_units;
 	sn_tensor patches;  /* [units.embed][3 p p] */
 	kit_stream t;       /* n rows; units of max(units.qkv, units.mix) */
@@ -123,6 +124,7 @@ static sn_rc begin(void *instance, const sn_call *call, void *state, sn_ops_ctx 
 	kit_tensor_size list[N_TENSORS];
 	list_tensors(s, &j->cut, j, list);
 	KIT_TRY(kit_alloc_tensors(s->host.ops, ctx, list, N_TENSORS, fault));
+	j->normal = media->kind == SN_MEDIA_VIDEO ? &s->clip_normal : &s->normal;
 	j->pixels = (uint8_t *)state + kit_aligned(sizeof(job));
 	j->scratch = (float *)(void *)(j->pixels + kit_aligned(pixel_bytes));
 	sn_rc rc = cut_pixels(s, j, media, scratch_bytes, fault);
@@ -154,7 +156,7 @@ static sn_rc embed(const run *r, uint32_t image, uint32_t first, uint32_t n)
 	const siglip *s = r->s;
 	size_t stride;
 	const uint8_t *rgb = sn_idefics3_image(&r->j->cut, r->j->pixels, image, &stride);
-	sn_patchify(rgb, stride, s->config.patch, s->config.side, first, n, &s->normal, r->j->scratch);
+	sn_patchify(rgb, stride, s->config.patch, s->config.side, first, n, r->j->normal, r->j->scratch);
 	sn_tensor patches = r->kit.ops->rows(&r->j->patches, 0, n), x = r->kit.ops->rows(&r->j->t.x, first, n);
 	KIT_TRY(r->kit.ops->write(r->kit.ctx, &patches, r->j->scratch, r->kit.fault));
 	KIT_TRY(kit_linear(&r->kit, &x, &patches, s->patch, SN_ACT_NONE));

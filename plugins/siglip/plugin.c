@@ -17,6 +17,7 @@ static sn_rc load(void *instance, const sn_model *model, sn_fault *fault)
 		return rc;
 	s->units = siglip_cut_units(&s->config);
 	sn_normalize_init(&s->normal, s->config.mean, s->config.std);
+	sn_normalize_init_fused(&s->clip_normal, s->config.mean, s->config.std);
 	siglip_position_ids(s->config.side, s->position);
 	kit_free(&s->host, s->layers); /* a second load takes the first one's place */
 	s->layers = kit_alloc(&s->host, s->config.blocks * sizeof *s->layers);

@@ -68,7 +68,7 @@ typedef struct siglip {
 	kit_host host;
 	siglip_config config;
 	siglip_units units;
-	sn_normalize normal;
+	sn_normalize normal, clip_normal; /* pixel values, of pictures and of frames */
 	uint32_t position[SIGLIP_MAX_SIDE]; /* bucket of each row and column: [side] */
 	const sn_weight *patch, *project;
 	sn_tensor positions; /* [n][E] */

@@ -1,14 +1,17 @@
 /* watch.c - "sn.watch/1": frames of a clip, as SmolVLM2's processors choose, resize and frame them.
  *
  *   choose  round(fps x seconds) frames, 1 to max_frames, evenly from the first to the last; where the clip has more seconds than max_frames
- *           frames make at fps, a second at both ends is left out. Seconds are counted by the average rate.
- *   resize  longest edge, then square, as pictures that are not split
+ *           frames make at fps, a second at both ends is left out. A frame's time is its index by the average rate.
+ *   resize  longest edge, then square, as pictures that are not split, but as PyTorch's tensors are resized
  *   text    You are provided the following series of three frames from a 0:00:03 [H:MM:SS] video.\n
  *           \nFrame from 00:00:<fake_token_around_image><global-img> rows <fake_token_around_image>      for each frame
  *           \n\n
  *
  * With start and end it is the clip that was cut there; the text tells times of the whole one.
- * Reference: transformers, models/smolvlm/video_processing_smolvlm.py and processing_smolvlm.py.
+ * Reference: transformers 5.23, models/smolvlm/video_processing_smolvlm.py and processing_smolvlm.py, as AutoProcessor gives it. It decodes by
+ * torchcodec, which counts frames as ext/clip.h does: upright, in the order that they are shown, after edit lists; seconds from the first one's
+ * beginning to the last one's end, the rate one by the other. (Its PyAV and OpenCV take the rate from the container, and PyAV leaves frames as
+ * they lie: of unequal or turned frames they make other clips.)
  */
 #include <math.h>
 #include <stdio.h>
@@ -80,8 +83,8 @@ static sn_rc sample(const void *instance, const sn_call *call, const sn_clip_inf
 	if (!sn_idefics3_plan(info->width, info->height, c->video_longest, c->image, false, &fit))
 		return kit_fail(fault, SN_RC_TOO_LARGE, "the clip's pictures are empty or too large");
 	*out = (sn_watch_sample){.size = out->size, .n_frames = spread(s.first + first, s.first + last, n, frames), .group = 1, .n_steps = 2,
-	                         .steps = {{.width = fit.fit_w, .height = fit.fit_h, .filter = SN_CLIP_LANCZOS3},
-	                                   {.width = c->image, .height = c->image, .filter = SN_CLIP_LANCZOS3}}};
+	                         .steps = {{.width = fit.fit_w, .height = fit.fit_h, .filter = SN_CLIP_LANCZOS3_TORCH},
+	                                   {.width = c->image, .height = c->image, .filter = SN_CLIP_LANCZOS3_TORCH}}};
 	return SN_RC_OK;
 }
 

@@ -1,15 +1,22 @@
 /* codec.h - what the parts of video-codec share.
  *
- *   plugin.c     the contract: two descriptors, life cycle, "sn.clip/1"
+ * video-codec.so, without FFmpeg:
+ *
+ *   plugin.c     the contract: two descriptors, life cycle, sniffing
+ *   backend.c    video-codec/ffmpeg.so, opened when the first file comes
  *   container.c  which container it is, and whether its outermost layer is whole: before a library sees a byte
  *   mp4.c        the same for MP4 and QuickTime, box by box: tracks that may be read, tables that are what they claim
+ *
+ * video-codec/ffmpeg.so, with the last two of these:
+ *
+ *   clip.c       "sn.clip/1"
  *   input.c      libavformat over bytes in memory: the one demuxer, allowed decoders, no protocol, limits, deadline
  *   scan.c       all packets of a file, none decoded: the frames in the order that they are shown, where decoding can begin,
  *                how long the sound is
  *   frames.c     packets -> wanted frames
  *   picture.c    one decoded picture -> upright RGB -> resized
  *   webp.c       animated WebP, by libwebp (FFmpeg 5 has no decoder for it)
- *   sound.c      the second descriptor, "sn.decode/1" of kind "audio": sound tracks
+ *   sound.c      "sn.decode/1" of kind "audio", the second descriptor's: sound tracks
  *   write.c      "sn.write/1": MP4 and WebM
  *
  * What decoders hold for themselves (reference pictures) is asked of malloc, not of the host's budget: MAX_PIXELS bounds it.
@@ -22,7 +29,7 @@
 #ifndef VIDEO_CODEC_H
 #define VIDEO_CODEC_H
 
-#include <kit.h>
+#include "container.h"
 
 #include <libavformat/avformat.h>
 #include <libavcodec/avcodec.h>
@@ -36,34 +43,7 @@ enum {
 	MAX_PIXELS = 4096 * 2304, /* of a picture: 17 of them and more are held while H.264 is decoded */
 	MAX_SIDE = 16384,
 	MAX_PACKETS = 1 << 22, /* of a file */
-	MAX_PATCHES = 64,
 };
-
-/* ---- containers ---- */
-
-typedef struct input input;
-
-/* A file's four bytes that libavformat gets to see as "free". */
-typedef struct patches {
-	size_t at[MAX_PATCHES]; /* ascending */
-	size_t n;
-} patches;
-
-typedef struct container {
-	const char *video_type, *audio_type; /* MIME; NULL: it has no such */
-	const char *demuxer;                 /* libavformat's short name; NULL: libwebp */
-	bool (*begins)(const uint8_t *bytes, size_t n);
-	/* Is its outermost layer whole, and within what is read here? Nothing is allocated. */
-	sn_rc (*check)(const uint8_t *bytes, size_t n, patches *hide, sn_fault *fault);
-} container;
-
-/* By the first 64 bytes; NULL: none. */
-const container *container_find(const uint8_t *bytes, size_t n);
-sn_rc mp4_check(const uint8_t *bytes, size_t n, patches *hide, sn_fault *fault);
-
-static inline uint32_t u32_be(const uint8_t *p) { return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
-static inline uint64_t u64_be(const uint8_t *p) { return (uint64_t)u32_be(p) << 32 | u32_be(p + 4); }
-static inline uint32_t u32_le(const uint8_t *p) { return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0]; }
 
 /* ---- one call over one file ---- */
 
@@ -75,7 +55,7 @@ typedef struct clock_limit {
 void clock_start(clock_limit *c, uint32_t ms); /* 0: no limit */
 bool clock_over(clock_limit *c);
 
-struct input {
+typedef struct input {
 	const kit_host *host;
 	const sn_call *call;
 	const uint8_t *bytes; /* [n] */
@@ -91,7 +71,7 @@ struct input {
 	AVStream *picture, *sound; /* the tracks that are read, NULL: none */
 	unsigned most_streams;
 	const char *unread;        /* the codec of a picture track that is not read, NULL: none */
-};
+} input;
 
 /* Opens the demuxer and chooses tracks; all others are discarded. After a failure only input_close is legal. */
 sn_rc input_open(input *in);
@@ -143,6 +123,8 @@ typedef struct painter {
 	struct SwsContext *sws;
 	int sws_format, sws_space, sws_range;
 	uint8_t *native; /* [height][width][3 or 4] and some more bytes */
+	uint8_t *planes; /* [3][height][stride], green, blue, red, and some more bytes */
+	size_t stride;
 	uint8_t *upright;
 	uint8_t *step[2];
 	void *scratch;
@@ -169,6 +151,8 @@ sn_rc webp_read(input *in, const sn_clip_limits *limits, const sn_clip_wish *wis
 sn_rc admit(const sn_clip_info *info, const sn_clip_limits *limits, sn_fault *fault);
 sn_rc admit_wish(const sn_clip_info *info, const sn_clip_limits *limits, const sn_clip_wish *wish, const sn_media *media, sn_fault *fault);
 
+/* Without sniff, and what the host compares names with: plugin.c has these. */
+extern const sn_ext_clip CLIP_READ;
 extern const sn_ext_decode TRACK_DECODE;
 extern const sn_ext_write CLIP_WRITE;
 

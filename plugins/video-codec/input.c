@@ -79,6 +79,23 @@ static void cover(const input *in, uint8_t *out, size_t from, size_t n)
 				out[in->hide.at[i] + k - from] = (uint8_t)"free"[k];
 }
 
+/* A broadcast's packets with the names of its programs are read as filling: libavformat would have iconv load the tables of whatever characters
+ * they are said to be in. */
+static void cover_names(const input *in, uint8_t *out, size_t from, size_t n)
+{
+	enum { PACKET = 188, NAMES = 0x11, FILLING = 0x1FFF };
+	if (strcmp(in->type->demuxer, "mpegts") != 0)
+		return;
+	for (size_t p = from / PACKET * PACKET; p < from + n && in->n - p >= 3; p += PACKET) {
+		const uint8_t *b = in->bytes + p;
+		if (((uint32_t)(b[1] & 0x1F) << 8 | b[2]) != NAMES)
+			continue;
+		for (size_t k = 1; k < 3; k++)
+			if (p + k >= from && p + k - from < n)
+				out[p + k - from] |= (uint8_t)(FILLING >> (k == 1 ? 8 : 0));
+	}
+}
+
 static int read_bytes(void *opaque, uint8_t *out, int size)
 {
 	input *in = opaque;
@@ -92,6 +109,7 @@ static int read_bytes(void *opaque, uint8_t *out, int size)
 		return AVERROR_EOF;
 	memcpy(out, in->bytes + in->at, n);
 	cover(in, out, in->at, n);
+	cover_names(in, out, in->at, n);
 	in->at += n;
 	return (int)n;
 }

@@ -1,7 +1,8 @@
 /* picture.c - one decoded picture becomes upright, opaque RGB at its own size, and then what the wish's steps make of it.
  *
- * libswscale converts and nothing else: at the size that there is, with accurate rounding, by the stream's own matrix and range
- * (BT.601 and limited where it names none, as FFmpeg has it). Sizes are changed by modalities/image, which rounds as the reference image
+ * libswscale converts and nothing else: at the size that there is, chroma interpolated both ways, with accurate rounding, by the stream's
+ * own matrix and range (BT.601 and limited where it names none, as FFmpeg has it). It makes planes: for packed RGB it would take each
+ * chroma row for two, and be slower. Sizes are changed by modalities/image, which rounds as the reference image
  * processors do. */
 #include <stdlib.h>
 #include <string.h>
@@ -84,7 +85,7 @@ bool painter_fits(const sn_clip_wish *wish, uint32_t width, uint32_t height)
 	size_t bytes;
 	for (uint32_t i = 0; i < wish->n_steps; i++) {
 		const sn_clip_step *s = &wish->steps[i];
-		if (s->filter > SN_CLIP_LANCZOS3 || s->width > MAX_SIDE || s->height > MAX_SIDE || (uint64_t)s->width * s->height > MAX_PIXELS ||
+		if (s->filter > SN_CLIP_LANCZOS3_TORCH || s->width > MAX_SIDE || s->height > MAX_SIDE || (uint64_t)s->width * s->height > MAX_PIXELS ||
 		    !sn_resize_scratch(width, height, s->width, s->height, (sn_filter)s->filter, &bytes))
 			return false;
 		width = s->width;
@@ -109,11 +110,13 @@ static bool allocate(painter *p, uint32_t width, uint32_t height)
 			step[i % 2] = bytes > step[i % 2] ? bytes : step[i % 2];
 	}
 	p->native = kit_alloc(host, (size_t)p->width * p->height * 4 + SPARE);
+	p->stride = ((size_t)p->width + SN_PLANE_SPARE + 63) / 64 * 64;
+	p->planes = kit_alloc(host, 3 * p->stride * p->height + SPARE);
 	p->upright = p->orientation != 1 ? kit_alloc(host, (size_t)p->width * p->height * 3) : NULL;
 	p->scratch = scratch ? kit_alloc(host, scratch) : NULL;
 	for (int i = 0; i < 2; i++)
 		p->step[i] = step[i] ? kit_alloc(host, step[i]) : NULL;
-	return p->native && (p->upright || p->orientation == 1) && (p->scratch || !scratch) && (p->step[0] || !step[0]) && (p->step[1] || !step[1]);
+	return p->native && p->planes && (p->upright || p->orientation == 1) && (p->scratch || !scratch) && (p->step[0] || !step[0]) && (p->step[1] || !step[1]);
 }
 
 sn_rc painter_init(painter *p, input *in, uint32_t width, uint32_t height, uint32_t orientation, const sn_clip_wish *wish)
@@ -132,6 +135,7 @@ void painter_fini(painter *p)
 	const kit_host *host = p->in->host;
 	sws_freeContext(p->sws);
 	kit_free(host, p->native);
+	kit_free(host, p->planes);
 	kit_free(host, p->upright);
 	kit_free(host, p->scratch);
 	kit_free(host, p->step[0]);
@@ -141,11 +145,17 @@ void painter_fini(painter *p)
 
 /* ---- pictures ---- */
 
-/* The upright frame, then the steps, the last of them into out. */
-static void finish(painter *p, uint8_t *out)
+/* The upright frame, then the steps, the last of them into out. planar: it is in p->planes, as GBR, else in p->native. */
+static void finish(painter *p, bool planar, uint8_t *out)
 {
 	uint32_t width = p->orientation >= 5 ? p->height : p->width, height = p->orientation >= 5 ? p->width : p->height;
+	const size_t plane = p->stride * p->height;
+	const uint8_t *const rgb[3] = {p->planes + 2 * plane, p->planes, p->planes + plane};
 	const uint8_t *from = p->native;
+	if (planar && (p->upright || !p->wish->n_steps)) {
+		sn_resize_planes(rgb, p->stride, p->width, p->height, p->native, p->width, p->height, SN_FILTER_BILINEAR, NULL, NULL);
+		planar = false;
+	}
 	if (p->upright) {
 		turn(p->native, p->width, p->height, p->orientation, p->upright);
 		from = p->upright;
@@ -155,7 +165,10 @@ static void finish(painter *p, uint8_t *out)
 	for (uint32_t i = 0; i < p->wish->n_steps; i++) {
 		const sn_clip_step *s = &p->wish->steps[i];
 		uint8_t *to = i + 1 < p->wish->n_steps ? p->step[i % 2] : out;
-		sn_resize_rgb(from, width, height, to, s->width, s->height, (sn_filter)s->filter, p->scratch);
+		if (planar && i == 0)
+			sn_resize_planes(rgb, p->stride, width, height, to, s->width, s->height, (sn_filter)s->filter, p->native, p->scratch);
+		else
+			sn_resize_rgb(from, width, height, to, s->width, s->height, (sn_filter)s->filter, p->scratch);
 		from = to;
 		width = s->width;
 		height = s->height;
@@ -184,7 +197,7 @@ static bool convert_like(painter *p, const AVFrame *f, bool alpha)
 	p->sws_format = f->format;
 	p->sws_space = space;
 	p->sws_range = range;
-	p->sws = sws_getContext(f->width, f->height, f->format, f->width, f->height, alpha ? AV_PIX_FMT_RGBA : AV_PIX_FMT_RGB24, SWS_FLAGS, NULL, NULL, NULL);
+	p->sws = sws_getContext(f->width, f->height, f->format, f->width, f->height, alpha ? AV_PIX_FMT_RGBA : AV_PIX_FMT_GBRP, SWS_FLAGS, NULL, NULL, NULL);
 	if (!p->sws)
 		return false;
 	const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(f->format);
@@ -204,13 +217,14 @@ sn_rc painter_frame(painter *p, const AVFrame *f, uint8_t *out)
 	bool alpha = d && d->flags & (AV_PIX_FMT_FLAG_ALPHA | AV_PIX_FMT_FLAG_PAL);
 	if (!d || d->flags & AV_PIX_FMT_FLAG_HWACCEL || !convert_like(p, f, alpha))
 		return kit_fail(p->in->fault, SN_RC_UNSUPPORTED, "pictures in this format are not read");
-	uint8_t *rows[4] = {p->native};
-	int stride[4] = {(int)p->width * (alpha ? 4 : 3)};
-	if (sws_scale(p->sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, rows, stride) != f->height)
+	const size_t plane = p->stride * p->height;
+	uint8_t *packed[4] = {p->native}, *planes[4] = {p->planes, p->planes + plane, p->planes + 2 * plane};
+	int wide[4] = {(int)p->width * 4}, narrow[4] = {(int)p->stride, (int)p->stride, (int)p->stride};
+	if (sws_scale(p->sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, alpha ? packed : planes, alpha ? wide : narrow) != f->height)
 		return kit_fail(p->in->fault, SN_RC_NOMEM, "no memory to decode the clip");
 	if (alpha)
 		flatten(p->native, (size_t)p->width * p->height);
-	finish(p, out);
+	finish(p, !alpha, out);
 	return SN_RC_OK;
 }
 
@@ -218,6 +232,6 @@ sn_rc painter_rgba(painter *p, const uint8_t *rgba, uint8_t *out)
 {
 	memcpy(p->native, rgba, (size_t)p->width * p->height * 4);
 	flatten(p->native, (size_t)p->width * p->height);
-	finish(p, out);
+	finish(p, false, out);
 	return SN_RC_OK;
 }

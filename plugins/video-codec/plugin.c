@@ -1,169 +1,39 @@
-/* plugin.c - video-codec's side of the contract: its two descriptors, their life, and "sn.clip/1". See codec.h for the parts. */
+/* plugin.c - video-codec's side of the contract: its two descriptors, their life, and what is known without FFmpeg. See codec.h for the parts. */
 #include <string.h>
 
-#include <libavutil/log.h>
+#include "backend.h"
+#include "container.h"
 
-#include "codec.h"
+/* ---- the clip ---- */
 
-/* ---- limits ---- */
-
-sn_rc admit(const sn_clip_info *info, const sn_clip_limits *l, sn_fault *fault)
-{
-	uint64_t pixels = (uint64_t)info->width * info->height;
-	if (!info->width || !info->height)
-		return kit_fail(fault, SN_RC_INVALID, "the clip's pictures have no size");
-	if (info->width > MAX_SIDE || info->height > MAX_SIDE || pixels > MAX_PIXELS ||
-	    (l && ((l->max_width && info->width > l->max_width) || (l->max_height && info->height > l->max_height) ||
-	           (l->max_pixels && pixels > l->max_pixels))))
-		return kit_fail(fault, SN_RC_TOO_LARGE, "the clip's pictures are larger than allowed");
-	if (l && l->max_track_frames && info->n_frames > l->max_track_frames)
-		return kit_fail(fault, SN_RC_TOO_LARGE, "the clip has more frames than allowed");
-	if (l && l->max_seconds && info->seconds > l->max_seconds)
-		return kit_fail(fault, SN_RC_TOO_LARGE, "the clip is longer than allowed");
-	return SN_RC_OK;
-}
-
-sn_rc admit_wish(const sn_clip_info *info, const sn_clip_limits *l, const sn_clip_wish *wish, const sn_media *media, sn_fault *fault)
-{
-	sn_media shape = {.size = sizeof shape};
-	if (wish->size < sizeof *wish || !wish->frames || wish->n_steps > SN_CLIP_MAX_STEPS || !painter_fits(wish, info->width, info->height) ||
-	    !sn_clip_shape(info, wish, &shape))
-		return kit_fail(fault, SN_RC_INVALID, "the wish asks for no frames, or for sizes that cannot be");
-	for (uint32_t i = 0; i < wish->n_frames; i++)
-		if (wish->frames[i] >= info->n_frames || (i && wish->frames[i] < wish->frames[i - 1]))
-			return kit_fail(fault, SN_RC_INVALID, "the wish asks for frames that are not there, or not in their order");
-	if (l && ((l->max_frames && wish->n_frames > l->max_frames) || (l->max_bytes && shape.bytes > l->max_bytes)))
-		return kit_fail(fault, SN_RC_TOO_LARGE, "more frames are asked for than allowed");
-	if (!media->samples || !media->timestamps || media->kind != shape.kind || media->width != shape.width || media->height != shape.height ||
-	    media->n_frames != shape.n_frames || media->bytes != shape.bytes)
-		return kit_fail(fault, SN_RC_INTERNAL, "the media is not of the shape that was asked for");
-	return SN_RC_OK;
-}
-
-/* ---- one clip ---- */
-
-typedef struct clip {
-	input in;
-	scan scan;
-	sn_clip_info info;
-} clip;
-
-static const char *sniff(const uint8_t *bytes, size_t n)
+static const char *sniff_video(const uint8_t *bytes, size_t n)
 {
 	const container *c = container_find(bytes, n);
 	return c ? c->video_type : NULL;
 }
 
-static sn_rc begin(clip *c, void *instance, const sn_call *call, const uint8_t *bytes, size_t n, const sn_clip_limits *l, sn_fault *fault)
-{
-	*c = (clip){.in = {.host = instance, .call = call, .bytes = bytes, .n = n, .fault = fault, .max_pixels = MAX_PIXELS}};
-	if (l && l->max_pixels && l->max_pixels < MAX_PIXELS)
-		c->in.max_pixels = l->max_pixels;
-	clock_start(&c->in.clock, l ? l->max_ms : 0);
-	c->info.size = sizeof c->info;
-	c->in.type = container_find(bytes, n);
-	if (!c->in.type || !c->in.type->video_type)
-		return kit_fail(fault, n ? SN_RC_UNSUPPORTED : SN_RC_INVALID, n ? "not a clip of a type that is read here" : "the file is empty");
-	return c->in.type->check(bytes, n, &c->in.hide, fault);
-}
-
-static sn_rc no_picture(const clip *c)
-{
-	if (c->in.unread)
-		return kit_fail(c->in.fault, SN_RC_UNSUPPORTED, "the clip's pictures are coded as %s, which is not read here", c->in.unread);
-	return kit_fail(c->in.fault, SN_RC_INVALID, "the file has no moving pictures");
-}
-
-/* Opens and counts; libavformat's part of a look. */
-static sn_rc survey(clip *c, const sn_clip_limits *l)
-{
-	KIT_TRY(input_open(&c->in));
-	if (!c->in.picture)
-		return no_picture(c);
-	const AVStream *st = c->in.picture;
-	bool turned = track_orientation(st) >= 5;
-	c->info.width = (uint32_t)(turned ? st->codecpar->height : st->codecpar->width);
-	c->info.height = (uint32_t)(turned ? st->codecpar->width : st->codecpar->height);
-	KIT_TRY(admit(&c->info, l, c->in.fault));
-	KIT_TRY(scan_file(&c->in, &c->scan, l && l->max_track_frames ? l->max_track_frames : MAX_PACKETS));
-	const scan *s = &c->scan;
-	if (!s->n_frames)
-		return no_picture(c);
-	c->info.n_frames = s->n_frames;
-	c->info.seconds = s->end - s->begin;
-	c->info.fps = st->avg_frame_rate.num > 0 && st->avg_frame_rate.den > 0 ? av_q2d(st->avg_frame_rate) : 0;
-	if (s->n_frames < 2)
-		c->info.fps = 0;
-	else if (c->info.fps == 0 && c->info.seconds > 0)
-		c->info.fps = s->n_frames / c->info.seconds;
-	c->info.has_sound = s->has_sound;
-	return admit(&c->info, l, c->in.fault);
-}
-
-static void end(clip *c)
-{
-	scan_free(&c->in, &c->scan);
-	input_close(&c->in);
-}
-
 static sn_rc look(void *instance, const sn_call *call, const uint8_t *bytes, size_t n, const sn_clip_limits *limits, sn_clip_info *info,
                   sn_fault *fault)
 {
-	clip c;
-	sn_rc rc = begin(&c, instance, call, bytes, n, limits, fault);
-	if (rc == SN_RC_OK)
-		rc = c.in.type->demuxer ? survey(&c, limits) : webp_look(&c.in, limits, &c.info);
-	if (rc == SN_RC_OK)
-		memcpy(info, &c.info, info->size < sizeof c.info ? info->size : sizeof c.info);
-	end(&c);
-	return rc;
+	const backend *b;
+	KIT_TRY(backend_of(instance, call, &b, fault));
+	return b->clip->look(instance, call, bytes, n, limits, info, fault);
 }
 
 static sn_rc times(void *instance, const sn_call *call, const uint8_t *bytes, size_t n, const sn_clip_limits *limits, double *seconds,
                    uint32_t n_frames, sn_fault *fault)
 {
-	clip c;
-	sn_rc rc = begin(&c, instance, call, bytes, n, limits, fault);
-	if (rc == SN_RC_OK && !c.in.type->demuxer)
-		rc = webp_times(&c.in, limits, seconds, n_frames);
-	else if (rc == SN_RC_OK && (rc = survey(&c, limits)) == SN_RC_OK) {
-		if (n_frames != c.info.n_frames)
-			rc = kit_fail(fault, SN_RC_INTERNAL, "the clip is not as it was looked at");
-		for (uint32_t i = 0; rc == SN_RC_OK && i < n_frames; i++)
-			seconds[i] = scan_time(&c.in, &c.scan, i);
-	}
-	end(&c);
-	return rc;
-}
-
-static sn_rc read_frames(clip *c, const sn_clip_limits *limits, const sn_clip_wish *wish, sn_media *media)
-{
-	painter p = {0};
-	KIT_TRY(survey(c, limits));
-	KIT_TRY(admit_wish(&c->info, limits, wish, media, c->in.fault));
-	input_close(&c->in); /* again from the beginning, as if nothing had been read */
-	KIT_TRY(input_open(&c->in));
-	if (!c->in.picture)
-		return no_picture(c);
-	const AVCodecParameters *par = c->in.picture->codecpar;
-	sn_rc rc = painter_init(&p, &c->in, (uint32_t)par->width, (uint32_t)par->height, track_orientation(c->in.picture), wish);
-	if (rc == SN_RC_OK)
-		rc = frames_read(&c->in, &c->scan, &p, wish, media);
-	painter_fini(&p);
-	return rc;
+	const backend *b;
+	KIT_TRY(backend_of(instance, call, &b, fault));
+	return b->clip->times(instance, call, bytes, n, limits, seconds, n_frames, fault);
 }
 
 static sn_rc read(void *instance, const sn_call *call, const uint8_t *bytes, size_t n, const sn_clip_limits *limits, const sn_clip_wish *wish,
                   sn_media *media, sn_fault *fault)
 {
-	clip c;
-	sn_rc rc = begin(&c, instance, call, bytes, n, limits, fault);
-	if (rc == SN_RC_OK)
-		rc = c.in.type->demuxer ? read_frames(&c, limits, wish, media) : webp_read(&c.in, limits, wish, media);
-	end(&c);
-	if (rc == SN_RC_OK)
-		kit_log(instance, call, SN_HOST_INFO, "decoded");
-	return rc;
+	const backend *b;
+	KIT_TRY(backend_of(instance, call, &b, fault));
+	return b->clip->read(instance, call, bytes, n, limits, wish, media, fault);
 }
 
 static const sn_ext_clip CLIP = {
@@ -173,46 +43,103 @@ static const sn_ext_clip CLIP = {
     .aliases = "video/x-m4v=video/mp4 application/mp4=video/mp4 video/mov=video/quicktime video/quicktime=video/mp4 video/mp4=video/quicktime "
                "video/matroska=video/x-matroska video/mkv=video/x-matroska video/avi=video/x-msvideo video/vnd.avi=video/x-msvideo "
                "image/png=image/apng",
-    .sniff = sniff,
+    .sniff = sniff_video,
     .look = look,
     .times = times,
     .read = read,
 };
 
-/* ---- life ---- */
-
-/* The libraries' messages go nowhere: the callback is theirs, one for the process, and knows neither host nor call. */
-static void say_nothing(void *who, int level, const char *format, va_list args)
+static sn_rc bound(void *instance, const sn_call *call, const sn_media *media, const sn_write_options *options, uint64_t *bytes, sn_fault *fault)
 {
-	(void)who, (void)level, (void)format, (void)args;
+	const backend *b;
+	KIT_TRY(backend_of(instance, call, &b, fault));
+	return b->write->bound(instance, call, media, options, bytes, fault);
 }
+
+static sn_rc write(void *instance, const sn_call *call, const sn_media *media, const sn_write_options *options, uint8_t *out, uint64_t capacity,
+                   uint64_t *n, sn_fault *fault)
+{
+	const backend *b;
+	*n = 0;
+	KIT_TRY(backend_of(instance, call, &b, fault));
+	return b->write->write(instance, call, media, options, out, capacity, n, fault);
+}
+
+static const sn_ext_write CLIP_FILE = {
+    .size = sizeof CLIP_FILE,
+    .kind = SN_MEDIA_VIDEO,
+    .kind_name = "video",
+    .media_types = "video/mp4 video/webm",
+    .bound = bound,
+    .write = write,
+};
+
+/* ---- its sound ---- */
+
+static const char *sniff_track(const uint8_t *bytes, size_t n)
+{
+	const container *c = container_find(bytes, n);
+	return c ? c->audio_type : NULL;
+}
+
+static sn_rc measure(void *instance, const sn_call *call, const uint8_t *bytes, size_t n, const sn_media_limits *limits, sn_media *media,
+                     sn_fault *fault)
+{
+	const backend *b;
+	KIT_TRY(backend_of(instance, call, &b, fault));
+	return b->track->measure(instance, call, bytes, n, limits, media, fault);
+}
+
+static sn_rc decode(void *instance, const sn_call *call, const uint8_t *bytes, size_t n, const sn_media_limits *limits, sn_media *media,
+                    sn_fault *fault)
+{
+	const backend *b;
+	KIT_TRY(backend_of(instance, call, &b, fault));
+	return b->track->decode(instance, call, bytes, n, limits, media, fault);
+}
+
+static const sn_ext_decode TRACK_FILE = {
+    .size = sizeof TRACK_FILE,
+    .kind = SN_MEDIA_AUDIO,
+    .kind_name = "audio",
+    .media_types = "audio/mp4 audio/aac audio/webm audio/x-matroska audio/x-msvideo audio/mp2t",
+    .sniff = sniff_track,
+    .measure = measure,
+    .decode = decode,
+    .aliases = "audio/m4a=audio/mp4 audio/x-m4a=audio/mp4 audio/mp4a-latm=audio/mp4 video/mp4=audio/mp4 application/mp4=audio/mp4 "
+               "video/quicktime=audio/mp4 video/x-m4v=audio/mp4 audio/aacp=audio/aac audio/x-aac=audio/aac video/webm=audio/webm "
+               "audio/matroska=audio/x-matroska video/x-matroska=audio/x-matroska video/matroska=audio/x-matroska "
+               "video/x-msvideo=audio/x-msvideo video/avi=audio/x-msvideo video/mp2t=audio/mp2t audio/quicktime=audio/mp4 "
+               /* endings of file names, as clients give them for the format */
+               "audio/mov=audio/mp4 audio/mkv=audio/x-matroska audio/mka=audio/x-matroska audio/avi=audio/x-msvideo audio/ts=audio/mp2t",
+};
+
+/* ---- life ---- */
 
 static sn_rc init_video(void *instance, const sn_host *host, sn_fault *fault)
 {
-	av_log_set_callback(say_nothing);
-	return kit_host_init(instance, "video-codec", KIT_MEMORY, host, fault);
+	return kit_host_init(&((video *)instance)->host, "video-codec", KIT_MEMORY, host, fault);
 }
 
 static sn_rc init_track(void *instance, const sn_host *host, sn_fault *fault)
 {
-	av_log_set_callback(say_nothing);
-	return kit_host_init(instance, "video-codec-sound", KIT_MEMORY, host, fault);
+	return kit_host_init(&((video *)instance)->host, "video-codec-sound", KIT_MEMORY, host, fault);
 }
 
 static const void *extension_video(const char *id)
 {
 	if (strcmp(id, SN_EXT_CLIP) == 0)
 		return &CLIP;
-	return strcmp(id, SN_EXT_WRITE) == 0 ? &CLIP_WRITE : NULL;
+	return strcmp(id, SN_EXT_WRITE) == 0 ? &CLIP_FILE : NULL;
 }
 
-static const void *extension_track(const char *id) { return strcmp(id, SN_EXT_DECODE) == 0 ? &TRACK_DECODE : NULL; }
+static const void *extension_track(const char *id) { return strcmp(id, SN_EXT_DECODE) == 0 ? &TRACK_FILE : NULL; }
 
 #define LICENSE "GPL-2.0-or-later AND LGPL-2.1-or-later AND BSD-3-Clause" /* Debian's FFmpeg is built with x264 */
 
 static const sn_plugin VIDEO = {
     .size = sizeof VIDEO,
-    .instance_size = sizeof(kit_host),
+    .instance_size = sizeof(video),
     .id = "video-codec",
     .version = "1.0.0",
     .license = LICENSE,
@@ -226,7 +153,7 @@ static const sn_plugin VIDEO = {
 
 static const sn_plugin TRACK = {
     .size = sizeof TRACK,
-    .instance_size = sizeof(kit_host),
+    .instance_size = sizeof(video),
     .id = "video-codec-sound",
     .version = "1.0.0",
     .license = LICENSE,

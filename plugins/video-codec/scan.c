@@ -129,7 +129,7 @@ typedef struct counting {
 	uint32_t n_sound_packets;
 	bool untimed, key; /* a packet does not say when it is shown; a key frame has come */
 	int64_t first_key; /* shown at */
-	int64_t last_duration;
+	int64_t end_pts; /* where the last of the frames ends that say how long they are shown */
 } counting;
 
 static sn_rc count_picture(counting *c, const AVPacket *p)
@@ -159,7 +159,9 @@ static sn_rc count_picture(counting *c, const AVPacket *p)
 	if (!grow(c->in, (void **)&s->frames, s->n_frames, &s->cap_frames, sizeof *s->frames))
 		return kit_fail(c->in->fault, SN_RC_NOMEM, "no memory to decode the clip");
 	s->frames[s->n_frames++] = (shown){pts, packet};
-	c->last_duration = p->duration;
+	int64_t end;
+	if (p->duration > 0 && !__builtin_add_overflow(pts, p->duration, &end) && end > c->end_pts)
+		c->end_pts = end;
 	return SN_RC_OK;
 }
 
@@ -189,11 +191,13 @@ static sn_rc count_sound(counting *c, const AVPacket *p)
 	return c->end - c->begin < (c->in->max_sound > 0 ? c->in->max_sound : 1e6) ? SN_RC_OK : kit_fail(c->in->fault, SN_RC_TOO_LARGE, "the sound is longer than allowed");
 }
 
+/* s, of the container's clock. */
+static double at_pts(const AVStream *st, int64_t pts) { return (double)pts * st->time_base.num / st->time_base.den; }
+
 /* Frames in the order in which they are shown, and the times of the whole. */
 static void settle(counting *c)
 {
 	scan *s = c->s;
-	const double tick = c->in->picture ? av_q2d(c->in->picture->time_base) : 0;
 	uint32_t n = s->n_frames;
 	if (n)
 		qsort(s->frames, n, sizeof *s->frames, by_time);
@@ -201,11 +205,9 @@ static void settle(counting *c)
 	for (uint32_t i = 1; i < n; i++)
 		s->by_order |= s->frames[i].pts == s->frames[i - 1].pts;
 	if (n) {
-		int64_t last = c->last_duration;
-		if (last <= 0)
-			last = n > 1 ? (s->frames[n - 1].pts - s->frames[0].pts) / (n - 1) : 0;
-		s->begin = (double)s->frames[0].pts * tick;
-		s->end = (double)(s->frames[n - 1].pts + last) * tick;
+		const double last = at_pts(c->in->picture, s->frames[n - 1].pts), end = at_pts(c->in->picture, c->end_pts);
+		s->begin = at_pts(c->in->picture, s->frames[0].pts);
+		s->end = end > last ? end : last + (n > 1 ? (last - s->begin) / (n - 1) : 0);
 	}
 	s->has_sound = c->heard;
 	s->sound_begin = c->begin;
@@ -216,7 +218,7 @@ static void settle(counting *c)
 sn_rc scan_file(input *in, scan *s, uint32_t max_frames)
 {
 	AVPacket *p = av_packet_alloc();
-	counting c = {.in = in, .s = s, .max_frames = max_frames};
+	counting c = {.in = in, .s = s, .max_frames = max_frames, .end_pts = INT64_MIN};
 	*s = (scan){0};
 	sn_rc rc = p ? SN_RC_OK : kit_fail(in->fault, SN_RC_NOMEM, "no memory to decode the clip");
 	for (bool end = false; rc == SN_RC_OK && !end;) {
@@ -243,6 +245,6 @@ void scan_free(const input *in, scan *s)
 
 double scan_time(const input *in, const scan *s, uint32_t frame)
 {
-	double t = (double)s->frames[frame].pts * av_q2d(in->picture->time_base) - s->zero;
+	double t = at_pts(in->picture, s->frames[frame].pts) - s->zero;
 	return t > 0 ? t : 0;
 }

@@ -278,24 +278,4 @@ static sn_rc decode(void *instance, const sn_call *call, const uint8_t *bytes, s
 	return rc;
 }
 
-static const char *sniff(const uint8_t *bytes, size_t n)
-{
-	const container *c = container_find(bytes, n);
-	return c ? c->audio_type : NULL;
-}
-
-const sn_ext_decode TRACK_DECODE = {
-    .size = sizeof TRACK_DECODE,
-    .kind = SN_MEDIA_AUDIO,
-    .kind_name = "audio",
-    .media_types = "audio/mp4 audio/aac audio/webm audio/x-matroska audio/x-msvideo audio/mp2t",
-    .sniff = sniff,
-    .measure = measure,
-    .decode = decode,
-    .aliases = "audio/m4a=audio/mp4 audio/x-m4a=audio/mp4 audio/mp4a-latm=audio/mp4 video/mp4=audio/mp4 application/mp4=audio/mp4 "
-               "video/quicktime=audio/mp4 video/x-m4v=audio/mp4 audio/aacp=audio/aac audio/x-aac=audio/aac video/webm=audio/webm "
-               "audio/matroska=audio/x-matroska video/x-matroska=audio/x-matroska video/matroska=audio/x-matroska "
-               "video/x-msvideo=audio/x-msvideo video/avi=audio/x-msvideo video/mp2t=audio/mp2t audio/quicktime=audio/mp4 "
-               /* endings of file names, as clients give them for the format */
-               "audio/mov=audio/mp4 audio/mkv=audio/x-matroska audio/mka=audio/x-matroska audio/avi=audio/x-msvideo audio/ts=audio/mp2t",
-};
+const sn_ext_decode TRACK_DECODE = {.size = sizeof TRACK_DECODE, .kind = SN_MEDIA_AUDIO, .kind_name = "audio", .measure = measure, .decode = decode};

@@ -26,7 +26,7 @@ static sn_rc parse(input *in, const sn_clip_limits *limits, WebPDemuxer **out, s
 		WebPDemuxReleaseIterator(&at);
 	}
 	info->seconds = (double)ms / 1000;
-	info->fps = info->n_frames > 1 && ms ? info->n_frames / info->seconds : 0;
+	info->fps = ms ? info->n_frames / info->seconds : 0;
 	return ok ? admit(info, limits, in->fault) : kit_fail(in->fault, SN_RC_INVALID, "%s", DAMAGED);
 }
 

@@ -529,11 +529,4 @@ static sn_rc write(void *instance, const sn_call *call, const sn_media *media, c
 	return rc;
 }
 
-const sn_ext_write CLIP_WRITE = {
-    .size = sizeof CLIP_WRITE,
-    .kind = SN_MEDIA_VIDEO,
-    .kind_name = "video",
-    .media_types = "video/mp4 video/webm",
-    .bound = bound,
-    .write = write,
-};
+const sn_ext_write CLIP_WRITE = {.size = sizeof CLIP_WRITE, .kind = SN_MEDIA_VIDEO, .kind_name = "video", .bound = bound, .write = write};

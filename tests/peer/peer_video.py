@@ -117,8 +117,9 @@ def to_rgb(frames):
     done = subprocess.run(["ffmpeg", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", first.format.name.replace("yuvj", "yuv"), "-s",
                            "%dx%d" % (first.width, first.height), "-i", "-", "-vf",
                            "scale=in_color_matrix=%s:in_range=%s:flags=bilinear+accurate_rnd+full_chroma_int+bitexact" % (matrix, "full" if full else "limited"),
-                           "-pix_fmt", "rgb24", "-f", "rawvideo", "-"], input=b"".join(map(planes, frames)), capture_output=True, check=True)
-    return list(np.frombuffer(done.stdout, np.uint8).reshape(len(frames), first.height, first.width, 3))
+                           "-pix_fmt", "gbrp", "-f", "rawvideo", "-"], input=b"".join(map(planes, frames)), capture_output=True, check=True)
+    gbr = np.frombuffer(done.stdout, np.uint8).reshape(len(frames), 3, first.height, first.width)
+    return list(np.stack([gbr[:, 2], gbr[:, 0], gbr[:, 1]], axis=-1))
 
 
 def decode_plain(path):

@@ -177,7 +177,7 @@ static void rows_are_the_references(void **state)
 	}
 }
 
-/* A clip's frame comes as large as it is looked at: rows of the picture that is the same. */
+/* A clip's frame comes as large as it is looked at: rows of the picture that is the same, but for how pixel values are rounded. */
 static void a_clips_frame_has_the_rows_of_its_picture(void **state)
 {
 	(void)state;
@@ -190,7 +190,12 @@ static void a_clips_frame_has_the_rows_of_its_picture(void **state)
 	media.kind = SN_MEDIA_VIDEO;
 	float *frame = run_job(&l, &media, 3, &frame_plan);
 	assert_int_equal(frame_plan.n_rows, plan.n_rows);
-	assert_memory_equal(rows, frame, (size_t)plan.n_rows * t->row_dim * sizeof *rows);
+	float most = 0, off = 0;
+	for (size_t i = 0; i < (size_t)plan.n_rows * t->row_dim; i++) {
+		most = fmaxf(most, fabsf(rows[i]));
+		off = fmaxf(off, fabsf(rows[i] - frame[i]));
+	}
+	assert_true(most > 0 && off <= 1e-5f * most);
 	free(frame);
 	free(rows);
 	free(media.samples);

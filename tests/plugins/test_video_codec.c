@@ -212,7 +212,7 @@ static void steps_resize_one_after_the_other(void **state)
 	assert_true(m.width == 48 && m.height == 48);
 	assert_int_equal(read_number(m.samples, 48, 48), 2);
 	media_drop(&m);
-	const sn_clip_step bad[] = {{0, 10, 0, 0}, {10, 0, 0, 0}, {10, 10, 3, 0}, {1 << 20, 1, 0, 0}, {8000, 8000, 0, 0}};
+	const sn_clip_step bad[] = {{0, 10, 0, 0}, {10, 0, 0, 0}, {10, 10, 4, 0}, {1 << 20, 1, 0, 0}, {8000, 8000, 0, 0}};
 	uint8_t room[30000];
 	double at[4];
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -125,22 +125,29 @@ static void assert_near(const float *got, const float *want, size_t n)
 			fail_msg("value %zu: %g, not %g (of %g)", i, (double)got[i], (double)want[i], (double)most);
 }
 
-/* Prompt, rows of every frame, logits and continuation, from the file on. */
-static void a_clip_is_watched_as_transformers_does(void **state)
+static void *read_part(const char *name, const char *part, size_t *n)
 {
-	(void)state;
+	char file[64];
+	snprintf(file, sizeof file, "%s.%s", name, part);
+	return read_golden(file, n);
+}
+
+/* Prompt, rows of every frame, logits and continuation, from the file on. */
+static void watched_as_transformers_does(const char *file, const char *name)
+{
 	size_t n_file, n_ids, n_rows, n_logits, n_greedy;
-	clip c = {read_golden("watch.png", &n_file), 0};
+	clip c = {read_golden(file, &n_file), 0};
 	c.n = n_file;
-	int32_t *ids = read_golden("watch.ids", &n_ids), *greedy = read_golden("watch.greedy", &n_greedy);
-	float *rows = read_golden("watch.rows", &n_rows), *logits = read_golden("watch.logits", &n_logits);
+	int32_t *ids = read_part(name, "ids", &n_ids), *greedy = read_part(name, "greedy", &n_greedy);
+	float *rows = read_part(name, "rows", &n_rows), *logits = read_part(name, "logits", &n_logits);
 	sn_engine *e = open_engine((sn_engine_config){0});
 	sn_part p = part_of(&c);
 	p.fps = 2;
 	sn_part parts[2] = {p, {.kind = SN_PART_TEXT, .data = "What happens?", .size = 13}};
 	const sn_message m = {.role = "user", .parts = parts, .n_parts = 2};
 	sn_chat chat = {.request_id = "test", .messages = &m, .n_messages = 1};
-	for (uint32_t most = 16; most; most = most == 16 ? 1 : 0) { /* then again, from the caches: the last logits are the prompt's */
+	const uint32_t all = (uint32_t)(n_greedy / sizeof *greedy);
+	for (uint32_t most = all; most; most = most == all ? 1 : 0) { /* then again, from the caches: the last logits are the prompt's */
 		sn_request *r = NULL;
 		sn_error err = {0};
 		chat.sampling = sampling_of(&(struct ask){.max_tokens = most});
@@ -172,6 +179,15 @@ static void a_clip_is_watched_as_transformers_does(void **state)
 	free(rows);
 	free(logits);
 	sn_engine_close(&e);
+}
+
+static void clips_are_watched_as_transformers_does(void **state)
+{
+	(void)state;
+	static const char *const CASES[][2] = {{"watch.png", "watch"}, {"../watch/vfr.mp4", "watch-vfr"}, {"../watch/turn90.mp4", "watch-turn90"},
+	                                       {"../watch/bframes.mp4", "watch-bframes"}, {"../watch/odd.mp4", "watch-odd"}};
+	for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++)
+		watched_as_transformers_does(CASES[i][0], CASES[i][1]);
 }
 
 /* The same clip at the same options is encoded once; of a longer stretch only the frames that are new. */
@@ -306,7 +322,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(a_clip_stands_where_it_was_put),
-	    cmocka_unit_test(a_clip_is_watched_as_transformers_does),
+	    cmocka_unit_test(clips_are_watched_as_transformers_does),
 	    cmocka_unit_test(frames_are_encoded_once),
 	    cmocka_unit_test(what_cannot_be_watched_is_refused),
 	    cmocka_unit_test(a_cancelled_clip_leaves_nothing),

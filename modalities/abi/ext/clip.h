@@ -40,14 +40,14 @@ typedef struct sn_clip_info {
 	uint32_t width, height; /* upright */
 	uint32_t n_frames;      /* of the picture track, counted; at least 1 */
 	double seconds;         /* from the first frame's beginning to the last one's end */
-	double fps;             /* on average, as the container has it where it says so; 0: not known (one frame) */
+	double fps;             /* on average: n_frames / seconds; 0: not known (one frame, and not how long it is shown) */
 	uint32_t has_sound;     /* 1: a track that this plugin reads as sound */
 	uint32_t reserved;
 } sn_clip_info;
 
-typedef enum sn_clip_filter { SN_CLIP_BILINEAR = 0, SN_CLIP_BICUBIC = 1, SN_CLIP_LANCZOS3 = 2 } sn_clip_filter;
+typedef enum sn_clip_filter { SN_CLIP_BILINEAR = 0, SN_CLIP_BICUBIC = 1, SN_CLIP_LANCZOS3 = 2, SN_CLIP_LANCZOS3_TORCH = 3 } sn_clip_filter;
 
-/* One resize, antialiased, on u8 with the result rounded to u8: exactly as Pillow does it. */
+/* One resize, antialiased, on u8 with the result rounded to u8: exactly as Pillow does it, or as PyTorch does (it rounds weights to 16 bits). */
 typedef struct sn_clip_step {
 	uint32_t width, height; /* it becomes this large */
 	uint32_t filter;        /* sn_clip_filter */

@@ -1,16 +1,18 @@
-"""The miniature of make.py on a clip, run by transformers in float32: what tests/unit/test_engine_watch.c compares with.
+"""The miniature of make.py on clips, run by transformers in float32: what tests/unit/test_engine_watch.c compares with.
 
-    python watch.py        # needs what make.py needs, torchvision and num2words
+    python watch.py        # needs what make.py needs, torchvision, torchcodec and num2words; ../watch/files.py before it
 
 Writes watch.png, an animated PNG (six frames, two a second, of the tower's size: nothing is lost, nothing resized), and of the prompt with
 the clip sampled at two frames a second by SmolVLMVideoProcessor and told by SmolVLMProcessor:
   watch.ids     i32  prompt token ids
   watch.rows    f32  [frames * rows, hidden]
   watch.logits  f32  [vocab] of the last prompt row
-  watch.greedy  i32  [16] greedy continuation, two best logits of a step at least 1e-3 apart
+  watch.greedy  i32  [16] greedy continuation, as far as the two best logits of a step are 1e-3 apart
+and the same, as watch-NAME.ids and so on, of clips of ../watch, decoded by the processor itself.
 """
 import os
 import re
+import sys
 
 import numpy as np
 import torch
@@ -22,7 +24,12 @@ from transformers.video_utils import VideoMetadata
 import make
 from make import CONFIG, HERE, m
 
-FRAMES, FPS, STEPS = 6, 2, 16
+sys.path.insert(0, os.path.join(HERE, "..", "watch"))
+from reference import Reference  # noqa: E402
+
+FRAMES, FPS, STEPS, MARGIN = 6, 2, 16, 1e-3
+QUESTION = "What happens?"
+FILES = ["vfr.mp4", "turn90.mp4", "bframes.mp4", "odd.mp4"]
 
 
 def frames():
@@ -53,7 +60,8 @@ def to_ids(text):
     return out
 
 
-def main():
+def of_png():
+    """Prompt ids and pixel values of watch.png, which is written here."""
     side, rows = CONFIG.image_size, (CONFIG.image_size // CONFIG.patch_size // CONFIG.scale_factor) ** 2
     video = frames()
     pictures = [Image.fromarray(f) for f in video]
@@ -67,13 +75,26 @@ def main():
     writer.image_seq_len = rows
     told = writer.replace_video_token({"pixel_values": out["pixel_values"], "video_metadata": out["video_metadata"]}, 0)
     # ": ", as the reference's chat template for videos has it where the first part is no picture
-    ids = to_ids("<|im_start|>User: " + told + "What happens?<end_of_utterance>\nAssistant:")
-    pixels = out["pixel_values"].float()
-    assert pixels.shape == (1, FRAMES, 3, side, side)
+    return to_ids("<|im_start|>User: " + told + QUESTION + "<end_of_utterance>\nAssistant:"), out["pixel_values"].float()
 
+
+def of_file(name):
+    """Prompt ids and pixel values of a clip of ../watch, by the processor as it comes."""
+    side, rows = CONFIG.image_size, (CONFIG.image_size // CONFIG.patch_size // CONFIG.scale_factor) ** 2
+    _, _, ids, pixels = Reference(side, side, rows).ask(os.path.join(HERE, "..", "watch", name), QUESTION, FPS)
+    return ids, pixels[None]
+
+
+def main():
     model = the_model()
+    cases = [("watch", of_png())] + [("watch-" + name.split(".")[0], of_file(name)) for name in FILES]
+    for name, (ids, pixels) in cases:
+        run(model, name, ids, pixels)
+
+
+def run(model, name, ids, pixels):
     with torch.no_grad():
-        features = model.model.get_image_features(pixels, torch.ones(1, FRAMES, side, side, dtype=torch.bool))
+        features = model.model.get_image_features(pixels, torch.ones(*pixels.shape[:2], *pixels.shape[3:], dtype=torch.bool))
         features = getattr(features, "pooler_output", features)
         features = torch.cat(list(features)) if isinstance(features, (list, tuple)) else features
         said, first, margin = list(ids), None, 1e9
@@ -81,13 +102,15 @@ def main():
             logits = model(input_ids=torch.tensor([said]), pixel_values=pixels).logits[0, -1]
             first = logits if first is None else first
             top = logits.topk(2).values
+            if float(top[0] - top[1]) < MARGIN:
+                break
             margin = min(margin, float(top[0] - top[1]))
             said.append(int(logits.argmax()))
-    print("%d rows of prompt, smallest margin %.4f" % (len(ids), margin))
-    assert margin > 1e-3
-    for name, array, kind in [("ids", ids, "<i4"), ("rows", features.numpy().reshape(-1, CONFIG.hidden), "<f4"), ("logits", first.numpy(), "<f4"),
+    print("%s: %d frames, %d rows of prompt, %d steps, smallest margin %.4f" % (name, pixels.shape[1], len(ids), len(said) - len(ids), margin))
+    assert len(said) - len(ids) >= 4
+    for part, array, kind in [("ids", ids, "<i4"), ("rows", features.numpy().reshape(-1, CONFIG.hidden), "<f4"), ("logits", first.numpy(), "<f4"),
                               ("greedy", said[len(ids):], "<i4")]:
-        np.asarray(array, kind).tofile(os.path.join(HERE, "watch." + name))
+        np.asarray(array, kind).tofile(os.path.join(HERE, name + "." + part))
 
 
 if __name__ == "__main__":

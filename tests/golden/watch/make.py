@@ -5,6 +5,8 @@
                which frames SmolVLMVideoProcessor samples, how large their first resize makes them, and the text that SmolVLMProcessor puts
                for <video>. An option of 0: the checkpoint's own (1 frame a second, 64 at most). fps 0: one frame, whose rate is not known;
                the reference then wants one, and is told 24
+  resize.txt   in_w in_h out_w out_h seed hash: torch's antialiased Lanczos of u8, by way of torchvision, on the pictures of ../image
+  normal.bin   f32, [2][3][256]: the pixel values that the video processor makes of each colour, for MEANS and STDS
   frames.bin   u8, [4][side][side][3]: what the video processor's resizes make of u8 frames (SIZES below, pictures of ../image/common.py)
 
 fps and seconds are hexadecimal floats. Needs torch, torchvision and num2words.
@@ -14,6 +16,8 @@ import sys
 
 import numpy as np
 import torch
+import torchvision
+import torchvision.transforms.v2.functional as tvF
 import transformers
 from transformers.image_utils import SizeDict
 from transformers.models.smolvlm.processing_smolvlm import SmolVLMProcessor
@@ -26,6 +30,7 @@ from common import fnv64, picture  # noqa: E402
 
 SIZES = [(160, 90), (45, 61), (1, 1), (301, 200)]
 SIDE = 64
+MEANS, STDS = [(0.5,) * 3, (0.48145466, 0.4578275, 0.40821073)], [(0.5,) * 3, (0.26862954, 0.26130258, 0.27577711)]
 
 
 def video_processor(longest, side, fps=1, most=64):
@@ -39,6 +44,25 @@ def processor(n_rows):
     p.fake_image_token, p.image_token, p.global_image_token = "<fake_token_around_image>", "<image>", "<global-img>"
     p.image_seq_len = n_rows
     return p
+
+
+def make_resize():
+    rng = np.random.default_rng(9)
+    fixed = [(1, 1, 1, 1), (1, 1, 7, 5), (7, 5, 1, 1), (13, 9, 13, 9), (13, 9, 13, 4), (13, 9, 5, 9), (13, 9, 27, 30), (64, 48, 63, 47), (64, 48, 65, 49),
+             (321, 177, 512, 282), (640, 360, 64, 36), (64, 36, 64, 64), (3, 999, 2, 64), (999, 3, 64, 2), (200, 100, 101, 99), (20, 600, 19, 30)]
+    sizes = fixed + [tuple(map(int, rng.integers(1, 200, 4))) for _ in range(20)]
+    with open(os.path.join(HERE, "resize.txt"), "w") as out:
+        out.write(f"# torch {torch.__version__.split('+')[0]}, torchvision {torchvision.__version__.split('+')[0]}: in_w in_h out_w out_h seed hash\n")
+        for k, (iw, ih, ow, oh) in enumerate(sizes):
+            got = tvF.resize(torch.from_numpy(picture(iw, ih, k)).permute(2, 0, 1), [oh, ow], interpolation=tvF.InterpolationMode.LANCZOS)
+            out.write(f"{iw} {ih} {ow} {oh} {k} {fnv64(got.permute(1, 2, 0).contiguous().numpy().tobytes()):016x}\n")
+
+
+def make_normal():
+    colours = torch.arange(256, dtype=torch.uint8).reshape(1, 1, 1, 256).repeat(1, 3, 1, 1)
+    p = SmolVLMVideoProcessor()
+    values = [p.rescale_and_normalize(colours, True, 1 / 255, True, mean, std)[0, :, 0] for mean, std in zip(MEANS, STDS)]
+    torch.stack(values).numpy().astype("<f4").tofile(os.path.join(HERE, "normal.bin"))
 
 
 def clips():
@@ -55,6 +79,8 @@ def clips():
 
 
 def main():
+    make_resize()
+    make_normal()
     rng = np.random.default_rng(7)
     with open(os.path.join(HERE, "clips.txt"), "w") as out:
         out.write(f"# transformers {transformers.__version__}: see make.py\n")

@@ -5,11 +5,16 @@
  *   medium of kind "rows": width = values, height = rows, n_frames = bytes of text, samples = text and floats
  *
  * Habits of results show only when the first number is TRIGGER, so that one request can be bad among good ones. */
+#include <arpa/inet.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <sensorium/ext/decode.h>
 #include <sensorium/ext/encode.h>
@@ -58,6 +63,45 @@ static const char *sniff(const uint8_t *bytes, size_t n)
 	return n >= 8 && memcmp(bytes, "SNROWS1\n", 8) == 0 ? "application/x-rows" : NULL;
 }
 
+/* ---- what a decoder that was taken over might do ---- */
+
+static void write_to(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_APPEND);
+	if (fd >= 0 && write(fd, "x", 1) == 1)
+		close(fd);
+}
+
+static void connect_to(const char *port)
+{
+	const struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port)), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	if (fd >= 0 && connect(fd, (const struct sockaddr *)&to, sizeof to) == 0)
+		close(fd);
+}
+
+static void go_wrong(const char *text)
+{
+	volatile uint64_t spins = 0;
+	if (IS(DECODE_CRASHES) || IS(MEASURE_CRASHES))
+		*(volatile int *)(uintptr_t)(8 + spins) = 1;
+	if (IS(DECODE_GIVES_UP))
+		abort();
+	while (IS(DECODE_LOOPS))
+		spins++;
+	while (IS(DECODE_TAKES_MEMORY))
+		memset(malloc(1 << 24), 1, 1 << 24);
+	while (IS(DECODE_SHARES_MEMORY))
+		memset(mmap(NULL, 1 << 24, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0), 1, 1 << 24);
+	if (IS(DECODE_OPENS))
+		write_to(text);
+	if (IS(DECODE_CONNECTS))
+		connect_to(text);
+	if (IS(DECODE_FORKS) && fork() == 0)
+		for (;;)
+			pause();
+}
+
 static sn_rc measure(void *instance, const sn_call *call, const uint8_t *bytes, size_t n, const sn_media_limits *limits,
                      sn_media *media, sn_fault *fault)
 {
@@ -79,6 +123,8 @@ static sn_rc measure(void *instance, const sn_call *call, const uint8_t *bytes, 
 	float first;
 	memcpy(&first, bytes + 20 + h.text, n >= 24 + h.text ? sizeof first : 0);
 	bool bad = n >= 24 + h.text && first == ZOO_TRIGGER;
+	if (bad && IS(MEASURE_CRASHES))
+		go_wrong(NULL);
 	if (bad && IS(MEASURE_FAILS))
 		return fail(fault, SN_RC_INTERNAL, SN_BLAME_PLUGIN, "measure always fails");
 	if (IS_SOUND) {
@@ -104,8 +150,7 @@ static sn_rc measure(void *instance, const sn_call *call, const uint8_t *bytes, 
 static sn_rc decode(void *instance, const sn_call *call, const uint8_t *bytes, size_t n, const sn_media_limits *limits,
                     sn_media *media, sn_fault *fault)
 {
-	(void)instance;
-	(void)call;
+	const animal *a = instance;
 	(void)limits;
 	if (IS_SOUND) {
 		memcpy(media->samples, bytes + n - media->bytes, media->bytes);
@@ -114,6 +159,13 @@ static sn_rc decode(void *instance, const sn_call *call, const uint8_t *bytes, s
 	float first;
 	memcpy(&first, bytes + 20 + (n > 24 ? media->n_frames : 0), sizeof first);
 	bool bad = first == ZOO_TRIGGER;
+	if (bad && ZOO >= ZOO_DECODE_CRASHES && ZOO < ZOO_MEASURE_CRASHES) {
+		char text[201] = "";
+		memcpy(text, bytes + 20, media->n_frames);
+		if (a->log)
+			a->log->write(a->host, call, SN_HOST_WARN, "zoo", "it goes\nwrong");
+		go_wrong(text);
+	}
 	if (bad && IS(DECODE_FAILS))
 		return fail(fault, SN_RC_INTERNAL, SN_BLAME_PLUGIN, "\x1b[31m decode fails at 0x7ffd\xff");
 	if (bad && IS(DECODE_ODD_CODE))

@@ -102,6 +102,18 @@
 #define ZOO_SMALL_TRANSCRIBE 101
 #define ZOO_NO_CUT 102
 #define ZOO_TRANSCRIBES_ALONE 103
+/* what a decoder that was taken over might do: the file's text says where */
+#define ZOO_DECODE_CRASHES 130
+#define ZOO_DECODE_GIVES_UP 131
+#define ZOO_DECODE_LOOPS 132
+#define ZOO_DECODE_TAKES_MEMORY 133
+#define ZOO_DECODE_SHARES_MEMORY 134
+#define ZOO_DECODE_OPENS 135
+#define ZOO_DECODE_CONNECTS 136
+#define ZOO_DECODE_FORKS 137
+#define ZOO_MEASURE_CRASHES 138
+/* wild.c: for each call what its file says */
+#define ZOO_WILD 140
 /* speaker.c: sn.speak/1 and sn.synth/1 */
 #define ZOO_SPEAKS 110
 #define ZOO_SPEAKS_OF_CHUNKS 111
