@@ -376,8 +376,9 @@ static sn_status find(const file_tensor **out, const model_file *f, const char *
 	kn_table ref;
 	kn_select(&ref, KN_ISA_REF);
 	if (!kn_linear_of(&ref, (kn_type)t->type))
-		return error_set(err, SN_ERR_UNSUPPORTED, "%s: tensor %s: storage type %s is not supported (F32, F16, BF16, Q8_0, Q4_0, Q4_1, "
-		                 "Q5_0, Q5_1, Q4_K, Q5_K, Q6_K are)", f->name, name, storage_type_find(t->type)->name);
+#define NAME(name, type, number, form, bytes) ", " #type
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: tensor %s: storage type %s is not supported (F32, F16, BF16, Q8_0" KN_BLOCK_TYPES(NAME)
+		                 " are)", f->name, name, storage_type_find(t->type)->name);
 	*out = t;
 	return SN_OK;
 }

@@ -113,6 +113,10 @@ static const struct timing {
 	{ "linear_q5_k", run_linear, KN_Q5_K, 128, 768, 3072, 1, 2, "GOP/s" },
 	{ "linear_q6_k", run_linear, KN_Q6_K, 1, 32768, 1024, 1, 2, "GOP/s" },
 	{ "linear_q6_k", run_linear, KN_Q6_K, 128, 768, 3072, 1, 2, "GOP/s" },
+#define BLOCK_ROWS(name, type, number, form, bytes) \
+	{ "linear_" #name, run_linear, KN_##type, 1, 4096, 4096, 1, 2, "GOP/s" }, \
+	{ "linear_" #name, run_linear, KN_##type, 16, 4096, 4096, 1, 2, "GOP/s" },
+	KN_BLOCK_TYPES(BLOCK_ROWS)
 	{ "quantize_q8_k", run_quantize_k, KN_F32, 64, 0, 1024, 1, 4, "GB/s" },
 	{ "quantize_q8_0", run_quantize, KN_F32, 64, 0, 1024, 1, 4, "GB/s" },
 	{ "rms_norm", run_rms_norm, KN_F32, 64, 0, 1024, 1, 8, "GB/s" },
