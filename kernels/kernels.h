@@ -45,7 +45,8 @@ typedef enum kn_type {
 #define KN_NUMBER(name, type, number, form, bytes) KN_##type = number,
 	KN_BLOCK_TYPES(KN_NUMBER)
 #undef KN_NUMBER
-	KN_F32 = 0, KN_F16 = 1, KN_Q8_0 = 8, KN_Q8_K = 15, KN_BF16 = 30
+	KN_F32 = 0, KN_F16 = 1, KN_Q8_0 = 8, KN_Q8_K = 15, KN_BF16 = 30,
+	KN_F8_E4M3 = 256 /* GGUF has none: sign, 4 bits of exponent, 3 of fraction; no infinities, 0x7f and 0xff are NaN */
 } kn_type;
 
 /* Q8_0 block: 32 values v[i] = d * q[i]. Also the form of activations for weights in blocks of 32. 34 bytes, no padding. */
@@ -63,7 +64,7 @@ kn_type kn_activation(kn_type weights);
  * not f32. w: [n] rows of kn_row_bytes(type, k) bytes, w_stride bytes apart. bias: [n] f32 or NULL. y: [m, ldy] f32.
  * Any m, n, k >= 1 (k a multiple of the type's block); tails are handled. Accumulation in f32.
  *
- * F32, F16, BF16: |y - true| <= (k + 2) u S, u = 2^-24, S = |bias| + sum |x w|: any order of k products and sums.
+ * F32, F16, BF16, F8_E4M3: |y - true| <= (k + 2) u S, u = 2^-24, S = |bias| + sum |x w|: any order of k products and sums.
  * Quantised: a weight is scale * code - min with whole codes; dots of codes are exact integers, so that roundings are counted
  * per block, and all variants agree bit for bit. S = |bias| + sum |x| (|scale * code| + |min|). Blocks are added in order:
  *   Q4_0, Q5_0, Q8_0, IQ4_NL, MXFP4     (k/32 + 4) u S    sum += dot * (dx * d)
@@ -138,7 +139,7 @@ typedef void kn_store_fn(void *y, const float *x, size_t n);
 
 /* One variant per family. Names say what won: "avx512", "avx2", "ref". */
 typedef struct kn_table {
-	kn_linear_fn *linear_f32, *linear_f16, *linear_bf16, *linear_q8_0;
+	kn_linear_fn *linear_f32, *linear_f16, *linear_bf16, *linear_f8_e4m3, *linear_q8_0;
 #define KN_MEMBERS(name, type, number, form, bytes) kn_linear_fn *linear_##name; kn_load_fn *load_##name;
 	KN_BLOCK_TYPES(KN_MEMBERS)
 #undef KN_MEMBERS
@@ -154,7 +155,7 @@ typedef struct kn_table {
 	kn_binary_fn *add;
 	kn_snake_fn *snake;
 	kn_depthwise_fn *depthwise;
-	kn_load_fn *load_f16, *load_bf16, *load_q8_0;
+	kn_load_fn *load_f16, *load_bf16, *load_f8_e4m3, *load_q8_0;
 	kn_store_fn *store_f16, *store_bf16;
 } kn_table;
 

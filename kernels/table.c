@@ -92,6 +92,7 @@ static const struct type_row {
 	{ KN_F32, KN_F32, 1, 4, MEMBER(linear_f32), NONE },
 	{ KN_F16, KN_F32, 1, 2, MEMBER(linear_f16), MEMBER(load_f16) },
 	{ KN_BF16, KN_F32, 1, 2, MEMBER(linear_bf16), MEMBER(load_bf16) },
+	{ KN_F8_E4M3, KN_F32, 1, 1, MEMBER(linear_f8_e4m3), MEMBER(load_f8_e4m3) },
 	{ KN_Q8_0, KN_Q8_0, KN_Q8_BLOCK, sizeof(kn_q8_0), MEMBER(linear_q8_0), MEMBER(load_q8_0) },
 #define TYPE_ROW(name, type, number, form, bytes) \
 	{ KN_##type, KN_##form, KN_##form == KN_Q8_K ? KN_K_BLOCK : KN_Q8_BLOCK, bytes, MEMBER(linear_##name), MEMBER(load_##name) },

@@ -15,6 +15,7 @@ typedef struct weight {
 	size_t stride;
 	size_t n_out, n_in;
 	const float *bias; /* [n_out] or NULL */
+	const float *scale; /* [n_out], of an output before the bias; or NULL */
 	size_t taps;       /* of a convolution, whose columns are [channel][tap]; else 0 */
 } weight;
 

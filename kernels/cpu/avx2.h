@@ -109,15 +109,29 @@ INLINE vec v_of_halves(__m128i h, kn_type type)
 	if (type == KN_F16) return _mm256_cvtph_ps(h);
 	return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
 }
+/* 8 bytes: as halves the exponent is 8 too small; NaN is all ones. */
+INLINE vec v_of_f8(__m128i bytes)
+{
+	__m128i b = _mm_cvtepu8_epi16(bytes), rest = _mm_and_si128(b, _mm_set1_epi16(0x7f));
+	__m128i h = _mm_or_si128(_mm_slli_epi16(_mm_and_si128(b, _mm_set1_epi16(0x80)), 8), _mm_slli_epi16(rest, 7));
+	__m128i nan = _mm_and_si128(_mm_cmpeq_epi16(rest, _mm_set1_epi16(0x7f)), _mm_set1_epi16(0x7e00));
+	return v_mul(_mm256_cvtph_ps(_mm_or_si128(h, nan)), v_set1(256));
+}
 INLINE vec v_load_as(const void *p, kn_type type, size_t i)
 {
 	if (type == KN_F32) return v_load((const float *)p + i);
+	if (type == KN_F8_E4M3) return v_of_f8(_mm_loadl_epi64((const void *)((const uint8_t *)p + i)));
 	return v_of_halves(_mm_loadu_si128((const void *)((const uint16_t *)p + i)), type);
 }
 INLINE vec v_load_as_n(const void *p, kn_type type, size_t i, size_t n)
 {
 	if (n == VW) return v_load_as(p, type, i);
 	if (type == KN_F32) return v_load_n((const float *)p + i, n);
+	if (type == KN_F8_E4M3) {
+		uint8_t b[VW] = { 0 };
+		for (size_t j = 0; j < n; j++) b[j] = ((const uint8_t *)p)[i + j];
+		return v_of_f8(_mm_loadl_epi64((const void *)b));
+	}
 	uint16_t h[VW] = { 0 };
 	for (size_t j = 0; j < n; j++) h[j] = ((const uint16_t *)p)[i + j];
 	return v_of_halves(_mm_loadu_si128((const void *)h), type);

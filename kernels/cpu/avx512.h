@@ -87,9 +87,18 @@ INLINE vec v_scale2(vec p, vec n) { return _mm512_scalef_ps(p, n); }
 INLINE vec v_round(vec x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
 /* Weights and stored values to f32. */
+/* 16 bytes: as halves the exponent is 8 too small; NaN is all ones. */
+INLINE vec v_of_f8(__m128i bytes)
+{
+	__m256i b = _mm256_cvtepu8_epi16(bytes), rest = _mm256_and_si256(b, _mm256_set1_epi16(0x7f));
+	__m256i h = _mm256_or_si256(_mm256_slli_epi16(_mm256_and_si256(b, _mm256_set1_epi16(0x80)), 8), _mm256_slli_epi16(rest, 7));
+	__m256i nan = _mm256_and_si256(_mm256_cmpeq_epi16(rest, _mm256_set1_epi16(0x7f)), _mm256_set1_epi16(0x7e00));
+	return v_mul(_mm512_cvtph_ps(_mm256_or_si256(h, nan)), v_set1(256));
+}
 INLINE vec v_load_as(const void *p, kn_type type, size_t i)
 {
 	if (type == KN_F32) return v_load((const float *)p + i);
+	if (type == KN_F8_E4M3) return v_of_f8(_mm_loadu_si128((const void *)((const uint8_t *)p + i)));
 	__m256i h = _mm256_loadu_si256((const void *)((const uint16_t *)p + i));
 	if (type == KN_F16) return _mm512_cvtph_ps(h);
 	return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
@@ -97,6 +106,7 @@ INLINE vec v_load_as(const void *p, kn_type type, size_t i)
 INLINE vec v_load_as_n(const void *p, kn_type type, size_t i, size_t n)
 {
 	if (type == KN_F32) return v_load_n((const float *)p + i, n);
+	if (type == KN_F8_E4M3) return v_of_f8(_mm_maskz_loadu_epi8(first(n), (const uint8_t *)p + i));
 	__m256i h = _mm256_maskz_loadu_epi16(first(n), (const uint16_t *)p + i);
 	if (type == KN_F16) return _mm512_cvtph_ps(h);
 	return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));

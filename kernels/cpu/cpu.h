@@ -11,6 +11,7 @@
 	X(kn_linear_fn, linear_f32) \
 	X(kn_linear_fn, linear_f16) \
 	X(kn_linear_fn, linear_bf16) \
+	X(kn_linear_fn, linear_f8_e4m3) \
 	X(kn_linear_fn, linear_q8_0) \
 	X(kn_quantize_fn, quantize_q8_0) \
 	X(kn_quantize_fn, quantize_q8_k) \
@@ -31,6 +32,7 @@
 	X(kn_depthwise_fn, depthwise) \
 	X(kn_load_fn, load_f16) \
 	X(kn_load_fn, load_bf16) \
+	X(kn_load_fn, load_f8_e4m3) \
 	X(kn_load_fn, load_q8_0) \
 	X(kn_store_fn, store_f16) \
 	X(kn_store_fn, store_bf16)

@@ -111,6 +111,9 @@ void random_weights(kn_type type, void *w, size_t n)
 		if (type == KN_F32) memcpy(p, &x, 4);
 		else if (type == KN_F16) ref.store_f16(p, &x, 1);
 		else if (type == KN_BF16) ref.store_bf16(p, &x, 1);
+		if (type == KN_F8_E4M3)
+			do p[0] = (uint8_t)random_below(256);
+			while ((p[0] & 0x7f) == 0x7f);
 		if (block == 1) continue;
 		/* Any bytes are codes and scales; of the halves that scale a block some are subnormal or 0. */
 		for (size_t q = 0; q < bytes; q++) p[q] = (uint8_t)random_below(256);

@@ -100,6 +100,22 @@ static void check_load(kn_load_fn *fn, kn_load_fn *ref_fn, double (*value)(uint1
 static void check_load_f16(void) { check_load(t->load_f16, ref.load_f16, value_of_f16); }
 static void check_load_bf16(void) { check_load(t->load_bf16, ref.load_bf16, value_of_bf16); }
 
+/* Every byte, and every tail. */
+static void check_load_f8_e4m3(void)
+{
+	for (size_t n = 1; n <= 256; n++) {
+		uint8_t *x = buffer(0, n);
+		output o = new_output(1, 1, n, n);
+		for (size_t i = 0; i < n; i++) x[i] = (uint8_t)(i * (n == 256 ? 1 : 7));
+		t->load_f8_e4m3(o.y, x, n);
+		check_canaries(o, "f8");
+		for (size_t i = 0; i < n; i++) {
+			double v = value_in(KN_F8_E4M3, x, i).product, y = (double)o.y[i]; /* a sum would lose -0 */
+			CHECK(isnan(v) ? isnan(y) : y == v && !signbit(y) == !signbit(v), "byte %d: %g for %g", x[i], y, v);
+		}
+	}
+}
+
 /* Products are exact (11 bits of d, at most 7 + 7 of scale and code: IQ4_XS's -32 is a power), so that only the sum with the minimum rounds. */
 static void check_load_blocks(kn_type type)
 {
@@ -176,6 +192,7 @@ const family_check convert_checks[] = {
 	{ "quantize_q8_k", check_quantize_q8_k },
 	{ "load_f16", check_load_f16 },
 	{ "load_bf16", check_load_bf16 },
+	{ "load_f8_e4m3", check_load_f8_e4m3 },
 	{ "load_q8_0", check_load_q8_0 },
 #define BLOCK_ROW(name, type, number, form, bytes) { "load_" #name, check_load_##name },
 	KN_BLOCK_TYPES(BLOCK_ROW)

@@ -116,6 +116,7 @@ static void check_linear(kn_type type)
 static void check_linear_f32(void) { check_linear(KN_F32); }
 static void check_linear_f16(void) { check_linear(KN_F16); }
 static void check_linear_bf16(void) { check_linear(KN_BF16); }
+static void check_linear_f8_e4m3(void) { check_linear(KN_F8_E4M3); }
 static void check_linear_q8_0(void) { check_linear(KN_Q8_0); }
 #define CHECK_BLOCK(name, type, number, form, bytes) \
 	static void check_linear_##name(void) { check_linear(KN_##type); }
@@ -125,6 +126,7 @@ const family_check linear_checks[] = {
 	{ "linear_f32", check_linear_f32 },
 	{ "linear_f16", check_linear_f16 },
 	{ "linear_bf16", check_linear_bf16 },
+	{ "linear_f8_e4m3", check_linear_f8_e4m3 },
 	{ "linear_q8_0", check_linear_q8_0 },
 #define BLOCK_ROW(name, type, number, form, bytes) { "linear_" #name, check_linear_##name },
 	KN_BLOCK_TYPES(BLOCK_ROW)

@@ -63,6 +63,10 @@ stored value_in(kn_type type, const void *row, size_t i)
 	case KN_F32: memcpy(&f, p, 4); return (stored){ (double)f, 0 };
 	case KN_F16: return (stored){ half_at(p), 0 };
 	case KN_BF16: return (stored){ value_of_bf16((uint16_t)(p[0] | p[1] << 8)), 0 };
+	case KN_F8_E4M3:
+		scale = *p >> 3 & 15, code = *p & 7;
+		if (scale == 15 && code == 7) return (stored){ (double)NAN, 0 };
+		return (stored){ (*p & 128 ? -1 : 1) * ldexp(scale ? 8 + code : code, (scale ? scale : 1) - 10), 0 };
 	case KN_Q4_0: return (stored){ half_at(p) * (nibble(p + 2, i) - 8), 0 };
 	case KN_Q4_1: return (stored){ half_at(p) * nibble(p + 4, i), half_at(p + 2) };
 	case KN_Q5_0: return (stored){ half_at(p) * (nibble(p + 6, i) + 16 * bit(p + 2, i) - 16), 0 };
