@@ -112,9 +112,9 @@ INLINE vec v_of_halves(__m128i h, kn_type type)
 /* 8 bytes: as halves the exponent is 8 too small; NaN is all ones. */
 INLINE vec v_of_f8(__m128i bytes)
 {
-	__m128i b = _mm_cvtepu8_epi16(bytes), rest = _mm_and_si128(b, _mm_set1_epi16(0x7f));
-	__m128i h = _mm_or_si128(_mm_slli_epi16(_mm_and_si128(b, _mm_set1_epi16(0x80)), 8), _mm_slli_epi16(rest, 7));
-	__m128i nan = _mm_and_si128(_mm_cmpeq_epi16(rest, _mm_set1_epi16(0x7f)), _mm_set1_epi16(0x7e00));
+	const __m128i rest = _mm_set1_epi16(0x3f80);
+	__m128i h = _mm_and_si128(_mm_slli_epi16(_mm_cvtepi8_epi16(bytes), 7), _mm_set1_epi16((int16_t)0xbf80));
+	__m128i nan = _mm_and_si128(_mm_cmpeq_epi16(_mm_and_si128(h, rest), rest), _mm_set1_epi16(0x7e00));
 	return v_mul(_mm256_cvtph_ps(_mm_or_si128(h, nan)), v_set1(256));
 }
 INLINE vec v_load_as(const void *p, kn_type type, size_t i)

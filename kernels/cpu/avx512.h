@@ -90,10 +90,10 @@ INLINE vec v_round(vec x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST
 /* 16 bytes: as halves the exponent is 8 too small; NaN is all ones. */
 INLINE vec v_of_f8(__m128i bytes)
 {
-	__m256i b = _mm256_cvtepu8_epi16(bytes), rest = _mm256_and_si256(b, _mm256_set1_epi16(0x7f));
-	__m256i h = _mm256_or_si256(_mm256_slli_epi16(_mm256_and_si256(b, _mm256_set1_epi16(0x80)), 8), _mm256_slli_epi16(rest, 7));
-	__m256i nan = _mm256_and_si256(_mm256_cmpeq_epi16(rest, _mm256_set1_epi16(0x7f)), _mm256_set1_epi16(0x7e00));
-	return v_mul(_mm512_cvtph_ps(_mm256_or_si256(h, nan)), v_set1(256));
+	const __m256i rest = _mm256_set1_epi16(0x3f80), quiet = _mm256_set1_epi16(0x7e00);
+	__m256i h = _mm256_and_si256(_mm256_slli_epi16(_mm256_cvtepi8_epi16(bytes), 7), _mm256_set1_epi16((int16_t)0xbf80));
+	h = _mm256_or_si256(h, _mm256_maskz_mov_epi16(_mm256_cmpeq_epi16_mask(_mm256_and_si256(h, rest), rest), quiet));
+	return v_mul(_mm512_cvtph_ps(h), v_set1(256));
 }
 INLINE vec v_load_as(const void *p, kn_type type, size_t i)
 {
