@@ -283,6 +283,52 @@ static void what_cannot_be_computed_is_refused_by_name(void **state)
 	free(file);
 }
 
+/* 8-bit floats are a row's scale times what they say, and nothing without as many scales as rows. */
+static void eight_bit_floats_are_scaled(void **state)
+{
+	(void)state;
+	enum { N_IN = 16, N_OUT = 24, ROWS = 3 };
+	model_file *f = NULL;
+	sn_error err = {0};
+	pool *threads;
+	ops o;
+	weight w;
+	float x[ROWS][N_IN], y[ROWS][N_OUT], row[N_IN];
+	const float *v;
+	if (model_file_open(&f, GOLDEN_DIR "/../hf/llama-f8", &err) != SN_OK)
+		fail_msg("%s", err.text);
+	assert_int_equal(pool_open(&threads, 1, &err), SN_OK);
+	ops_init(&o, threads, 0);
+	assert_int_equal(weight_bind(&w, f, f->mem, "blk.0.attn_q.weight", NULL, N_OUT, N_IN, &err), SN_OK);
+	assert_int_equal(w.type, KN_F8_E4M3);
+	for (size_t i = 0; i < ROWS * N_IN; i++)
+		x[i / N_IN][i % N_IN] = (float)((int)i % 7 - 3);
+	ops_linear(&o, y[0], N_OUT, x[0], N_IN, ROWS, &w, ACT_NONE);
+	for (size_t j = 0; j < N_OUT; j++) {
+		weight_row(&o, &w, j, row);
+		for (size_t i = 0; i < ROWS; i++) {
+			double sum = 0, size = 0;
+			for (size_t k = 0; k < N_IN; k++) {
+				sum += (double)x[i][k] * (double)row[k];
+				size += fabs((double)x[i][k] * (double)row[k]);
+			}
+			assert_true(fabs(sum - (double)y[i][j]) <= (2 * N_IN + 2) * 0x1p-24 * size);
+		}
+	}
+	assert_int_equal(vector_bind(&v, f, f->mem, "blk.0.attn_q.weight", N_OUT * N_IN, &err), SN_ERR_UNSUPPORTED);
+	assert_non_null(strstr(err.text, "blk.0.attn_q.weight: storage type F8_E4M3 is only supported for the weights of products"));
+	file_tensor *scale = (file_tensor *)(uintptr_t)file_tensor_find(f, "blk.0.attn_q.scale");
+	scale->ne[1] = N_OUT - 1;
+	assert_int_equal(weight_bind(&w, f, f->mem, "blk.0.attn_q.weight", NULL, N_OUT, N_IN, &err), SN_ERR_INVALID);
+	assert_non_null(strstr(err.text, "blk.0.attn_q.scale: 23 values, expected 24"));
+	((char *)(uintptr_t)scale->name.p)[0] = '!';
+	assert_int_equal(weight_bind(&w, f, f->mem, "blk.0.attn_q.weight", NULL, N_OUT, N_IN, &err), SN_ERR_INVALID);
+	assert_non_null(strstr(err.text, "blk.0.attn_q.scale is missing"));
+	ops_fini(&o);
+	pool_close(&threads);
+	model_file_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -292,6 +338,7 @@ int main(void)
 	    cmocka_unit_test(a_quantised_tower_stays_near_the_exact_one),
 	    cmocka_unit_test(a_bad_scale_fails_one_request_only),
 	    cmocka_unit_test(what_cannot_be_computed_is_refused_by_name),
+	    cmocka_unit_test(eight_bit_floats_are_scaled),
 	};
 	return kit_run(tests);
 }
