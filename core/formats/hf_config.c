@@ -82,9 +82,11 @@ static sn_status read_family(struct reader *r)
 static sn_status refuse_switches(const struct reader *r)
 {
 	const json_t *v;
-	sn_status st = hf_refuse_quantised(r->json, r->err);
+	bool f8 = false;
+	sn_status st = hf_read_quantised(r->json, &f8, r->err);
 	if (st)
 		return st;
+	r->out->has |= f8 ? HF_F8 : 0;
 	for (size_t i = 0; i < sizeof r->family->must_be_off / sizeof *r->family->must_be_off && r->family->must_be_off[i]; i++)
 		if ((v = json_get(r->json, r->family->must_be_off[i])) && !json_is_false(v))
 			return REFUSE(r, SN_ERR_UNSUPPORTED, "%s is not supported", r->family->must_be_off[i]);

@@ -17,7 +17,8 @@ enum {
 	HF_HEAD = 64,      /* a head of its own: not tied to the embedding */
 	HF_ENCDEC = 128,   /* Whisper's names: an encoder, and a decoder with cross-attention */
 	HF_TALKER = 256,   /* Qwen3-TTS's names: text and codes, and a code predictor, */
-	HF_DEPTH_IN = 512  /* which is narrower than the talker */
+	HF_DEPTH_IN = 512, /* which is narrower than the talker */
+	HF_F8 = 1024       /* weights may be 8-bit floats with scales beside them */
 };
 
 typedef struct hf_config {

@@ -201,7 +201,8 @@ static sn_status align(file_tensor *out, size_t value_bytes, arena *mem, sn_erro
 sn_status hf_names_place(model_file *f, const st_tensor *s, const char *gguf, sn_error *err)
 {
 	const char *hf = s->name.p;
-	if (s->dtype->bits > 32 || s->dtype->bits < 16 || s->dtype->storage < 0 || s->dtype->storage == 25 || s->dtype->storage == 26)
+	const bool f8 = s->dtype->storage == STORAGE_F8_E4M3; /* its place has scales, or whoever binds it refuses it */
+	if (!f8 && (s->dtype->bits > 32 || s->dtype->bits < 16 || s->dtype->storage < 0 || s->dtype->storage == 25 || s->dtype->storage == 26))
 		return error_set(err, SN_ERR_UNSUPPORTED, "tensor %s: dtype %s is not supported (F32, F16 and BF16 are)", hf, s->dtype->name);
 	if (s->rank > 4 || s->bytes == 0)
 		return error_set(err, SN_ERR_INVALID, "tensor %s: %u dimensions and %" PRIu64 " bytes", hf, s->rank, s->bytes);
@@ -216,12 +217,34 @@ sn_status hf_names_place(model_file *f, const st_tensor *s, const char *gguf, sn
 	return align(out, s->dtype->bits / 8, f->mem, err);
 }
 
+/* 8-bit floats "X.weight" and their "X.weight_scale", as "Y.weight" and "Y.scale". What activations would be scaled by is not needed. */
+static sn_status place_scaled(struct translator *t, const st_tensor *s, const char *gguf)
+{
+	char hf[160], scale[160];
+	if (!(t->config->has & HF_F8) || strcmp(s->name.p, t->embed) == 0)
+		return error_set(t->err, SN_ERR_UNSUPPORTED, "tensor %s: dtype %s is not supported (F32, F16 and BF16 are)", s->name.p, s->dtype->name);
+	snprintf(hf, sizeof hf, "%s_scale", s->name.p);
+	snprintf(scale, sizeof scale, "%.*s.scale", (int)(strlen(gguf) - strlen(".weight")), gguf);
+	const st_tensor *beside = find(t, hf);
+	if (!beside)
+		return error_set(t->err, SN_ERR_INVALID, "tensor %s is missing", hf);
+	t->used[beside - t->all] = true;
+	snprintf(hf, sizeof hf, "%.*s.input_scale", (int)(s->name.n - strlen(".weight")), s->name.p);
+	const st_tensor *input = find(t, hf);
+	if (input)
+		t->used[input - t->all] = true;
+	sn_status st = hf_names_place(t->file, s, gguf, t->err);
+	return st ? st : hf_names_place(t->file, beside, scale, t->err);
+}
+
 static sn_status place(struct translator *t, const char *hf, const char *gguf)
 {
 	const st_tensor *s = find(t, hf);
 	if (!s)
 		return error_set(t->err, SN_ERR_INVALID, "tensor %s is missing", hf);
 	t->used[s - t->all] = true;
+	if (s->dtype->storage == STORAGE_F8_E4M3)
+		return place_scaled(t, s, gguf);
 	return hf_names_place(t->file, s, gguf, t->err);
 }
 

@@ -39,6 +39,10 @@ static sn_status bind(struct binder *b, weight *w, int layer_no, const char *par
 	mark_used(b, name);
 	if (has_bias)
 		mark_used(b, bias);
+	if (!st && w->scale) {
+		snprintf(bias, sizeof bias, "%.*s%s.scale", n, name, part);
+		mark_used(b, bias);
+	}
 	return st;
 }
 

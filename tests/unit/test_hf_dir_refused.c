@@ -78,6 +78,60 @@ static void what_is_not_computed_is_refused_by_name(void **state)
 	model_file_close(&f);
 }
 
+#define F8(format, bits, strategy, more) \
+	"\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"" format "\",\"config_groups\":{\"group_0\":{\"weights\":{" \
+	"\"num_bits\":" bits ",\"type\":\"float\",\"strategy\":\"" strategy "\"" more "}}}}"
+
+/* Of compressed-tensors' many ways one is read. */
+static void eight_bit_floats_need_their_scales(void **state)
+{
+	(void)state;
+	static const struct { const char *rest, *says; } cases[] = {
+	    {F8("pack-quantized", "8", "channel", ""), "compressed-tensors' format pack-quantized is not supported (float-quantized is)"},
+	    {F8("float-quantized", "4", "channel", ""), "weights that are not floats of 8 bits"},
+	    {F8("float-quantized", "8", "block", ""), "weights.strategy: block is not supported (tensor and channel are)"},
+	    {F8("float-quantized", "8", "group", ",\"group_size\":128"), "weights.strategy: group"},
+	    {F8("float-quantized", "8", "channel", ",\"group_size\":128"), "weights.group_size is not supported"},
+	    {F8("float-quantized", "8", "channel", ",\"dynamic\":true"), "weights.dynamic is not supported"},
+	    {F8("float-quantized", "8", "channel", "},\"output_activations\":{\"num_bits\":8"), "output_activations are not supported"},
+	    {F8("float-quantized", "8", "channel", "}}},\"kv_cache_scheme\":{\"num_bits\":8},\"x\":{\"x\":{\"x\":{"), "kv_cache_scheme is not supported"},
+	    {F8("float-quantized", "8", "channel", "}}},\"sparsity_config\":{\"format\":\"dense\"},\"x\":{\"x\":{\"x\":{"), "sparsity_config is not supported"},
+	    {F8("float-quantized", "8", "channel", "}}},\"quantization_status\":\"frozen\",\"x\":{\"x\":{\"x\":{"), "quantization_status: only compressed"},
+	    {"\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"float-quantized\"}", "config_groups is missing"},
+	    {"\"quantization_config\":{\"quant_method\":\"compressed-tensors\"}", "format unnamed is not supported"},
+	    {"\"quantization_config\":{\"quant_method\":\"fp8\",\"weight_block_size\":[128,128]}", "quantised weights (fp8) are not supported"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		fresh_llama(cases[i].rest);
+		refused(cases[i].says);
+	}
+	static const char name[] = "model.layers.0.self_attn.q_proj.weight";
+	static const char config[] = F8("float-quantized", "8", "channel", "");
+	weights w = weights_of(HEAD);
+	fresh_llama("");
+	for (size_t i = 0; i < w.n; i++)
+		if (!strcmp(w.e[i].name, name))
+			w.e[i].dtype = "F8_E4M3";
+	write_weights(&w);
+	refused("tensor model.layers.0.self_attn.q_proj.weight: dtype F8_E4M3 is not supported");
+	write_llama(config);
+	refused("tensor model.layers.0.self_attn.q_proj.weight_scale is missing");
+	add(&w, "model.layers.0.self_attn.q_proj.weight_scale", 2 * HEAD_DIM, 1);
+	add(&w, "model.layers.0.self_attn.q_proj.input_scale", 1, 0);
+	write_weights(&w);
+	model_file *f = opened();
+	assert_int_equal(file_tensor_find(f, "blk.0.attn_q.weight")->type, STORAGE_F8_E4M3);
+	has_tensor(f, "blk.0.attn_q.scale", "model.layers.0.self_attn.q_proj.weight_scale", 1, 2 * HEAD_DIM);
+	model_file_close(&f);
+	add(&w, "model.layers.0.self_attn.k_proj.input_scale", 1, 0); /* of a weight that has no scale */
+	write_weights(&w);
+	refused("tensor model.layers.0.self_attn.k_proj.input_scale has no place");
+	w.n--;
+	w.e[0].dtype = "F8_E4M3";
+	write_weights(&w);
+	refused("tensor model.embed_tokens.weight: dtype F8_E4M3 is not supported");
+}
+
 static void sizes_that_lie_are_refused(void **state)
 {
 	(void)state;
@@ -196,6 +250,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_not_computed_is_refused_by_name),
+	    cmocka_unit_test(eight_bit_floats_need_their_scales),
 	    cmocka_unit_test(sizes_that_lie_are_refused),
 	    cmocka_unit_test(broken_json_is_refused),
 	    cmocka_unit_test(tensors_must_be_the_configurations),

@@ -127,7 +127,7 @@ static void check_miniature(const char *name, kn_isa isa)
 static void every_miniature_equals_transformers(void **state)
 {
 	(void)state;
-	static const char *const names[] = {"llama", "llama-4", "mistral", "qwen2", "qwen3", "gemma3", "gemma3-4"};
+	static const char *const names[] = {"llama", "llama-4", "llama-f8", "qwen2-f8", "mistral", "qwen2", "qwen3", "gemma3", "gemma3-4"};
 	static const kn_isa isas[] = {KN_ISA_REF, KN_ISA_AVX2, KN_ISA_AVX512};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		for (size_t k = 0; k < sizeof isas / sizeof *isas; k++)
