@@ -94,12 +94,14 @@ static void check_prompt(const struct machine *w, const char *name, const int32_
 	marked_fini(&text);
 }
 
-static void check_miniature(const char *name, kn_isa isa)
+static void check_miniature(const char *name, const char *container, kn_isa isa)
 {
 	size_t n, n_logits, n_greedy, at = 0;
 	int32_t *ids = read_golden(name, "ids", &n), *greedy = read_golden(name, "greedy", &n_greedy);
 	float *want = read_golden(name, "logits", &n_logits);
-	struct machine w = machine_open(name, isa);
+	char path[64];
+	snprintf(path, sizeof path, "%s%s", name, container);
+	struct machine w = machine_open(path, isa);
 	size_t v = w.m->h.n_vocab;
 	n /= sizeof *ids;
 	check_prompt(&w, name, ids, n);
@@ -124,20 +126,29 @@ static void check_miniature(const char *name, kn_isa isa)
 	free(want);
 }
 
+static void small_files_of_llama_cpp_equal_them_too(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"smollm3", "phi3", "qwen3moe"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		check_miniature(names[i], ".gguf", KN_ISA_AVX512);
+}
+
 static void every_miniature_equals_transformers(void **state)
 {
 	(void)state;
-	static const char *const names[] = {"llama", "llama-4", "mistral", "qwen2", "qwen3", "gemma3", "gemma3-4"};
+	static const char *const names[] = {"llama", "llama-4", "mistral", "mistral-window", "smollm3", "phi3", "qwen2", "qwen3", "qwen3moe", "gemma3", "gemma3-4"};
 	static const kn_isa isas[] = {KN_ISA_REF, KN_ISA_AVX2, KN_ISA_AVX512};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		for (size_t k = 0; k < sizeof isas / sizeof *isas; k++)
-			check_miniature(names[i], isas[k]);
+			check_miniature(names[i], "", isas[k]);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_miniature_equals_transformers),
+	    cmocka_unit_test(small_files_of_llama_cpp_equal_them_too),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
