@@ -8,7 +8,7 @@
 #include "text/normalize.h"
 #include "text/spm.h"
 
-static const char *const families[] = {"gpt2", "smollm", "llama3", "qwen2", "gemma", "llama2", "llama2-first"};
+static const char *const families[] = {"gpt2", "smollm", "llama3", "qwen2", "tekken", "gpt4o", "gemma", "llama2", "llama2-first"};
 enum { N_FAMILIES = sizeof families / sizeof *families };
 
 static void ids_of_directories_are_those_of_tokenizers(void **state)
