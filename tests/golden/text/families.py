@@ -217,7 +217,20 @@ def piece_families():
             yield f
 
 
+def rstripped():
+    """As Phi-3's: tokens that take the white space behind them along."""
+    pieces, _ = train_pieces(8, 900, False)
+    f = Family("phi3", piece_tokenizer(pieces, False, "legacy"))
+    for t in f.json["added_tokens"]:
+        t["rstrip"] = t["special"] and t["content"] not in ("<unk>", "<s>")
+    f.files["tokenizer.json"] = json.dumps(f.json, ensure_ascii=False, separators=(",", ":")) + "\n"
+    f.files["tokenizer_config.json"] = json.dumps({"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": True}) + "\n"
+    f.turns = ["a</s> \n \n b</s>\u3000\u00a0</s>  <s>  x</s>", "</s>\u200b </s>\u0085\ty", "</s>   "]
+    return f
+
+
 def families():
     yield from byte_families()
     yield from piece_families()
     yield from cased_families()
+    yield rstripped()
