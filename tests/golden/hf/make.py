@@ -114,7 +114,7 @@ convert_hf_to_gguf.main()
 def convert(tree, pre, folder, out):
     """What llama.cpp makes of the directory."""
     with tempfile.TemporaryDirectory() as tmp:
-        copied = os.path.join(tmp, os.path.basename(folder))
+        copied = os.path.join(tmp, "mini")  # by the name phi3 llama.cpp knows what Phi-3's tokens do to white space; this one's do not
         shutil.copytree(folder, copied)
         if "phi" in os.path.basename(folder):  # else the converter asks for a SentencePiece file
             edit(os.path.join(copied, "tokenizer_config.json"), lambda t: t.update(tokenizer_class="GPT2Tokenizer"))
