@@ -232,7 +232,7 @@ static void numbers_and_names_that_make_no_sense_are_refused(void **state)
 	    {.name = "llama.rope.freq_base", .how = AS_F32, .v = 0, .expected = "0 is not above"},
 	    {.name = "llama.rope.freq_base", .how = AS_F32, .v = INFINITY, .expected = "inf is not above"},
 	    {.name = "llama.rope.freq_base", .how = AS_STRING, .s = "x", .expected = "is not above"},
-	    {.name = "llama.rope.scaling.type", .how = AS_STRING, .s = "yarn", .expected = "yarn is not supported"},
+	    {.name = "llama.rope.scaling.type", .how = AS_STRING, .s = "longrope", .expected = "longrope is not supported"},
 	};
 	refuse_twists(bad, sizeof bad / sizeof *bad);
 }
