@@ -15,6 +15,8 @@ static sn_status above_zero(const json_t *v, const char *where, const char *name
 	return SN_OK;
 }
 
+enum { PHI_ORIGINAL = 4096 };
+
 static const char *const types[HF_ROPE_TYPES] = {
     [HF_ROPE_DEFAULT] = "default", [HF_ROPE_LINEAR] = "linear", [HF_ROPE_DYNAMIC] = "dynamic",
     [HF_ROPE_LLAMA3] = "llama3",   [HF_ROPE_YARN] = "yarn",     [HF_ROPE_LONGROPE] = "longrope",
@@ -133,11 +135,11 @@ sn_status hf_rope_read(hf_rope *out, const json_t *config, uint32_t n_context, b
 	if (!st)
 		st = top_number(config, "partial_rotary_factor", 1, &out->partial, err);
 	if (!st)
-		st = top_number(config, "original_max_position_embeddings", n_context, &n_original, err);
+		st = top_number(config, "original_max_position_embeddings", phi ? PHI_ORIGINAL : n_context, &n_original, err);
 	if (!st)
 		st = read_object(out, object, where, base, n_original, phi, err);
-	if (!st && json_get(config, "original_max_position_embeddings"))
-		out->n_original = n_original; /* given outside, it has the last word */
+	if (!st && (phi || json_get(config, "original_max_position_embeddings")))
+		out->n_original = n_original; /* given outside, it has the last word; Phi-3's class gives it where nobody does */
 	return st;
 }
 
@@ -147,12 +149,13 @@ sn_status hf_rope_read_by_type(hf_rope *out, const json_t *config, sn_error *err
 	const char *where, *key;
 	double base = 0, window_base = 0;
 	hf_rope window = {.partial = 1};
-	out->partial = 1;
 	sn_status st = parameters_of(&object, &where, config, err);
 	if (!st)
 		st = top_number(config, "rope_theta", 1e6, &base, err);
 	if (!st)
 		st = top_number(config, "rope_local_base_freq", 1e4, &window_base, err);
+	if (!st)
+		st = top_number(config, "partial_rotary_factor", 1, &out->partial, err);
 	if (st)
 		return st;
 	if (json_get(config, "rope_scaling")) { /* transformers 4: of the layers that see all */

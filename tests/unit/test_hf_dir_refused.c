@@ -75,6 +75,7 @@ static void what_is_not_computed_is_refused_by_name(void **state)
 	    {"Qwen2ForCausalLM", "qwen2", "\"use_sliding_window\":true", "use_sliding_window is not supported"},
 	    {"Qwen3ForCausalLM", "qwen3", "\"use_sliding_window\":true", "use_sliding_window is not supported"},
 	    {"Qwen3ForCausalLM", "qwen3", "\"attention_bias\":true", "attention_bias is not supported"},
+	    {"Gemma3ForCausalLM", "gemma3_text", "\"partial_rotary_factor\":0.5", "partial_rotary_factor is not supported"},
 	    {"Gemma3ForCausalLM", "gemma3_text", "\"attention_bias\":true", "attention_bias is not supported"},
 	    {"Gemma3ForCausalLM", "gemma3_text", "\"use_bidirectional_attention\":true", "use_bidirectional_attention is not supported"},
 	    {"Gemma3ForCausalLM", "gemma3_text", "\"attn_logit_softcapping\":50.0", "attn_logit_softcapping is not supported"},
