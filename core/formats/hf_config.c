@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "formats/hf_float8.h"
 #include "formats/hf_keys.h"
 #include "formats/hf_read.h"
 #include "formats/hf_rope.h"
@@ -96,7 +97,7 @@ static sn_status refuse_switches(const struct reader *r)
 {
 	const json_t *v;
 	bool f8 = false;
-	sn_status st = hf_read_quantised(r->json, &f8, r->err);
+	sn_status st = hf_float8_read(&f8, r->file, r->json, r->err);
 	if (st)
 		return st;
 	r->out->has |= f8 ? HF_F8 : 0;

@@ -235,22 +235,29 @@ sn_status hf_names_place(model_file *f, const st_tensor *s, const char *gguf, sn
 	return align(out, s->dtype->bits / 8, f->mem, err);
 }
 
-/* 8-bit floats "X.weight" and their "X.weight_scale", as "Y.weight" and "Y.scale". What activations would be scaled by is not needed. */
+/* What belongs to "X.weight" by another end of its name. */
+static const st_tensor *find_beside(struct translator *t, const st_tensor *weight, const char *end)
+{
+	char name[160];
+	snprintf(name, sizeof name, "%.*s%s", (int)(weight->name.n - strlen(".weight")), weight->name.p, end);
+	const st_tensor *s = find(t, name);
+	if (s)
+		t->used[s - t->all] = true;
+	return s;
+}
+
+/* 8-bit floats "X.weight" and their scales, as "Y.weight" and "Y.scale". What activations would be scaled by is not needed. */
 static sn_status place_scaled(struct translator *t, const st_tensor *s, const char *gguf)
 {
-	char hf[160], scale[160];
-	if (!(t->config->has & HF_F8) || strcmp(s->name.p, t->embed) == 0)
+	char scale[160];
+	if (!(t->config->has & HF_F8) || strcmp(s->name.p, t->embed) == 0 || !str_ends(s->name, STR(".weight")))
 		return error_set(t->err, SN_ERR_UNSUPPORTED, "tensor %s: dtype %s is not supported (F32, F16 and BF16 are)", s->name.p, s->dtype->name);
-	snprintf(hf, sizeof hf, "%s_scale", s->name.p);
 	snprintf(scale, sizeof scale, "%.*s.scale", (int)(strlen(gguf) - strlen(".weight")), gguf);
-	const st_tensor *beside = find(t, hf);
-	if (!beside)
-		return error_set(t->err, SN_ERR_INVALID, "tensor %s is missing", hf);
-	t->used[beside - t->all] = true;
-	snprintf(hf, sizeof hf, "%.*s.input_scale", (int)(s->name.n - strlen(".weight")), s->name.p);
-	const st_tensor *input = find(t, hf);
-	if (input)
-		t->used[input - t->all] = true;
+	const st_tensor *beside = find_beside(t, s, ".weight_scale");
+	if (!beside && !(beside = find_beside(t, s, ".weight_scale_inv"))) /* which is no inverse: values are multiplied by it, too */
+		return error_set(t->err, SN_ERR_INVALID, "tensor %s_scale is missing", s->name.p);
+	find_beside(t, s, ".input_scale");
+	find_beside(t, s, ".activation_scale");
 	sn_status st = hf_names_place(t->file, s, gguf, t->err);
 	return st ? st : hf_names_place(t->file, beside, scale, t->err);
 }

@@ -371,8 +371,7 @@ void forward(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, con
 	weight head = m->head;
 	if (b->head_n) {
 		head.data = (const uint8_t *)head.data + b->head_first * head.stride;
-		if (head.scale)
-			head.scale += b->head_first;
+		head.scales.first += b->head_first;
 		head.n_out = b->head_n;
 	}
 	ops_linear(o, fb->logits, head.n_out, fb->out, e, b->n_out, &head, ACT_NONE);

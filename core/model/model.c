@@ -39,7 +39,7 @@ static sn_status bind(struct binder *b, weight *w, int layer_no, const char *par
 	mark_used(b, name);
 	if (has_bias)
 		mark_used(b, bias);
-	if (!st && w->scale) {
+	if (!st && w->scales.v) {
 		snprintf(bias, sizeof bias, "%.*s%s.scale", n, name, part);
 		mark_used(b, bias);
 	}
@@ -110,6 +110,7 @@ static weight rows_of(const weight *w, size_t first, size_t n)
 	weight part = *w;
 	part.data = (const uint8_t *)w->data + first * w->stride;
 	part.bias = w->bias ? w->bias + first : NULL;
+	part.scales.first += first;
 	part.n_out = n;
 	return part;
 }
@@ -132,6 +133,9 @@ static sn_status bind_expert(struct binder *b, weight *w, int layer_no, const ch
 	sn_status st = together ? weight_bind_page(w, m->file, all, e, m->h.n_experts, n_out, n_in, b->err)
 	                        : weight_bind(w, m->file, m->mem, one, NULL, n_out, n_in, b->err);
 	mark_used(b, together ? all : one);
+	snprintf(all, sizeof all, "blk.%d.%s.%u.scale", layer_no, part, e);
+	if (!st && w->scales.v)
+		mark_used(b, all);
 	return st ? st : ops_reserve(b->o, w, b->err);
 }
 

@@ -116,7 +116,11 @@ static void eight_bit_floats_need_their_scales(void **state)
 	static const struct { const char *rest, *says; } cases[] = {
 	    {F8("pack-quantized", "8", "channel", ""), "compressed-tensors' format pack-quantized is not supported (float-quantized is)"},
 	    {F8("float-quantized", "4", "channel", ""), "weights that are not floats of 8 bits"},
-	    {F8("float-quantized", "8", "block", ""), "weights.strategy: block is not supported (tensor and channel are)"},
+	    {F8("float-quantized", "8", "block", ""), "block_structure: expected outputs and inputs"},
+	    {F8("float-quantized", "8", "block", ",\"block_structure\":[128]"), "block_structure: expected outputs and inputs"},
+	    {F8("float-quantized", "8", "block", ",\"block_structure\":[128,0]"), "block_structure: expected outputs and inputs"},
+	    {F8("float-quantized", "8", "block", ",\"block_structure\":\"128x128x128\""), "block_structure: expected outputs and inputs"},
+	    {F8("float-quantized", "8", "channel", ",\"block_structure\":[128,128]"), "weights.block_structure without the strategy block"},
 	    {F8("float-quantized", "8", "group", ",\"group_size\":128"), "weights.strategy: group"},
 	    {F8("float-quantized", "8", "channel", ",\"group_size\":128"), "weights.group_size is not supported"},
 	    {F8("float-quantized", "8", "channel", ",\"dynamic\":true"), "weights.dynamic is not supported"},
@@ -126,7 +130,9 @@ static void eight_bit_floats_need_their_scales(void **state)
 	    {F8("float-quantized", "8", "channel", "}}},\"quantization_status\":\"frozen\",\"x\":{\"x\":{\"x\":{"), "quantization_status: only compressed"},
 	    {"\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"float-quantized\"}", "config_groups is missing"},
 	    {"\"quantization_config\":{\"quant_method\":\"compressed-tensors\"}", "format unnamed is not supported"},
-	    {"\"quantization_config\":{\"quant_method\":\"fp8\",\"weight_block_size\":[128,128]}", "quantised weights (fp8) are not supported"},
+	    {"\"quantization_config\":{\"quant_method\":\"fp8\",\"fmt\":\"e5m2\"}", "fmt: only e4m3 is supported"},
+	    {"\"quantization_config\":{\"quant_method\":\"fp8\",\"weight_block_size\":[128,1048577]}", "weight_block_size: expected outputs and inputs"},
+	    {"\"quantization_config\":{\"quant_method\":\"awq\",\"bits\":4}", "quantised weights (awq) are not supported"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		fresh_llama(cases[i].rest);

@@ -199,7 +199,7 @@ static void small_files_of_llama_cpp_equal_them_too(void **state)
 static void every_miniature_equals_transformers(void **state)
 {
 	(void)state;
-	static const char *const names[] = {"llama", "llama-4", "llama-f8", "qwen2-f8", "mistral", "mistral-window", "smollm3", "phi3", "qwen2", "qwen3",
+	static const char *const names[] = {"llama", "llama-4", "llama-f8", "qwen2-f8", "phi3-f8", "qwen3-fp8", "mistral", "mistral-window", "smollm3", "phi3", "qwen2", "qwen3",
 	                                    "qwen3moe", "gemma3", "gemma3-4"};
 	static const kn_isa isas[] = {KN_ISA_REF, KN_ISA_AVX2, KN_ISA_AVX512};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)

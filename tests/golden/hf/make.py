@@ -76,7 +76,9 @@ LLAMA3 = {"rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0, "low_freq_fac
 TWO_ROPES = {"full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0},
              "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}
 # name: (strategy, type of the scales, static activations): every Linear but the head in 8-bit floats
-F8 = {"llama-f8": ("channel", "bfloat16", False), "qwen2-f8": ("tensor", "float32", True)}
+F8 = {"llama-f8": ("channel", "bfloat16", False), "qwen2-f8": ("tensor", "float32", True), "phi3-f8": ("block", "float32", False),
+      "qwen3-fp8": ("fp8", "float32", False)}
+BLOCKS = {"block": [12, 5], "fp8": [4, 8]}  # outputs and inputs of a block: what transformers reads as fp8 they must divide
 LONG = {"rope_type": "longrope", "rope_theta": 1e4, "partial_rotary_factor": 0.75, "short_factor": [1.0, 1.1, 1.2], "long_factor": [1.5, 3.0, 9.0]}
 # name: (configuration, model, its own settings, tokenizer, dtype, shard size, layout of transformers 4)
 MINIATURES = {
@@ -90,6 +92,8 @@ MINIATURES = {
     "smollm3": (SmolLM3Config, SmolLM3ForCausalLM, dict(num_hidden_layers=5, rope_parameters={"rope_type": "default", "rope_theta": 5e6}), smollm,
                 "float32", None, False),
     "phi3": (Phi3Config, Phi3ForCausalLM, dict(original_max_position_embeddings=32, rope_parameters=LONG), smollm, "float32", None, False),
+    "phi3-f8": (Phi3Config, Phi3ForCausalLM, dict(original_max_position_embeddings=32, rope_parameters=LONG), smollm, "bfloat16", None, False),
+    "qwen3-fp8": (Qwen3Config, Qwen3ForCausalLM, dict(head_dim=12), qwen2, "bfloat16", None, False),
     "qwen3moe": (Qwen3MoeConfig, Qwen3MoeForCausalLM, dict(head_dim=12, num_hidden_layers=3, num_experts=5, num_experts_per_tok=2, moe_intermediate_size=12,
         norm_topk_prob=True, rope_parameters={"rope_type": "default", "rope_theta": 1e6}), qwen2, "float32", None, False),
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, dict(rope_parameters={"rope_type": "default", "rope_theta": 1e6}), qwen2, "bfloat16", "12KB", False),
@@ -155,25 +159,32 @@ def to_f8(model, strategy, scale_type, _):
     """The weights become what their 8-bit floats say; gives those and their scales."""
     stored = {}
     for name, m in linears(model).items():
-        largest = m.weight.detach().abs().amax(1, keepdim=True) if strategy == "channel" else m.weight.detach().abs().max().reshape(1)
-        scale = (largest / 448).to(getattr(torch, scale_type))
-        stored[name] = (m.weight.detach() / scale.float()).clamp(-448, 448).to(torch.float8_e4m3fn)
-        stored[name + "_scale"] = scale
-        m.weight.data.copy_(stored[name].float() * scale.float())
+        w = m.weight.detach()
+        rows, cols = {"tensor": w.shape, "channel": (1, w.shape[1])}.get(strategy) or BLOCKS[strategy]
+        blocks = [[part.abs().max() for part in band.split(cols, 1)] for band in w.split(rows)]
+        scale = (torch.tensor(blocks) / 448).to(getattr(torch, scale_type))
+        each = scale.float().repeat_interleave(rows, 0).repeat_interleave(cols, 1)[:w.shape[0], :w.shape[1]]
+        stored[name] = (w / each).clamp(-448, 448).to(torch.float8_e4m3fn)
+        stored[name + ("_scale_inv" if strategy == "fp8" else "_scale")] = scale.reshape(-1) if strategy == "tensor" else scale
+        m.weight.data.copy_(stored[name].float() * each)
     return stored
 
 
 def put_f8(folder, stored, strategy, static):
-    """As llm-compressor writes them."""
+    """As llm-compressor writes them, or as Qwen publishes its own."""
     path = os.path.join(folder, "model.safetensors")
     tensors = {**load_file(path), **stored}
     if static:
         tensors.update({name.replace("weight_scale", "input_scale"): torch.ones(1) for name in stored if name.endswith("weight_scale")})
     save_file(tensors, path, {"format": "pt"})
     os.chmod(path, 0o644)
-    args = {"actorder": None, "block_structure": None, "dynamic": False, "group_size": None, "num_bits": 8, "observer": "minmax",
+    if strategy == "fp8":
+        return edit(os.path.join(folder, "config.json"), lambda c: c.update(quantization_config={
+            "activation_scheme": "dynamic", "fmt": "e4m3", "modules_to_not_convert": ["lm_head"], "quant_method": "fp8",
+            "weight_block_size": BLOCKS[strategy]}))
+    args = {"actorder": None, "block_structure": BLOCKS.get(strategy), "dynamic": False, "group_size": None, "num_bits": 8, "observer": "minmax",
             "observer_kwargs": {}, "strategy": strategy, "symmetric": True, "type": "float"}
-    inputs = {**args, "dynamic": not static, "strategy": "tensor" if static else "token", "observer": None if not static else "minmax"}
+    inputs = {**args, "block_structure": None, "dynamic": not static, "strategy": "tensor" if static else "token", "observer": None if not static else "minmax"}
     edit(os.path.join(folder, "config.json"), lambda c: c.update(quantization_config={
         "config_groups": {"group_0": {"input_activations": inputs, "output_activations": None, "targets": ["Linear"], "weights": args}},
         "format": "float-quantized", "global_compression_ratio": None, "ignore": ["lm_head"], "kv_cache_scheme": None,
