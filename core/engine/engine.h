@@ -54,6 +54,7 @@ typedef struct sequence {
 	kv_seq kv;
 	seq_row *rows;       /* [max_rows] */
 	uint32_t max_rows, n_known, n_computed;
+	uint32_t next_position; /* of the row behind the known ones: one more than any of theirs, whatever the axis */
 	uint32_t n_given;    /* leading rows that it did not compute itself: of the prefix cache, or of a sibling */
 	uint32_t choice;
 	uint32_t slot;       /* its place in active[] */

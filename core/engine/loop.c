@@ -367,7 +367,7 @@ static void settle_token(sn_engine *e, sequence *s, const sample *t, double now)
 	sn_request *r = s->req;
 	utterance *u = r->voice;
 	bool end = u ? speaker_code(u->who, u->n_tokens, t->token) < 0 : ends_choice(r, t->token);
-	seq_row row = {.id = t->token, .media = -1, .position = s->n_known - r->model->m->h.n_cross};
+	seq_row row = {.id = t->token, .media = -1, .position = s->next_position++};
 	observe_token(e, s, now);
 	if (u && !end) {
 		*utterance_code(u, u->n_tokens) = speaker_code(u->who, u->n_tokens, t->token);

@@ -76,10 +76,18 @@ typedef struct seq_row {
 	int32_t media;     /* index into the sequence's media, -1 for tokens */
 	uint32_t media_row;
 	uint32_t position;
+	int32_t height, width; /* where a model counts positions on three axes: a row of a picture's on the second and the third, less `position`; else 0 */
 	uint32_t span_end; /* rows of one both-ways span: index after its last row; 0: causal */
 	uint32_t with;     /* 1 + a token whose embedding is added; 0: none */
 	uint64_t frame;    /* leading bytes of the keyed hash of what its frame's other codes are, whose embeddings are added; 0: none are */
 } seq_row;
+
+/* The largest of its positions. */
+static inline uint32_t seq_row_last(const seq_row *r)
+{
+	int32_t most = r->height > r->width ? r->height : r->width;
+	return most > 0 ? r->position + (uint32_t)most : r->position;
+}
 
 typedef struct page_pool page_pool;
 

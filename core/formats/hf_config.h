@@ -20,7 +20,9 @@ enum {
 	HF_DEPTH_IN = 512, /* which is narrower than the talker */
 	HF_FUSED = 1024,   /* q, k and v are one matrix, gate and up another */
 	HF_EXPERTS = 2048, /* some layers have many feed-forwards */
-	HF_F8 = 4096       /* weights may be 8-bit floats with scales beside them */
+	HF_F8 = 4096,      /* weights may be 8-bit floats with scales beside them */
+	HF_TOWER = 8192,   /* a media tower's tensors may lie beside the text model's, which then has a prefix of its own */
+	HF_ACROSS = 16384  /* tensors of all experts are stored [expert][in][out] */
 };
 
 typedef struct hf_config {

@@ -199,11 +199,14 @@ static void embed_rows(const model *m, ops *o, forward_buffers *fb, const batch 
 
 static void rope_angles(const model *m, float *cos_sin, const float *inv_freq, float attention, const batch *b)
 {
+	static const int32_t nothing[2] = {0};
 	uint32_t half = m->h.n_rot / 2;
 	for (uint32_t r = 0; r < b->n_rows; r++) {
 		float *cs = cos_sin + (size_t)r * m->h.n_rot;
+		const int32_t *beyond = b->beyond ? b->beyond[r] : nothing;
+		const float at[AXES] = {(float)b->positions[r], (float)(b->positions[r] + (uint32_t)beyond[0]), (float)(b->positions[r] + (uint32_t)beyond[1])};
 		for (uint32_t i = 0; i < half; i++) {
-			float angle = (float)b->positions[r] * inv_freq[i];
+			float angle = at[m->h.axis[i]] * inv_freq[i];
 			cs[i] = cosf(angle) * attention;
 			cs[half + i] = sinf(angle) * attention;
 		}
