@@ -26,6 +26,7 @@ struct family {
 	bool free_biases;         /* attention_bias and mlp_bias decide */
 	struct { uint32_t n, used, n_ffn; } experts; /* of HF_EXPERTS, unless the configuration says otherwise */
 	bool experts_normed;      /* whatever the configuration says */
+	struct { uint32_t n_head, n_kv, n_context, n_vocab; } sizes; /* 0: must be there; n_kv: as many as heads */
 	uint32_t head_dim;        /* 0: the width over the heads */
 	hf_rope_class rope;       /* base 0: 10000 */
 	const char *text;         /* the member in which the text model is described; absent: the configuration is all of its */
@@ -46,6 +47,8 @@ static const struct family families[] = {
      .act = "silu", .free_biases = true},
     {.architecture = "MistralForCausalLM", .model_type = "mistral", .name = "llama", .has = HF_PRE_NORMS, .act_key = "hidden_act",
      .act = "silu", .windows = true, .window = 4096},
+    {.architecture = "Mistral3ForConditionalGeneration", .model_type = "mistral3", .name = "llama", .text = "text_config", .text_type = "mistral",
+     .has = HF_PRE_NORMS | HF_TOWER, .act_key = "hidden_act", .act = "silu", .windows = true, .window = 4096},
     {.architecture = "SmolLM3ForCausalLM", .model_type = "smollm3", .name = "smollm3", .has = HF_PRE_NORMS, .act_key = "hidden_act",
      .act = "silu", .tied = true, .free_biases = true, .rope.base = 2e6, .plain_every = 4, .must_be_off = {"use_sliding_window"}},
     {.architecture = "Phi3ForCausalLM", .model_type = "phi3", .name = "phi3", .has = HF_PRE_NORMS | HF_FUSED, .act_key = "hidden_act",
@@ -71,7 +74,11 @@ static const struct family families[] = {
      .experts = {60, 4, 1408}, .experts_normed = true, .rope = {.base = 5e5, .sections = {24, 20, 20}, .interleaved = true},
      .must_be_off = {"attention_bias"}},
     {.architecture = "Gemma3ForCausalLM", .model_type = "gemma3_text", .name = "gemma3", .has = HF_PRE_NORMS | HF_POST_NORMS | HF_QK_NORMS,
-     .act_key = "hidden_activation", .act = "gelu_pytorch_tanh", .tied = true, .head_dim = 256, .windows = true, .window = 4096, .window_pattern = 6,
+     .act_key = "hidden_activation", .act = "gelu_pytorch_tanh", .tied = true, .sizes = {8, 4, 131072, 262208}, .head_dim = 256, .windows = true, .window = 4096, .window_pattern = 6,
+     .must_be_off = {"attention_bias", "use_bidirectional_attention", "attn_logit_softcapping", "final_logit_softcapping"}},
+    {.architecture = "Gemma3ForConditionalGeneration", .model_type = "gemma3", .name = "gemma3", .text = "text_config", .text_type = "gemma3_text",
+     .has = HF_PRE_NORMS | HF_POST_NORMS | HF_QK_NORMS | HF_TOWER, .act_key = "hidden_activation", .act = "gelu_pytorch_tanh", .tied = true,
+     .sizes = {8, 4, 131072, 262208}, .head_dim = 256, .windows = true, .window = 4096, .window_pattern = 6,
      .must_be_off = {"attention_bias", "use_bidirectional_attention", "attn_logit_softcapping", "final_logit_softcapping"}},
     {.architecture = "WhisperForConditionalGeneration", .model_type = "whisper", .name = "whisper", .read = hf_whisper_config},
     {.architecture = "Qwen3TTSForConditionalGeneration", .model_type = "qwen3_tts", .name = "qwen3tts", .read = hf_talker_config},
@@ -140,7 +147,7 @@ static sn_status read_switches(struct reader *r)
 	bool tied = false, attention = false, mlp = false;
 	sn_status st = refuse_switches(r);
 	if (!st)
-		st = hf_read_bool(r->whole, "tie_word_embeddings", r->family->tied, &tied, r->err);
+		st = hf_read_bool(json_get(r->whole, "tie_word_embeddings") ? r->whole : r->json, "tie_word_embeddings", r->family->tied, &tied, r->err);
 	if (!st && r->family->free_biases)
 		st = hf_read_bool(r->json, "attention_bias", false, &attention, r->err);
 	if (!st && r->family->free_biases)
@@ -161,15 +168,15 @@ static sn_status read_sizes(struct reader *r)
 	if (!st)
 		st = hf_read_size(r->json, "num_hidden_layers", HF_MAX_LAYERS, 0, &r->out->n_layers, r->err);
 	if (!st)
-		st = hf_read_size(r->json, "num_attention_heads", HF_MAX_SIZE, 0, &r->n_head, r->err);
+		st = hf_read_size(r->json, "num_attention_heads", HF_MAX_SIZE, r->family->sizes.n_head, &r->n_head, r->err);
 	if (!st)
-		st = hf_read_size(r->json, "num_key_value_heads", HF_MAX_SIZE, r->n_head, &n_kv, r->err);
+		st = hf_read_size(r->json, "num_key_value_heads", HF_MAX_SIZE, r->family->sizes.n_kv ? r->family->sizes.n_kv : r->n_head, &n_kv, r->err);
 	if (!st)
 		st = hf_read_size(r->json, "intermediate_size", HF_MAX_SIZE, 0, &n_ffn, r->err);
 	if (!st)
-		st = hf_read_size(r->json, "max_position_embeddings", HF_MAX_SIZE, 0, &r->n_context, r->err);
+		st = hf_read_size(r->json, "max_position_embeddings", HF_MAX_SIZE, r->family->sizes.n_context, &r->n_context, r->err);
 	if (!st)
-		st = hf_read_size(r->json, "vocab_size", HF_MAX_SIZE, 0, &r->out->n_vocab, r->err);
+		st = hf_read_size(r->json, "vocab_size", HF_MAX_SIZE, r->family->sizes.n_vocab, &r->out->n_vocab, r->err);
 	if (!st && !json_get(r->json, "head_dim") && !r->family->head_dim && r->n_embd % r->n_head)
 		st = REFUSE(r, SN_ERR_INVALID, "num_attention_heads: %u does not divide hidden_size %u", r->n_head, r->n_embd);
 	if (!st)

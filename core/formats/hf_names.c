@@ -17,7 +17,6 @@ static const struct name top[] = {
     {"embed_tokens.weight", "token_embd.weight", 0, 0},
     {"norm.weight", "output_norm.weight", 0, 0},
 };
-static const struct name top_head[] = {{"lm_head.weight", "output.weight", HF_HEAD, 0}};
 
 /* After the same and "layers.N.", and "blk.N." */
 static const struct name parts[] = {
@@ -299,7 +298,12 @@ static bool same_tensor(const st_tensor *a, const st_tensor *b)
 /* Of the media tower beside a text model. No plugin reads it out of a directory yet: the model takes text. */
 static bool is_of_tower(const char *name)
 {
-	return strncmp(name, "visual.", 7) == 0 || strncmp(name, "model.visual.", 13) == 0;
+	static const char *const parts[] = {"visual.", "vision_tower.", "multi_modal_projector."};
+	name += strncmp(name, "model.", 6) == 0 ? 6 : 0;
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		if (strncmp(name, parts[i], strlen(parts[i])) == 0)
+			return true;
+	return false;
 }
 
 static sn_status refuse_unplaced(const struct translator *t)
@@ -443,8 +447,8 @@ static sn_status place_all(struct translator *t)
 		char layers[48];
 		snprintf(layers, sizeof layers, "%slayers.", t->root);
 		sn_status st = place_rows(t, ROWS(top), t->root, "");
-		if (!st)
-			st = place_rows(t, ROWS(top_head), "", "");
+		if (!st && c->has & HF_HEAD)
+			st = place(t, t->head, "output.weight");
 		if (!st)
 			st = place_layers(t, c->n_layers, ROWS(parts), layers, "blk.");
 		for (uint32_t i = 0; i < c->n_layers && !st && c->has & HF_EXPERTS; i++)
@@ -457,6 +461,20 @@ static sn_status place_all(struct translator *t)
 	return st ? st : place_layers(t, c->n_encoder_layers, ROWS(encoder_parts), "model.encoder.layers.", "a.blk.");
 }
 
+/* Beside a tower: where transformers 5 has it, or where transformers 4 had. */
+static void find_text_model(struct translator *t)
+{
+	static const struct { const char *root, *embed, *head; } places[] = {
+	    {"model.language_model.", "model.language_model.embed_tokens.weight", "lm_head.weight"},
+	    {"language_model.model.", "language_model.model.embed_tokens.weight", "language_model.lm_head.weight"}};
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+		if (find(t, places[i].embed)) {
+			t->root = places[i].root;
+			t->embed = places[i].embed;
+			t->head = places[i].head;
+		}
+}
+
 sn_status hf_names_translate(model_file *f, const hf_config *config, const st_tensor *all, size_t n, size_t more, sn_error *err)
 {
 	bool encdec = config->has & HF_ENCDEC, talker = config->has & HF_TALKER;
@@ -466,10 +484,8 @@ sn_status hf_names_translate(model_file *f, const hf_config *config, const st_te
 	f->tensors = arena_array(f->mem, n + config->n_made + more, sizeof *f->tensors); /* each found at most once */
 	if (!t.used || !f->tensors)
 		return error_set(err, SN_ERR_NOMEM, "no memory for %zu tensors", n);
-	if (config->has & HF_TOWER && find(&t, "model.language_model.embed_tokens.weight")) {
-		t.root = "model.language_model.";
-		t.embed = "model.language_model.embed_tokens.weight";
-	}
+	if (config->has & HF_TOWER)
+		find_text_model(&t);
 	sn_status st = place_all(&t);
 	const st_tensor *embed = find(&t, t.embed);
 	if (!st && (embed->rank != 2 || embed->shape[0] != config->n_vocab))
