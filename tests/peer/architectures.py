@@ -180,6 +180,8 @@ def check(name, path, ids, want, said, longest, where):
 def llama_cpp(path, ids, n_vocab, longest):
     """llama.cpp's logits against ours, rows as text."""
     import llama_cpp as lc
+    if "phi3-window" in path:
+        return None  # it leaves Phi-3's window out
     ours = ask(path, ids, n_vocab, longest=longest)
     if isinstance(ours, str):
         return "refused: " + ours
@@ -247,7 +249,7 @@ def main():
                 if args.peer and path.endswith(".gguf") and os.path.exists(path):
                     result = llama_cpp(path, ids, want.shape[1], case[4])
                     bad += isinstance(result, str)
-                    told += "   " + (result if isinstance(result, str) else "llama.cpp %.1e" % result)
+                    told += "   " + (result if isinstance(result, str) else "llama.cpp %.1e" % result if result is not None else "llama.cpp has no such window")
                 print("%-24s %s" % (what, told), flush=True)
     sys.exit(bad != 0)
 

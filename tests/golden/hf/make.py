@@ -1,13 +1,14 @@
 """Random-weight miniatures as Hugging Face directories, saved by transformers: what test_hf_golden.c compares with.
 
-    python make.py [--llama-cpp DIR] [NAME]...    # needs torch, transformers, tokenizers (samples/training/requirements.txt)
+    python make.py [--convert] [--llama-cpp DIR] [NAME]...    # needs torch, transformers, tokenizers (samples/training/requirements.txt)
 
 For each NAME a directory, and raw little-endian arrays of the prompt PROMPT in the directory's own chat template:
   NAME.ids     i32 [rows]
   NAME.logits  f32 [every eighth row and the last, vocab]
   NAME.greedy  i32 [16] greedy continuation
+  NAME.positions u32 [rows][3]: where its rows stand, of models with three axes
 With --llama-cpp, a source tree of llama.cpp, also NAME.gguf for the names in CONVERTED, by its convert_hf_to_gguf.py (of whose table of tokenizer
-hashes none is synthetic: it is told which splitting of text to write).
+hashes none is synthetic: it is told which splitting of text to write); with --convert nothing but these, of the directories that are there.
 Together they hold both layouts (transformers 5 as it saves; transformers 4 rewritten from that, with the key names, the string merges
 and the template inside tokenizer_config.json that it had), one file and shards, F32, BF16 and compressed-tensors' 8-bit floats, each family, each kind of RoPE. The
 reference computes in float32 with the stored weights (8-bit floats times their scales). The seed is the first with which the two best logits of all steps lie more than
@@ -117,6 +118,9 @@ MINIATURES = {
               "bfloat16", None, False),
     "gemma3": (Gemma3TextConfig, Gemma3ForCausalLM, dict(head_dim=12, query_pre_attn_scalar=20, sliding_window=9, num_hidden_layers=3, layer_types=[
         "sliding_attention", "full_attention", "sliding_attention"], rope_parameters=TWO_ROPES), sentencepiece, "float32", None, False),
+    # as the published ones are: a GGUF file says no more of its layers than their number
+    "gemma3-6": (Gemma3TextConfig, Gemma3ForCausalLM, dict(head_dim=12, query_pre_attn_scalar=12, sliding_window=9, num_hidden_layers=7,
+                                                          rope_parameters=TWO_ROPES), sentencepiece, "float32", None, False),
     "gemma3-4": (Gemma3TextConfig, Gemma3ForCausalLM, dict(head_dim=12, query_pre_attn_scalar=12, sliding_window=300, sliding_window_pattern=2,
                                                           rope_parameters=TWO_ROPES), sentencepiece, "bfloat16", "12KB", True),
 }
@@ -124,7 +128,7 @@ MINIATURES = {
 
 # what the converter is to say of their tokenizers; None: a SentencePiece model stands beside them
 CONVERTED = {"llama": "smollm", "llama-4": "smollm", "mistral": "smollm", "smollm3": "smollm", "phi3": "smollm", "qwen2": "qwen2", "qwen2vl": "qwen2",
-             "qwen3": "qwen2", "qwen3moe": "qwen2", "qwen3vl": "qwen2", "qwen3vlmoe": "qwen2", "gemma3": None}
+             "qwen3": "qwen2", "qwen3moe": "qwen2", "qwen3vl": "qwen2", "qwen3vlmoe": "qwen2", "gemma3-6": None}
 CONVERT = """
 import sys
 tree, pre, folder, out = sys.argv[1:]
@@ -145,9 +149,11 @@ def convert(tree, pre, folder, out, pieces=None):
         if pieces:
             with open(os.path.join(copied, "tokenizer.model"), "wb") as f:
                 f.write(pieces)
+        if os.path.basename(folder) in ("qwen2", "qwen3"):  # by these types transformers takes a class of tokenizer that adds tokens
+            edit(os.path.join(copied, "config.json"), lambda c: c.update(model_type="smollm3"))
         if "phi" in os.path.basename(folder):  # else the converter asks for a SentencePiece file
             edit(os.path.join(copied, "tokenizer_config.json"), lambda t: t.update(tokenizer_class="GPT2Tokenizer"))
-        r = subprocess.run([sys.executable, "-c", CONVERT, tree, pre, copied, out], capture_output=True, text=True)
+        r = subprocess.run([sys.executable, "-c", CONVERT, tree, pre or "", copied, out], capture_output=True, text=True)
     if r.returncode:
         raise RuntimeError("converter: " + r.stderr[-300:])
 
