@@ -298,10 +298,10 @@ static bool same_tensor(const st_tensor *a, const st_tensor *b)
 /* Of the media tower beside a text model. No plugin reads it out of a directory yet: the model takes text. */
 static bool is_of_tower(const char *name)
 {
-	static const char *const parts[] = {"visual.", "vision_tower.", "multi_modal_projector."};
+	static const char *const towers[] = {"visual.", "vision_tower.", "multi_modal_projector."};
 	name += strncmp(name, "model.", 6) == 0 ? 6 : 0;
-	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-		if (strncmp(name, parts[i], strlen(parts[i])) == 0)
+	for (size_t i = 0; i < sizeof towers / sizeof *towers; i++)
+		if (strncmp(name, towers[i], strlen(towers[i])) == 0)
 			return true;
 	return false;
 }

@@ -56,7 +56,7 @@ static void what_is_not_computed_is_refused_by_name(void **state)
 	static const struct { const char *architecture, *type, *rest, *says; } families[] = {
 	    {"LlamaForSequenceClassification", "llama", "", "architectures: LlamaForSequenceClassification is not supported"},
 	    {"SmolVLMForConditionalGeneration", "smolvlm", "", "architectures: SmolVLMForConditionalGeneration is not supported"},
-	    {"Gemma3ForConditionalGeneration", "gemma3", "", "architectures: Gemma3ForConditionalGeneration is not supported"},
+	    {"Gemma3nForConditionalGeneration", "gemma3", "", "architectures: Gemma3nForConditionalGeneration is not supported"},
 	    {"LlamaForCausalLM", "qwen2", "", "model_type: qwen2 does not go with LlamaForCausalLM"},
 	    {"MistralForCausalLM", "mistral", "\"sliding_window\":0", "sliding_window: 0 is not an integer"},
 	    {"SmolLM3ForCausalLM", "smollm3", "\"use_sliding_window\":true", "use_sliding_window is not supported"},

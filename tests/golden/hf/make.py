@@ -1,13 +1,14 @@
 """Random-weight miniatures as Hugging Face directories, saved by transformers: what test_hf_golden.c compares with.
 
-    python make.py [--llama-cpp DIR] [NAME]...    # needs torch, transformers, tokenizers (samples/training/requirements.txt)
+    python make.py [--convert] [--llama-cpp DIR] [NAME]...    # needs torch, transformers, tokenizers (samples/training/requirements.txt)
 
 For each NAME a directory, and raw little-endian arrays of the prompt PROMPT in the directory's own chat template:
   NAME.ids     i32 [rows]
   NAME.logits  f32 [every eighth row and the last, vocab]
   NAME.greedy  i32 [16] greedy continuation
+  NAME.positions u32 [rows][3]: where its rows stand, of models with three axes
 With --llama-cpp, a source tree of llama.cpp, also NAME.gguf for the names in CONVERTED, by its convert_hf_to_gguf.py (of whose table of tokenizer
-hashes none is synthetic: it is told which splitting of text to write).
+hashes none is synthetic: it is told which splitting of text to write); with --convert nothing but these, of the directories that are there.
 Together they hold both layouts (transformers 5 as it saves; transformers 4 rewritten from that, with the key names, the string merges
 and the template inside tokenizer_config.json that it had), one file and shards, F32, BF16 and compressed-tensors' 8-bit floats, each family, each kind of RoPE. The
 reference computes in float32 with the stored weights (8-bit floats times their scales). The seed is the first with which the two best logits of all steps lie more than
@@ -25,7 +26,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import (Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Phi3Config,
+from transformers import (Gemma3Config, Gemma3ForCausalLM, Gemma3ForConditionalGeneration, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, Mistral3Config, Mistral3ForConditionalGeneration, MistralConfig, MistralForCausalLM, Phi3Config,
                           Phi3ForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration,
                           Qwen2ForCausalLM, Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig,
                           Qwen3MoeForCausalLM, Qwen3VLConfig, Qwen3VLForConditionalGeneration, Qwen3VLMoeConfig,
@@ -121,6 +122,13 @@ MINIATURES = {
               "bfloat16", None, False),
     "gemma3": (Gemma3TextConfig, Gemma3ForCausalLM, dict(head_dim=12, query_pre_attn_scalar=20, sliding_window=9, num_hidden_layers=3, layer_types=[
         "sliding_attention", "full_attention", "sliding_attention"], rope_parameters=TWO_ROPES), sentencepiece, "float32", None, False),
+    # as the published ones are: a GGUF file says no more of its layers than their number
+    "gemma3-6": (Gemma3TextConfig, Gemma3ForCausalLM, dict(head_dim=12, query_pre_attn_scalar=12, sliding_window=9, num_hidden_layers=7,
+                                                          rope_parameters=TWO_ROPES), sentencepiece, "float32", None, False),
+    "gemma3-tower": (Gemma3Config, Gemma3ForConditionalGeneration, dict(head_dim=12, query_pre_attn_scalar=20, sliding_window=9, num_hidden_layers=2,
+        layer_types=["sliding_attention", "full_attention"], rope_parameters=TWO_ROPES), sentencepiece, "float32", None, False),
+    "mistral3-tower": (Mistral3Config, Mistral3ForConditionalGeneration, dict(head_dim=12, sliding_window=None,
+        rope_parameters={"rope_type": "default", "rope_theta": 1e6}), smollm, "bfloat16", None, False),
     "gemma3-4": (Gemma3TextConfig, Gemma3ForCausalLM, dict(head_dim=12, query_pre_attn_scalar=12, sliding_window=300, sliding_window_pattern=2,
                                                           rope_parameters=TWO_ROPES), sentencepiece, "bfloat16", "12KB", True),
 }
@@ -128,7 +136,7 @@ MINIATURES = {
 
 # what the converter is to say of their tokenizers; None: a SentencePiece model stands beside them
 CONVERTED = {"llama": "smollm", "llama-4": "smollm", "mistral": "smollm", "smollm3": "smollm", "phi3": "smollm", "qwen2": "qwen2", "qwen2vl": "qwen2",
-             "qwen3": "qwen2", "qwen3moe": "qwen2", "qwen3vl": "qwen2", "qwen3vlmoe": "qwen2", "gemma3": None}
+             "qwen3": "qwen2", "qwen3moe": "qwen2", "qwen3vl": "qwen2", "qwen3vlmoe": "qwen2", "gemma3-6": None}
 CONVERT = """
 import sys
 tree, pre, folder, out = sys.argv[1:]
@@ -149,9 +157,11 @@ def convert(tree, pre, folder, out, pieces=None):
         if pieces:
             with open(os.path.join(copied, "tokenizer.model"), "wb") as f:
                 f.write(pieces)
+        if os.path.basename(folder) in ("qwen2", "qwen3"):  # by these types transformers takes a class of tokenizer that adds tokens
+            edit(os.path.join(copied, "config.json"), lambda c: c.update(model_type="smollm3"))
         if "phi" in os.path.basename(folder):  # else the converter asks for a SentencePiece file
             edit(os.path.join(copied, "tokenizer_config.json"), lambda t: t.update(tokenizer_class="GPT2Tokenizer"))
-        r = subprocess.run([sys.executable, "-c", CONVERT, tree, pre, copied, out], capture_output=True, text=True)
+        r = subprocess.run([sys.executable, "-c", CONVERT, tree, pre or "", copied, out], capture_output=True, text=True)
     if r.returncode:
         raise RuntimeError("converter: " + r.stderr[-300:])
 
@@ -174,6 +184,12 @@ def pieces_of(folder):
 
 def with_tower(model_class, settings):
     """A text model beside a media tower that nobody asks."""
+    tied = settings.pop("tie_word_embeddings", model_class is Gemma3ForConditionalGeneration)
+    if model_class in TOWERED:
+        of = dict(hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2, image_size=8, patch_size=4, vision_use_head=False)
+        more = dict(mm_tokens_per_image=1) if tied else {}
+        return dict(text_config={**settings, "model_type": "gemma3_text" if tied else "mistral"}, vision_config={**of, "model_type": "siglip_vision_model"
+                    if tied else "pixtral"}, tie_word_embeddings=tied, **more)
     of = dict(depth=1, num_heads=2, patch_size=1, in_channels=1, spatial_merge_size=1, temporal_patch_size=1)
     if model_class is Qwen2VLForConditionalGeneration:
         of.update(embed_dim=8, mlp_ratio=1, hidden_size=settings["hidden_size"])
@@ -181,13 +197,19 @@ def with_tower(model_class, settings):
         of.update(hidden_size=8, intermediate_size=8, out_hidden_size=settings["hidden_size"])
     if model_class in (Qwen3VLForConditionalGeneration, Qwen3VLMoeForConditionalGeneration):
         of.update(num_position_embeddings=4, deepstack_visual_indexes=[])
-    tied = settings.pop("tie_word_embeddings", False)
     return dict(text_config=settings, vision_config=of, tie_word_embeddings=tied, **{n + "_token_id": 4 + i for i, n in enumerate(("image", "video",
                 "vision_start", "vision_end"))})
 
 
+TOWERED = (Gemma3ForConditionalGeneration, Mistral3ForConditionalGeneration)
+
+
 def has_axes(settings):
     return "mrope_section" in settings.get("rope_parameters", {})
+
+
+def has_tower(model_class, settings):
+    return has_axes(settings) or model_class in TOWERED
 
 
 def grids(n):
@@ -209,9 +231,9 @@ def build(config_class, model_class, settings, n_vocab, dtype, seed):
                  max_position_embeddings=256, bos_token_id=SPECIAL.index("<s>"), eos_token_id=[SPECIAL.index("</s>"), SPECIAL.index("<|end|>")],
                  pad_token_id=SPECIAL.index("<unk>"))
     settings = {**given, **settings}
-    config = config_class(**(with_tower(model_class, settings) if has_axes(settings) else settings))
+    config = config_class(**(with_tower(model_class, settings) if has_tower(model_class, settings) else settings))
     model = model_class._from_config(config, attn_implementation="eager", dtype=torch.float32).eval()
-    gemma = config_class is Gemma3TextConfig
+    gemma = config_class in (Gemma3TextConfig, Gemma3Config)
     with torch.no_grad():
         for name, p in model.named_parameters():
             if p.ndim == 1:
