@@ -6,6 +6,7 @@
 
 static const arch rows[] = {
     {.name = "llama", .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .rope_freqs = true, .windows = true, .rope_base = 1e4f},
+    {.name = "mistral3", .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .rope_freqs = true, .rope_base = 1e4f},
     {.name = "smollm3", .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .plain_every = 4, .rope_base = 2e6f},
     {.name = "phi3", .act = ACT_SILU, .gate_up = true, .windows = true, .rope_base = 1e4f},
     {.name = "qwen2", .act = ACT_SILU, .bias = BIAS_QKV, .windows = true, .windows_named = true, .rope_base = 1e4f},
@@ -254,12 +255,13 @@ static sn_status read_windows(hparams *h, const model_file *f, sn_error *err)
 /* What would change the numbers, and is not computed. */
 static sn_status refuse_unknown_maths(const hparams *h, const model_file *f, sn_error *err)
 {
-	static const char *const caps[] = {"attn_logit_softcapping", "final_logit_softcapping"};
+	static const char *const none[][2] = {{"attn_logit_softcapping", "caps of scores"}, {"final_logit_softcapping", "caps of scores"},
+	                                      {"attention.temperature_scale", "queries scaled by their position"}};
 	char key[96];
-	float cap;
-	for (size_t i = 0; i < sizeof caps / sizeof *caps; i++)
-		if (file_key_find(f, key_of(key, sizeof key, h, caps[i])) && (!file_f32(f, key, &cap) || cap != 0))
-			return error_set(err, SN_ERR_UNSUPPORTED, "%s: key %s: caps of scores are not supported", f->name, key);
+	float v;
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+		if (file_key_find(f, key_of(key, sizeof key, h, none[i][0])) && (!file_f32(f, key, &v) || v != 0))
+			return error_set(err, SN_ERR_UNSUPPORTED, "%s: key %s: %s are not supported", f->name, key, none[i][1]);
 	return SN_OK;
 }
 

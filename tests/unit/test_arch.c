@@ -198,6 +198,7 @@ static void scales_and_bases_that_make_no_sense_are_refused(void **state)
 	    {"final_logit_softcapping", F32, 30, "caps of scores are not supported", 0},
 	    {"final_logit_softcapping", F32, NAN, "caps of scores are not supported", 0},
 	    {"final_logit_softcapping", STRING, 0, "caps of scores are not supported", "30"},
+	    {"attention.temperature_scale", F32, 0.1, "queries scaled by their position are not supported", 0},
 	    {"final_logit_softcapping", F32, 0, NULL, 0},
 	};
 	CHECK_TWISTS("gemma3", caps);
