@@ -3,15 +3,18 @@
 #include "grammar/grow.h"
 #include "grammar/tree.h"
 
-/* Levels of nesting, from what is known of the rules. Children come before their siblings, and a tree is at most
- * 3 * GRAMMAR_MAX_DEPTH deep. */
-static void measure(const tree *t, uint32_t at)
+#define MAX_VISITS (1u << 26) /* of nodes, until the rules are measured: a fraction of a second */
+
+/* Levels of nesting, from what is known of the rules: a rule's last call does not nest. A tree is at most 3 * GRAMMAR_MAX_DEPTH deep. */
+static void measure(const tree *t, uint32_t at, bool tail, size_t *visits)
 {
 	node *n = &t->nodes[at];
+	++*visits;
 	uint32_t height = n->kind == NODE_CHOICE ? NO_HEIGHT : 0;
 	bool nullable = n->kind == NODE_SEQUENCE;
 	for (uint32_t c = n->child; c != NO_NODE; c = t->nodes[c].sibling) {
-		measure(t, c);
+		bool last = t->nodes[c].sibling == NO_NODE;
+		measure(t, c, tail && (n->kind == NODE_CHOICE || (n->kind == NODE_SEQUENCE && last)), visits);
 		const node *k = &t->nodes[c];
 		if (n->kind == NODE_CHOICE) {
 			height = k->height < height ? k->height : height;
@@ -23,7 +26,7 @@ static void measure(const tree *t, uint32_t at)
 	}
 	if (n->kind == NODE_RULE) {
 		const rule *r = &t->rules[n->a];
-		height = r->height == NO_HEIGHT ? NO_HEIGHT : r->height + 1;
+		height = r->height == NO_HEIGHT ? NO_HEIGHT : r->height + !tail;
 		nullable = r->nullable;
 	} else if (n->kind == NODE_BYTES) {
 		nullable = n->b == 0;
@@ -37,23 +40,26 @@ static void measure(const tree *t, uint32_t at)
 	n->nullable = nullable;
 }
 
-/* Round k finds the rules that fit some text k levels deep. */
-static void measure_rules(tree *t)
+/* Again and again, forwards and backwards, until nothing changes: rules are written down in the order of their use, or against it. */
+static bool measure_rules(tree *t)
 {
+	size_t visits = 0;
 	for (size_t i = 0; i < t->n_rules; i++)
 		t->rules[i].height = NO_HEIGHT, t->rules[i].nullable = false;
-	bool changed = true;
-	for (uint32_t round = 0; changed && round < GRAMMAR_MAX_NESTING; round++) {
+	for (bool changed = true, backwards = true; changed; backwards = !backwards) {
 		changed = false;
-		for (size_t i = 0; i < t->n_rules; i++) {
-			rule *r = &t->rules[i];
-			measure(t, r->body);
+		for (size_t k = 0; k < t->n_rules; k++) {
+			rule *r = &t->rules[backwards ? t->n_rules - 1 - k : k];
+			measure(t, r->body, true, &visits);
 			const node *n = &t->nodes[r->body];
 			changed = changed || n->height != r->height || n->nullable != r->nullable;
 			r->height = n->height;
 			r->nullable = n->nullable;
+			if (visits > MAX_VISITS)
+				return false;
 		}
 	}
+	return true;
 }
 
 /* ---- left recursion ---- */
@@ -127,7 +133,8 @@ sn_status tree_check(tree *t, sn_error *err)
 	for (size_t i = 0; i < t->n_rules; i++)
 		if (t->rules[i].body == NO_NODE)
 			return error_set(err, SN_ERR_INVALID, "grammar, line %u: a rule that is not defined", t->rules[i].line);
-	measure_rules(t);
+	if (!measure_rules(t))
+		return error_set(err, SN_ERR_UNSUPPORTED, "the grammar's rules are too entangled");
 	for (size_t i = 0; i < t->n_rules; i++)
 		if (t->rules[i].height >= GRAMMAR_MAX_NESTING)
 			return error_set(err, SN_ERR_UNSUPPORTED, "grammar, line %u: a rule that no text fits, or only one that is nested too deep",

@@ -207,9 +207,14 @@ static void large_grammars_are_refused_in_time(void **state)
 	refused_in_time(&b, "too large");
 	b.n = 0;
 	for (int i = 0; i < 4000; i++) /* the order in which the fewest are found at once */
-		buf_printf(&b, "r%d ::= \"a\" r%d%s\n", i, i + 1, " | \"b\" r0 r0 r0 r0 r0");
+		buf_printf(&b, "r%d ::= \"a\" r%d \"a\"%s\n", i, i + 1, " | \"b\" r0 r0 r0 r0 r0");
 	buf_printf(&b, "r4000 ::= \"x\"\nroot ::= r0\n");
 	refused_in_time(&b, "nested too deep");
+	b.n = 0;
+	for (int i = 0; i < 4000; i++) /* each odd one before the even ones that it needs */
+		buf_printf(&b, "r%d ::= \"a\" r%d | \"b\" r0 r0 r0 r0 r0 r0 r0 r0 r0 r0 r0\n", i % 2 ? 4000 - i : i, i % 2 ? 4001 - i : i + 1);
+	buf_printf(&b, "root ::= r0\n");
+	refused_in_time(&b, "");
 	buf_fini(&b);
 }
 
