@@ -16,7 +16,7 @@ static uint64_t mix(uint64_t h, uint64_t v)
 	return h ^ h >> 29;
 }
 
-static uint64_t frame_hash(const frame *f)
+static uint64_t frame_hash(const auto_frame *f)
 {
 	return mix(mix(mix(1, f->below), f->what), f->times);
 }
@@ -64,12 +64,12 @@ static bool no_memory(automaton *a)
 
 static bool push_frame(automaton *a, uint32_t below, uint32_t what, uint32_t times, uint32_t *out)
 {
-	frame f = {below, what, times, a->frames[below].depth + 1};
+	auto_frame f = {below, what, times, a->frames[below].depth + 1};
 	if (!table_room(a, &a->by_frame))
 		return no_memory(a);
 	size_t at = frame_hash(&f) & (a->by_frame.cap - 1);
 	for (; a->by_frame.slots[at]; at = (at + 1) & (a->by_frame.cap - 1)) {
-		const frame *g = &a->frames[a->by_frame.slots[at] - 1];
+		const auto_frame *g = &a->frames[a->by_frame.slots[at] - 1];
 		if (g->below == below && g->what == what && g->times == times) {
 			*out = a->by_frame.slots[at] - 1;
 			return true;
@@ -115,7 +115,7 @@ static bool first_seen(automaton *a, place p, size_t *n_seen)
 
 static bool expand_next(automaton *a, place p, const count *c, size_t *n)
 {
-	frame f = a->frames[p.stack];
+	auto_frame f = a->frames[p.stack];
 	uint32_t times = f.times + 1, again;
 	if (c->max == GRAMMAR_INF && times > c->min)
 		times = c->min; /* how often above the least does not matter */
@@ -255,7 +255,7 @@ static void make_start(automaton *a)
 {
 	size_t n = 0;
 	a->n_frames = 1;
-	a->frames[0] = (frame){0};
+	a->frames[0] = (auto_frame){0};
 	a->n_states = 0;
 	a->states[a->n_states++] = (auto_state){0};
 	for (size_t c = 0; c < a->g->n_classes; c++)

@@ -16,12 +16,12 @@ typedef uint32_t state_id;
 
 typedef struct place { uint32_t at, stack; } place; /* instruction, frame */
 
-typedef struct frame {
+typedef struct auto_frame {
 	uint32_t below; /* frame; 0: none */
 	uint32_t what;  /* instruction to return to, or COUNT_FRAME | counts index */
 	uint32_t times; /* of a count */
 	uint32_t depth;
-} frame;
+} auto_frame;
 
 typedef struct auto_state {
 	uint32_t first, n; /* places */
@@ -39,7 +39,7 @@ typedef struct automaton {
 	auto_state *states;    /* [n_states]; 0 is STATE_DEAD */
 	state_id *table;  /* [n_states][n_classes] */
 	place *places;
-	frame *frames;    /* [n_frames]; 0 is the empty stack */
+	auto_frame *frames;    /* [n_frames]; 0 is the empty stack */
 	size_t n_states, cap_states, cap_table, n_places, cap_places, n_frames, cap_frames;
 	index_table by_places, by_frame;
 	uint64_t *seen;   /* [n_seen] place + 1, of one step */
