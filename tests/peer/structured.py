@@ -52,7 +52,7 @@ def answers(server, body):
         return [(c["message"]["content"], c["finish_reason"]) for c in answer["choices"]]
     status, _, answer = server.request("POST", harness.CHAT, json.dumps(body).encode(), harness.JSON, timeout=120)
     text, finish = collections.defaultdict(str), {}
-    for line in (answer.decode() if isinstance(answer, bytes) else answer).splitlines():
+    for line in (answer.decode() if isinstance(answer, bytes) else answer).split("\n"):
         if line.startswith("data: {"):
             for c in json.loads(line[6:])["choices"]:
                 text[c["index"]] += c["delta"].get("content") or ""
