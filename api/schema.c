@@ -15,6 +15,8 @@
 #define MAX_ENUM 1000
 #define MAX_ONE_OF 64
 #define MAX_LENGTH 100000
+#define MAX_TEXT 1000000 /* bytes of the grammar */
+#define MAX_WORK 20000000 /* comparisons of names and values */
 
 enum { OBJECT = 1, ARRAY = 2, STRING = 4, NUMBER = 8, INTEGER = 16, BOOLEAN = 32, NUL = 64, ALL = 127 & ~INTEGER };
 
@@ -39,6 +41,7 @@ typedef struct writer {
 	made *rules;      /* [n_rules] */
 	unsigned n_rules, cap_rules, depth;
 	json_t *merged;   /* keeps what was joined */
+	size_t work;      /* that it has cost so far */
 	sn_error *err;
 } writer;
 
@@ -48,6 +51,13 @@ typedef struct writer {
 static int no_memory(writer *w)
 {
 	return fault_set(w->err, SN_ERR_NOMEM, w->param, "no memory for a schema");
+}
+
+/* A product of two sizes that a client chose. */
+static int spend(writer *w, size_t a, size_t b)
+{
+	w->work += a * b; /* each is below the values of a body */
+	return w->work <= MAX_WORK ? SN_OK : unsupported(w, "the schema is too large to be kept");
 }
 
 /* "s3", the rule of a schema: written when it is first asked for. */
@@ -529,6 +539,11 @@ static int write_object(writer *w, const json_t *s, unsigned me, out_buf *rule)
 		return SN_OK;
 	}
 	json_t *all = all_properties(s);
+	int rc = spend(w, json_object_size(all) + 1, json_array_size(required) + 1);
+	if (rc != SN_OK) {
+		json_decref(all);
+		return rc;
+	}
 	if (!all || json_array_append_new(w->merged, all) != 0)
 		return no_memory(w);
 	bool open = additional ? !json_is_false(additional) : !given;
@@ -599,6 +614,16 @@ static json_t *without(const json_t *s, const char *keyword)
 	return out;
 }
 
+/* What joining two costs. */
+static int spend_merge(writer *w, const json_t *a, const json_t *b)
+{
+	static const char *const lists[] = {"enum", "required", "type"};
+	int rc = spend(w, json_object_size(json_object_get(a, "properties")) + json_object_size(json_object_get(b, "properties")) + 1, 16);
+	for (size_t i = 0; i < sizeof lists / sizeof *lists && rc == SN_OK; i++)
+		rc = spend(w, json_array_size(json_object_get(a, lists[i])) + 1, json_array_size(json_object_get(b, lists[i])) + 1);
+	return rc;
+}
+
 static int merge_all(writer *w, const json_t *s, const json_t **out)
 {
 	const json_t *list = json_object_get(s, "allOf");
@@ -614,9 +639,14 @@ static int merge_all(writer *w, const json_t *s, const json_t **out)
 			json_decref(all);
 			return invalid(w, "the schema's allOf has something that is no schema");
 		}
+		int rc = spend_merge(w, all, one);
+		if (rc != SN_OK) {
+			json_decref(all);
+			return rc;
+		}
 		json_t *both = json_object_get(one, "allOf") && json_object_get(all, "allOf") ? NULL : schema_merge(all, one, &why);
 		if (!both) {
-			int rc = unsupported(w, "the schema's allOf joins schemas that cannot be joined here");
+			rc = unsupported(w, "the schema's allOf joins schemas that cannot be joined here");
 			json_decref(all);
 			return rc;
 		}
@@ -750,8 +780,14 @@ static int write_schema(writer *w, const json_t *s, unsigned me, out_buf *rule)
 		return rc;
 	}
 	if (json_object_get(s, "allOf")) {
+		if (w->depth >= MAX_DEPTH) /* it may join itself, again and again */
+			return unsupported(w, "the schema's allOf is nested too deep");
 		rc = merge_all(w, s, &s);
-		return rc == SN_OK ? write_schema(w, s, me, rule) : rc;
+		w->depth++;
+		if (rc == SN_OK)
+			rc = write_schema(w, s, me, rule);
+		w->depth--;
+		return rc;
 	}
 	if (json_object_get(s, "anyOf"))
 		return write_choice(w, s, "anyOf", rule);
@@ -770,7 +806,7 @@ static int rule_for(writer *w, const json_t *schema, unsigned *out)
 			*out = w->rules[i].rule;
 			return SN_OK;
 		}
-	if (w->n_rules >= MAX_RULES)
+	if (w->n_rules >= MAX_RULES || w->out->size > MAX_TEXT)
 		return unsupported(w, "the schema has too many parts");
 	if (w->depth >= MAX_DEPTH)
 		return unsupported(w, "the schema is nested too deep");
@@ -802,10 +838,11 @@ int schema_grammar(const json_t *schema, const char *param, out_buf *out, sn_err
 {
 	writer w = {.root = schema, .param = param, .out = out, .merged = json_array(), .err = err};
 	unsigned first;
+	json_memory_watch();
 	out_text(out, prelude);
 	out_text(out, "plain ::= [^\"\\\\\\x00-\\x1F]\nroot ::= s0\n");
 	int rc = w.merged ? rule_for(&w, schema, &first) : no_memory(&w);
-	if (rc == SN_OK && out->failed)
+	if (out->failed || json_memory_failed() || rc == SN_ERR_NOMEM) /* what was not there may have looked like another fault */
 		rc = no_memory(&w);
 	free(w.rules);
 	json_decref(w.merged);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define MAX_LOOKED_AT 16 /* properties, to tell two objects apart */
+
 bool schema_is_annotation(const char *keyword)
 {
 	static const char *const names[] = {"title", "description", "default", "examples", "example", "deprecated", "readOnly", "writeOnly", "$comment",
@@ -219,9 +221,12 @@ bool schema_disjoint(const json_t *a, const json_t *b, schema_follow *follow, vo
 		return true;
 	if (x != 1 || y != 1)
 		return false;
+	unsigned looked_at = 0;
 	/* Objects that must both have a property, with values of which none is the other's. */
 	json_object_foreach(json_object_get(a, "properties"), key, v) {
 		const json_t *other = json_object_get(json_object_get(b, "properties"), key);
+		if (looked_at++ >= MAX_LOOKED_AT)
+			return false;
 		json_t *name = other ? json_string(key) : NULL;
 		bool must = name && contains(json_object_get(a, "required"), name) && contains(json_object_get(b, "required"), name);
 		json_decref(name);

@@ -39,10 +39,11 @@ int structured_grammar(structured *s, const char *by, const json_t *v, sn_error 
 /* vLLM takes a schema as JSON, or spelled out in a string. */
 int structured_schema(structured *s, const char *by, const json_t *v, sn_error *err)
 {
-	json_t *read = json_is_string(v) ? json_read(json_string_value(v), json_string_length(v), JSON_REJECT_DUPLICATES, NULL) : NULL;
-	if (json_is_string(v) && !read)
-		return body_wants(err, by, "a JSON Schema");
-	int rc = claim(s, by, err);
+	json_t *read = NULL;
+	int rc = json_is_string(v) ? body_parse(&read, json_string_value(v), json_string_length(v), err) : SN_OK;
+	if (rc != SN_OK)
+		return rc == SN_ERR_NOMEM ? rc : body_wants(err, by, "a JSON Schema");
+	rc = claim(s, by, err);
 	if (rc == SN_OK)
 		rc = schema_grammar(read ? read : v, by, &s->grammar, err);
 	json_decref(read);

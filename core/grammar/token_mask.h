@@ -17,8 +17,8 @@
 #include "grammar/automaton.h"
 #include "grammar/token_trie.h"
 
-#define TOKEN_MASK_MEMORY ((size_t)16 << 20) /* bytes of states and masks kept */
-#define TOKEN_MASK_WORK 2000000              /* places looked at for one mask */
+#define TOKEN_MASK_MEMORY ((size_t)4 << 20) /* bytes of states and masks kept */
+#define TOKEN_MASK_WORK 400000              /* places looked at for one mask */
 
 typedef struct token_mask token_mask;
 

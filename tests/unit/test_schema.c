@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <jansson.h>
+#include <time.h>
 
 #include "grammar/automaton.h"
 #include "out.h"
@@ -241,6 +242,8 @@ static void what_cannot_be_kept_is_refused_by_name(void **state)
 		{"{\"const\":1,\"type\":\"string\"}", "const"}, {"{\"properties\":{\"a\":{\"not\":{}}}}", "not"}, {"false", "nothing fits"}, {"{\"properties\":[]}", "properties"},
 		{"{\"required\":\"a\"}", "required"}, {"{\"required\":[\"a\"],\"additionalProperties\":false}", "requires"}, {"{\"type\":[]}", "type"},
 		{"{\"allOf\":[{\"properties\":{\"a\":{}},\"additionalProperties\":false},{\"properties\":{\"b\":{}}}]}", "allOf"},
+		{"{\"$defs\":{\"a\":{\"allOf\":[{\"$ref\":\"#/$defs/a\"}]}},\"$ref\":\"#/$defs/a\"}", "allOf"}, {"{\"allOf\":[{\"$ref\":\"#\"}]}", "allOf"},
+		{"{\"anyOf\":[{\"$ref\":\"#\"},{\"$ref\":\"#\"}],\"type\":\"object\"}", "too"},
 		{"{\"properties\":{\"a\":{\"$ref\":\"#\"}},\"required\":[\"a\"],\"type\":\"object\"}", "no text fits"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -252,11 +255,35 @@ static void what_cannot_be_kept_is_refused_by_name(void **state)
 	}
 }
 
+/* Small schemas that would become large, or take long: refused within a second. */
+static void what_grows_is_refused_in_time(void **state)
+{
+	(void)state;
+	enum { CAP = 1 << 21 };
+	char *text = malloc(CAP);
+	for (int kind = 0; kind < 3; kind++) {
+		size_t n = (size_t)snprintf(text, CAP, kind == 0 ? "{\"anyOf\":[{}" : kind == 1 ? "{\"oneOf\":[{}" : "{\"required\":[\"x\"");
+		for (int i = 0; i < (kind == 0 ? 3000 : kind == 1 ? 63 : 20000); i++)
+			n += (size_t)(kind < 2 ? snprintf(text + n, CAP - n, ",{\"title\":\"%d\"}", i) : snprintf(text + n, CAP - n, ",\"p%d\"", i));
+		n += (size_t)snprintf(text + n, CAP - n, "],\"type\":\"object\",\"properties\":{\"x\":{}");
+		for (int i = 0; i < (kind == 0 ? 2000 : 20000); i++)
+			n += (size_t)snprintf(text + n, CAP - n, ",\"p%d\":{\"type\":\"null\"}", i);
+		snprintf(text + n, CAP - n, "}}");
+		grammar *g;
+		sn_error err = {0};
+		clock_t from = clock();
+		assert_int_equal(grammar_of(text, &g, &err), SN_ERR_UNSUPPORTED);
+		assert_true((double)(clock() - from) < 1.0 * CLOCKS_PER_SEC);
+	}
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kinds), cmocka_unit_test(listed_values), cmocka_unit_test(objects), cmocka_unit_test(arrays), cmocka_unit_test(numbers),
 		cmocka_unit_test(strings), cmocka_unit_test(schemas_of_schemas), cmocka_unit_test(what_cannot_be_kept_is_refused_by_name),
+		cmocka_unit_test(what_grows_is_refused_in_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
