@@ -614,6 +614,19 @@ static json_t *without(const json_t *s, const char *keyword)
 	return out;
 }
 
+/* The same, where nothing that stands beside a $ref may be lost. */
+static int follow_alone(writer *w, const json_t **s)
+{
+	const json_t *at = *s;
+	*s = follow(w, at);
+	if (!*s)
+		return unsupported(w, "the schema's $ref leads nowhere inside it");
+	int rc = SN_OK;
+	for (; at != *s && rc == SN_OK; at = resolve(w->root, json_string_value(json_object_get(at, "$ref"))))
+		rc = check_alone(w, at, "$ref", "$ref");
+	return rc;
+}
+
 /* What joining two costs. */
 static int spend_merge(writer *w, const json_t *a, const json_t *b)
 {
@@ -634,12 +647,12 @@ static int merge_all(writer *w, const json_t *s, const json_t **out)
 	}
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const char *why;
-		const json_t *one = follow(w, json_array_get(list, i));
-		if (!json_is_object(one) && !json_is_boolean(one)) {
-			json_decref(all);
-			return invalid(w, "the schema's allOf has something that is no schema");
-		}
-		int rc = spend_merge(w, all, one);
+		const json_t *one = json_array_get(list, i);
+		int rc = follow_alone(w, &one);
+		if (rc == SN_OK && !json_is_object(one) && !json_is_boolean(one))
+			rc = invalid(w, "the schema's allOf has something that is no schema");
+		if (rc == SN_OK)
+			rc = spend_merge(w, all, one);
 		if (rc != SN_OK) {
 			json_decref(all);
 			return rc;

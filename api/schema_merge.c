@@ -195,15 +195,27 @@ static bool lists(const json_t *s, const json_t *value)
 	return one ? json_equal(one, value) : contains(json_object_get(s, "enum"), value);
 }
 
+/* Lists values of which each is equal to itself alone: 1 is 1.0 to JSON Schema, not to json_equal. */
+static bool lists_plain(const json_t *s)
+{
+	const json_t *one = json_object_get(s, "const"), *list = json_object_get(s, "enum");
+	bool plain = one || list;
+	for (size_t i = 0; plain && !one && i < json_array_size(list); i++) {
+		const json_t *v = json_array_get(list, i);
+		plain = !json_is_real(v) && !json_is_array(v) && !json_is_object(v);
+	}
+	return plain && !json_is_real(one) && !json_is_array(one) && !json_is_object(one);
+}
+
 static bool disjoint_values(const json_t *a, const json_t *b)
 {
 	const json_t *one = json_object_get(a, "const"), *list = json_object_get(a, "enum");
-	if (!(one || list) || !(json_object_get(b, "const") || json_object_get(b, "enum")))
+	if (!lists_plain(a) || !lists_plain(b))
 		return false;
 	if (one)
-		return json_typeof(one) != JSON_REAL && !lists(b, one);
+		return !lists(b, one);
 	for (size_t i = 0; i < json_array_size(list); i++)
-		if (json_is_real(json_array_get(list, i)) || lists(b, json_array_get(list, i)))
+		if (lists(b, json_array_get(list, i)))
 			return false;
 	return true;
 }

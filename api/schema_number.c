@@ -86,6 +86,15 @@ bool grammar_integers(out_buf *out, const number_range *r)
 	return true;
 }
 
+/* Digits behind the point that a double tells apart behind a whole number n: 15 in all, so that none is rounded across a border. */
+static unsigned fraction(int64_t n)
+{
+	unsigned left = 15;
+	for (; n && left > 1; n /= 10)
+		left--;
+	return left;
+}
+
 /* Numbers lo..hi, 0 <= lo <= hi, without an exponent, as a choice; false if there is none. */
 static bool decimals(out_buf *out, int64_t lo, bool open_lo, int64_t hi, bool open_hi)
 {
@@ -97,14 +106,14 @@ static bool decimals(out_buf *out, int64_t lo, bool open_lo, int64_t hi, bool op
 		return true;
 	}
 	if (open_lo)
-		out_fmt(out, " \"%lld.\" [0-9]{0,14} [1-9]", (long long)lo);
+		out_fmt(out, " \"%lld.\" [0-9]{0,%u} [1-9]", (long long)lo, fraction(lo) - 1);
 	else
-		out_fmt(out, " \"%lld\" ( \".\" [0-9]{1,15} )?", (long long)lo);
+		out_fmt(out, " \"%lld\" ( \".\" [0-9]{1,%u} )?", (long long)lo, fraction(lo));
 	bar = " |";
 	if (lo + 1 <= hi - 1) {
 		out_fmt(out, "%s (", bar);
 		whole(out, lo + 1, hi - 1);
-		out_text(out, " ) ( \".\" [0-9]{1,15} )?");
+		out_fmt(out, " ) ( \".\" [0-9]{1,%u} )?", fraction(hi - 1));
 	}
 	if (!open_hi)
 		out_fmt(out, "%s \"%lld\"", bar, (long long)hi);

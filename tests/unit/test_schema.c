@@ -153,6 +153,7 @@ static void numbers(void **state)
 		{"{\"type\":\"number\",\"exclusiveMinimum\":0}", {"0.5", "1", "100.25"}, {"0", "-1", "0.0", "0.000"}},
 		{"{\"type\":\"number\",\"exclusiveMaximum\":0}", {"-0.5", "-1", "-12.25"}, {"0", "1", "-0.0"}},
 		{"{\"type\":\"number\",\"minimum\":-3,\"maximum\":-1}", {"-3", "-1", "-2.5", "-1.5"}, {"-3.5", "-0.5", "0", "1"}},
+		{"{\"type\":\"number\",\"exclusiveMinimum\":99,\"exclusiveMaximum\":100}", {"99.5", "99.9999999999999"}, {"99", "100", "99.99999999999999", "99.00000000000001"}},
 		{"{\"type\":\"number\",\"minimum\":-1,\"maximum\":2}", {"-1", "-0.5", "0", "1.5", "2"}, {"-1.5", "2.5"}},
 	};
 	EXPECT(cases);
@@ -238,6 +239,7 @@ static void what_cannot_be_kept_is_refused_by_name(void **state)
 		{"{\"pattern\":\"[]\"}", "pattern"}, {"{\"pattern\":\"a\",\"minLength\":1}", "minLength"}, {"{\"maxLength\":1000000000}", "maxLength"}, {"{\"minLength\":3,\"maxLength\":2}", "minLength"},
 		{"{\"minItems\":-1}", "minItems"}, {"{\"items\":[{}]}", "items"}, {"{\"type\":\"number\",\"minimum\":0.5}", "minimum"}, {"{\"type\":\"integer\",\"minimum\":1e300}", "minimum"},
 		{"{\"type\":\"integer\",\"minimum\":3,\"maximum\":2}", "minimum"}, {"{\"oneOf\":[{\"type\":\"integer\"},{\"type\":\"number\"}]}", "oneOf"}, {"{\"oneOf\":[]}", "oneOf"},
+		{"{\"oneOf\":[{\"const\":1},{\"const\":1.0}]}", "oneOf"}, {"{\"$defs\":{\"a\":{\"type\":\"integer\"}},\"allOf\":[{\"$ref\":\"#/$defs/a\",\"minimum\":5}]}", "minimum"},
 		{"{\"anyOf\":3}", "anyOf"}, {"{\"allOf\":[{\"pattern\":\"a\"},{\"pattern\":\"b\"}]}", "allOf"}, {"{\"enum\":[]}", "enum"}, {"{\"enum\":[1],\"minimum\":2}", "minimum"},
 		{"{\"const\":1,\"type\":\"string\"}", "const"}, {"{\"properties\":{\"a\":{\"not\":{}}}}", "not"}, {"false", "nothing fits"}, {"{\"properties\":[]}", "properties"},
 		{"{\"required\":\"a\"}", "required"}, {"{\"required\":[\"a\"],\"additionalProperties\":false}", "requires"}, {"{\"type\":[]}", "type"},
