@@ -22,10 +22,31 @@
 
 enum { KN_KEY_TILE = 16, KN_Q8_BLOCK = 32, KN_K_BLOCK = 256 };
 
+/* Weights in blocks, beside Q8_0: X(name, type, GGUF's number, form in which activations meet it, bytes of a block). Whatever has a
+ * member, a row or a check for each of them is made from this list; what a block holds is in cpu/quant.c and cpu/blocks.inc. */
+#define KN_BLOCK_TYPES(X) \
+	X(q4_0, Q4_0, 2, Q8_0, 18) \
+	X(q4_1, Q4_1, 3, Q8_0, 20) \
+	X(q5_0, Q5_0, 6, Q8_0, 22) \
+	X(q5_1, Q5_1, 7, Q8_0, 24) \
+	X(q2_k, Q2_K, 10, Q8_K, 84) \
+	X(q3_k, Q3_K, 11, Q8_K, 110) \
+	X(q4_k, Q4_K, 12, Q8_K, 144) \
+	X(q5_k, Q5_K, 13, Q8_K, 176) \
+	X(q6_k, Q6_K, 14, Q8_K, 210) \
+	X(iq4_nl, IQ4_NL, 20, Q8_0, 18) \
+	X(iq4_xs, IQ4_XS, 23, Q8_K, 136) \
+	X(tq1_0, TQ1_0, 34, Q8_K, 54) \
+	X(tq2_0, TQ2_0, 35, Q8_K, 66) \
+	X(mxfp4, MXFP4, 39, Q8_0, 17)
+
 /* Storage types; the numbers are GGUF's. KN_Q8_K is a form of activations only. */
 typedef enum kn_type {
-	KN_F32 = 0, KN_F16 = 1, KN_Q4_0 = 2, KN_Q4_1 = 3, KN_Q5_0 = 6, KN_Q5_1 = 7, KN_Q8_0 = 8, KN_Q4_K = 12, KN_Q5_K = 13,
-	KN_Q6_K = 14, KN_Q8_K = 15, KN_BF16 = 30
+#define KN_NUMBER(name, type, number, form, bytes) KN_##type = number,
+	KN_BLOCK_TYPES(KN_NUMBER)
+#undef KN_NUMBER
+	KN_F32 = 0, KN_F16 = 1, KN_Q8_0 = 8, KN_Q8_K = 15, KN_BF16 = 30,
+	KN_F8_E4M3 = 256 /* GGUF has none: sign, 4 bits of exponent, 3 of fraction; no infinities, 0x7f and 0xff are NaN */
 } kn_type;
 
 /* Q8_0 block: 32 values v[i] = d * q[i]. Also the form of activations for weights in blocks of 32. 34 bytes, no padding. */
@@ -43,13 +64,15 @@ kn_type kn_activation(kn_type weights);
  * not f32. w: [n] rows of kn_row_bytes(type, k) bytes, w_stride bytes apart. bias: [n] f32 or NULL. y: [m, ldy] f32.
  * Any m, n, k >= 1 (k a multiple of the type's block); tails are handled. Accumulation in f32.
  *
- * F32, F16, BF16: |y - true| <= (k + 2) u S, u = 2^-24, S = |bias| + sum |x w|: any order of k products and sums.
+ * F32, F16, BF16, F8_E4M3: |y - true| <= (k + 2) u S, u = 2^-24, S = |bias| + sum |x w|: any order of k products and sums.
  * Quantised: a weight is scale * code - min with whole codes; dots of codes are exact integers, so that roundings are counted
  * per block, and all variants agree bit for bit. S = |bias| + sum |x| (|scale * code| + |min|). Blocks are added in order:
- *   Q4_0, Q5_0, Q8_0   (k/32 + 4) u S    sum += dot * (dx * d)
- *   Q4_1, Q5_1         (k/16 + 4) u S    the same, then sum += (dx * sum q) * m
- *   Q6_K               (k/256 + 5) u S   sum += isum * (dx * d), isum = sum of scale * dot over the block's groups
- *   Q4_K, Q5_K         (k/128 + 5) u S   the same, then sum -= msum * (dx * dmin), msum = sum of min * sum q */
+ *   Q4_0, Q5_0, Q8_0, IQ4_NL, MXFP4     (k/32 + 4) u S    sum += dot * (dx * d)
+ *   Q4_1, Q5_1                          (k/16 + 4) u S    the same, then sum += (dx * sum q) * m
+ *   Q3_K, Q6_K, IQ4_XS, TQ1_0, TQ2_0    (k/256 + 5) u S   sum += isum * (dx * d), isum = sum of scale * dot over the block's groups
+ *   Q2_K, Q4_K, Q5_K                    (k/128 + 5) u S   the same, then sum -= msum * (dx * dmin), msum = sum of min * sum q
+ * A scale that is NaN or infinite makes NaN of what meets its block (an infinite one: or an infinity). MXFP4's scale is always a
+ * number: its byte 255, which the OCP format calls NaN, is 2^127 here as it is in llama.cpp. */
 typedef void kn_linear_fn(float *y, size_t ldy, const void *x, size_t ldx, const void *w, size_t w_stride,
                           const float *bias, size_t m, size_t n, size_t k);
 
@@ -110,14 +133,16 @@ typedef void kn_depthwise_fn(float *y, size_t ldy, const float *x, size_t ldx, c
                              size_t taps, size_t dilation);
 
 /* Storage conversion of n values; for f16 and bf16 round to nearest even. Loads equal llama.cpp's dequantize_row_*, bit for bit
- * (but for which NaN a NaN is); of Q4_* to Q6_K whole blocks only. */
+ * (but for which NaN a NaN is); of KN_BLOCK_TYPES whole blocks only. */
 typedef void kn_load_fn(float *y, const void *x, size_t n);
 typedef void kn_store_fn(void *y, const float *x, size_t n);
 
 /* One variant per family. Names say what won: "avx512", "avx2", "ref". */
 typedef struct kn_table {
-	kn_linear_fn *linear_f32, *linear_f16, *linear_bf16, *linear_q8_0;
-	kn_linear_fn *linear_q4_0, *linear_q4_1, *linear_q5_0, *linear_q5_1, *linear_q4_k, *linear_q5_k, *linear_q6_k;
+	kn_linear_fn *linear_f32, *linear_f16, *linear_bf16, *linear_f8_e4m3, *linear_q8_0;
+#define KN_MEMBERS(name, type, number, form, bytes) kn_linear_fn *linear_##name; kn_load_fn *load_##name;
+	KN_BLOCK_TYPES(KN_MEMBERS)
+#undef KN_MEMBERS
 	kn_quantize_fn *quantize_q8_0, *quantize_q8_k;
 	kn_rms_norm_fn *rms_norm;
 	kn_layer_norm_fn *layer_norm;
@@ -130,8 +155,7 @@ typedef struct kn_table {
 	kn_binary_fn *add;
 	kn_snake_fn *snake;
 	kn_depthwise_fn *depthwise;
-	kn_load_fn *load_f16, *load_bf16, *load_q8_0;
-	kn_load_fn *load_q4_0, *load_q4_1, *load_q5_0, *load_q5_1, *load_q4_k, *load_q5_k, *load_q6_k;
+	kn_load_fn *load_f16, *load_bf16, *load_f8_e4m3, *load_q8_0;
 	kn_store_fn *store_f16, *store_bf16;
 } kn_table;
 

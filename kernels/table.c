@@ -9,14 +9,19 @@
 #define ROW_AVX512(type, family) ROW(family, avx512, KN_ISA_AVX512)
 #define ROW_AVX2(type, family) ROW(family, avx2, KN_ISA_AVX2)
 #define ROW_REF(type, family) ROW(family, ref, KN_ISA_REF)
+#define BLOCK_AVX512(name, type, number, form, bytes) ROW(linear_##name, avx512, KN_ISA_AVX512)
+#define BLOCK_AVX2(name, type, number, form, bytes) ROW(linear_##name, avx2, KN_ISA_AVX2)
+#define BLOCK_REF(name, type, number, form, bytes) ROW(linear_##name, ref, KN_ISA_REF) ROW(load_##name, ref, KN_ISA_REF)
 
 static const kn_row rows[] = {
 #ifdef KN_X86
 	KN_FAMILIES(ROW_AVX512)
+	KN_BLOCK_TYPES(BLOCK_AVX512)
 	KN_FAMILIES(ROW_AVX2)
+	KN_BLOCK_TYPES(BLOCK_AVX2)
 #endif
 	KN_FAMILIES(ROW_REF)
-	KN_REF_FAMILIES(ROW_REF)
+	KN_BLOCK_TYPES(BLOCK_REF)
 };
 
 const kn_row *kn_rows(size_t *n)
@@ -87,14 +92,11 @@ static const struct type_row {
 	{ KN_F32, KN_F32, 1, 4, MEMBER(linear_f32), NONE },
 	{ KN_F16, KN_F32, 1, 2, MEMBER(linear_f16), MEMBER(load_f16) },
 	{ KN_BF16, KN_F32, 1, 2, MEMBER(linear_bf16), MEMBER(load_bf16) },
-	{ KN_Q4_0, KN_Q8_0, KN_Q8_BLOCK, 18, MEMBER(linear_q4_0), MEMBER(load_q4_0) },
-	{ KN_Q4_1, KN_Q8_0, KN_Q8_BLOCK, 20, MEMBER(linear_q4_1), MEMBER(load_q4_1) },
-	{ KN_Q5_0, KN_Q8_0, KN_Q8_BLOCK, 22, MEMBER(linear_q5_0), MEMBER(load_q5_0) },
-	{ KN_Q5_1, KN_Q8_0, KN_Q8_BLOCK, 24, MEMBER(linear_q5_1), MEMBER(load_q5_1) },
+	{ KN_F8_E4M3, KN_F32, 1, 1, MEMBER(linear_f8_e4m3), MEMBER(load_f8_e4m3) },
 	{ KN_Q8_0, KN_Q8_0, KN_Q8_BLOCK, sizeof(kn_q8_0), MEMBER(linear_q8_0), MEMBER(load_q8_0) },
-	{ KN_Q4_K, KN_Q8_K, KN_K_BLOCK, 144, MEMBER(linear_q4_k), MEMBER(load_q4_k) },
-	{ KN_Q5_K, KN_Q8_K, KN_K_BLOCK, 176, MEMBER(linear_q5_k), MEMBER(load_q5_k) },
-	{ KN_Q6_K, KN_Q8_K, KN_K_BLOCK, 210, MEMBER(linear_q6_k), MEMBER(load_q6_k) },
+#define TYPE_ROW(name, type, number, form, bytes) \
+	{ KN_##type, KN_##form, KN_##form == KN_Q8_K ? KN_K_BLOCK : KN_Q8_BLOCK, bytes, MEMBER(linear_##name), MEMBER(load_##name) },
+	KN_BLOCK_TYPES(TYPE_ROW)
 	{ KN_Q8_K, KN_Q8_K, KN_K_BLOCK, sizeof(kn_q8_k), NONE, NONE },
 };
 

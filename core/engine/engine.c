@@ -165,6 +165,8 @@ static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config
 	sn_status st = model_open(&s->m, config->path, config->chat_template, e->config.kv_dtype, &e->ops, err);
 	if (!st)
 		s->m->kv.max_chunk = e->config.max_num_batched_tokens;
+	if (!st && e->config.max_model_len && e->config.max_model_len < s->m->h.n_context)
+		model_limit(s->m, e->config.max_model_len);
 	if (!st)
 		st = memory_check(e, s, NULL, err); /* its weights are mapped and not read, and there are no buffers for it yet */
 	for (size_t i = 0; i < config->n_mmproj && !st; i++) {

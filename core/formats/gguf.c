@@ -128,7 +128,7 @@ static sn_status take_tensor(struct cursor *c, file_tensor *t, uint64_t *offset)
 	if (!take(c, &t->type, 4) || !take(c, offset, 8))
 		return cut_short(c, "a tensor's description");
 	const storage_type *s = storage_type_find(t->type);
-	if (!s)
+	if (!s || t->type >= STORAGE_OTHERS)
 		return REFUSE(c, "%s: tensor %.*s: unknown storage type %" PRId32, file, w, t->name.p, (int32_t)t->type);
 	if (t->ne[0] % s->block != 0)
 		return REFUSE(c, "%s: tensor %.*s: rows of %" PRIu64 " values are not whole %s blocks of %u", file, w, t->name.p, t->ne[0],

@@ -60,7 +60,7 @@ static sn_status read_decoder(hf_codec *c, model_file *f, const json_t *json, sn
 	if (!st)
 		st = hf_check_activation(json, "hidden_act", "silu", err);
 	if (!st)
-		st = hf_rope_read(&rope, json, context, err);
+		st = hf_rope_read(&rope, json, context, false, 1e4, err);
 	if (st)
 		return st;
 	if (biases || kv_heads != heads || rope.type != HF_ROPE_DEFAULT || c->n_codes < 2)

@@ -24,7 +24,11 @@ struct family {
 	bool tied;
 	bool free_biases;         /* attention_bias and mlp_bias decide */
 	uint32_t head_dim;        /* 0: the width over the heads */
-	uint32_t window;          /* 0: sliding_window is not read */
+	bool partial_rope;        /* see hf_rope_read */
+	double rope_theta;        /* 0: 10000 */
+	uint32_t plain_every;     /* each so-manyth layer does without RoPE; 0: all have it */
+	bool windows;             /* sliding_window is read, */
+	uint32_t window;          /* which is this if it is absent; 0: none */
 	uint32_t window_pattern;  /* of so many layers the last sees all; 0: either all layers have the window or none has */
 	const char *must_be_off[5]; /* switches that are not computed: absent, null or false */
 	sn_status (*read)(hf_config *out, model_file *f, const json_t *json, sn_error *err); /* instead of all of the above */
@@ -34,13 +38,19 @@ static const struct family families[] = {
     {.architecture = "LlamaForCausalLM", .model_type = "llama", .name = "llama", .has = HF_PRE_NORMS, .act_key = "hidden_act",
      .act = "silu", .free_biases = true},
     {.architecture = "MistralForCausalLM", .model_type = "mistral", .name = "llama", .has = HF_PRE_NORMS, .act_key = "hidden_act",
-     .act = "silu", .window = 4096},
+     .act = "silu", .windows = true, .window = 4096},
+    {.architecture = "SmolLM3ForCausalLM", .model_type = "smollm3", .name = "smollm3", .has = HF_PRE_NORMS, .act_key = "hidden_act",
+     .act = "silu", .tied = true, .free_biases = true, .rope_theta = 2e6, .plain_every = 4, .must_be_off = {"use_sliding_window"}},
+    {.architecture = "Phi3ForCausalLM", .model_type = "phi3", .name = "phi3", .has = HF_PRE_NORMS | HF_FUSED, .act_key = "hidden_act",
+     .act = "silu", .partial_rope = true, .windows = true, .must_be_off = {"attention_bias", "mlp_bias"}},
     {.architecture = "Qwen2ForCausalLM", .model_type = "qwen2", .name = "qwen2", .has = HF_PRE_NORMS | HF_QKV_BIAS,
      .act_key = "hidden_act", .act = "silu", .must_be_off = {"use_sliding_window"}},
     {.architecture = "Qwen3ForCausalLM", .model_type = "qwen3", .name = "qwen3", .has = HF_PRE_NORMS | HF_QK_NORMS, .act_key = "hidden_act",
      .act = "silu", .head_dim = 128, .must_be_off = {"use_sliding_window", "attention_bias"}},
+    {.architecture = "Qwen3MoeForCausalLM", .model_type = "qwen3_moe", .name = "qwen3moe", .has = HF_PRE_NORMS | HF_QK_NORMS | HF_EXPERTS,
+     .act_key = "hidden_act", .act = "silu", .must_be_off = {"use_sliding_window", "attention_bias"}},
     {.architecture = "Gemma3ForCausalLM", .model_type = "gemma3_text", .name = "gemma3", .has = HF_PRE_NORMS | HF_POST_NORMS | HF_QK_NORMS,
-     .act_key = "hidden_activation", .act = "gelu_pytorch_tanh", .tied = true, .head_dim = 256, .window = 4096, .window_pattern = 6,
+     .act_key = "hidden_activation", .act = "gelu_pytorch_tanh", .tied = true, .head_dim = 256, .windows = true, .window = 4096, .window_pattern = 6,
      .must_be_off = {"attention_bias", "use_bidirectional_attention", "attn_logit_softcapping", "final_logit_softcapping"}},
     {.architecture = "WhisperForConditionalGeneration", .model_type = "whisper", .name = "whisper", .read = hf_whisper_config},
     {.architecture = "Qwen3TTSForConditionalGeneration", .model_type = "qwen3_tts", .name = "qwen3tts", .read = hf_talker_config},
@@ -68,9 +78,12 @@ static sn_status read_family(struct reader *r)
 	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
 		if (strcmp(name, families[i].architecture) == 0)
 			r->family = &families[i];
+	char names[320];
+	size_t last = sizeof families / sizeof *families - 1, n = 0;
+	for (size_t i = 0; i <= last && n < sizeof names; i++)
+		n += (size_t)snprintf(names + n, sizeof names - n, "%s%s", families[i].architecture, i == last ? " are" : i + 1 == last ? " and " : ", ");
 	if (!r->family)
-		return REFUSE(r, SN_ERR_UNSUPPORTED, "architectures: %.64s is not supported (LlamaForCausalLM, MistralForCausalLM, "
-		              "Qwen2ForCausalLM, Qwen3ForCausalLM, Gemma3ForCausalLM, WhisperForConditionalGeneration and Qwen3TTSForConditionalGeneration are)", name);
+		return REFUSE(r, SN_ERR_UNSUPPORTED, "architectures: %.64s is not supported (%s)", name, names);
 	if (!type || strcmp(type, r->family->model_type) != 0)
 		return REFUSE(r, SN_ERR_INVALID, "model_type: %.64s does not go with %s", type ? type : "none", name);
 	r->out->architecture = r->family->architecture;
@@ -82,9 +95,11 @@ static sn_status read_family(struct reader *r)
 static sn_status refuse_switches(const struct reader *r)
 {
 	const json_t *v;
-	sn_status st = hf_refuse_quantised(r->json, r->err);
+	bool f8 = false;
+	sn_status st = hf_read_quantised(r->json, &f8, r->err);
 	if (st)
 		return st;
+	r->out->has |= f8 ? HF_F8 : 0;
 	for (size_t i = 0; i < sizeof r->family->must_be_off / sizeof *r->family->must_be_off && r->family->must_be_off[i]; i++)
 		if ((v = json_get(r->json, r->family->must_be_off[i])) && !json_is_false(v))
 			return REFUSE(r, SN_ERR_UNSUPPORTED, "%s is not supported", r->family->must_be_off[i]);
@@ -139,7 +154,7 @@ static sn_status read_sizes(struct reader *r)
 	const struct { const char *name; uint32_t v; } keys[] = {
 	    {"block_count", r->out->n_layers}, {"embedding_length", r->n_embd}, {"feed_forward_length", n_ffn},
 	    {"attention.head_count", r->n_head}, {"attention.head_count_kv", n_kv}, {"attention.key_length", r->head_dim},
-	    {"attention.value_length", r->head_dim}, {"rope.dimension_count", r->head_dim}, {"context_length", r->n_context},
+	    {"attention.value_length", r->head_dim}, {"context_length", r->n_context},
 	    {"vocab_size", r->out->n_vocab},
 	};
 	for (size_t i = 0; i < sizeof keys / sizeof *keys && !st; i++)
@@ -183,19 +198,16 @@ static sn_status read_windows(const struct reader *r)
 	if (!windowed)
 		return error_set(r->err, SN_ERR_NOMEM, "no memory for %u layers", r->out->n_layers);
 	sn_status st = read_layer_types(r, windowed, &any);
-	if (st || !r->family->window)
+	if (st || !r->family->windows)
 		return st;
 	/* A null is no window; absent is the class's default. */
-	if (json_is_null(json_object_get(r->json, "sliding_window")))
+	const json_t *given = json_object_get(r->json, "sliding_window");
+	if (json_is_null(given) || (!given && !r->family->window))
 		return any ? REFUSE(r, SN_ERR_INVALID, "sliding_window is null, but layers slide") : SN_OK;
 	st = hf_read_size(r->json, "sliding_window", UINT32_MAX, r->family->window, &window, r->err);
-	if (!st && !r->family->window_pattern && window < r->n_context)
-		st = REFUSE(r, SN_ERR_UNSUPPORTED, "sliding_window: %u below max_position_embeddings %u is not supported in %s", window,
-		            r->n_context, r->family->architecture);
-	if (st || !r->family->window_pattern)
-		return st;
-	st = hf_key_u32(r->file, r->family->name, "attention.sliding_window", window, r->err);
-	return st ? st : hf_key_bools(r->file, r->family->name, "attention.sliding_window_pattern", windowed, r->out->n_layers, r->err);
+	if (!st)
+		st = hf_key_u32(r->file, r->family->name, "attention.sliding_window", window, r->err);
+	return st || !r->family->window_pattern ? st : hf_key_bools(r->file, r->family->name, "attention.sliding_window_pattern", windowed, r->out->n_layers, r->err);
 }
 
 static sn_status read_attention_scale(const struct reader *r)
@@ -212,25 +224,91 @@ static sn_status read_attention_scale(const struct reader *r)
 static sn_status write_rope(const struct reader *r)
 {
 	hf_rope rope;
-	const char *arch = r->family->name;
-	bool by_type = r->family->window_pattern != 0;
-	sn_status st = by_type ? hf_rope_read_by_type(&rope, r->json, r->err) : hf_rope_read(&rope, r->json, r->n_context, r->err);
+	const struct family *a = r->family;
+	bool by_type = a->window_pattern != 0;
+	sn_status st = by_type ? hf_rope_read_by_type(&rope, r->json, r->err)
+	                       : hf_rope_read(&rope, r->json, r->n_context, a->partial_rope, a->rope_theta > 0 ? a->rope_theta : 1e4, r->err);
+	uint32_t n_rot = st ? 0 : (uint32_t)(r->head_dim * rope.partial);
+	if (!st && (n_rot < 2 || n_rot % 2))
+		st = REFUSE(r, SN_ERR_INVALID, "partial_rotary_factor: %u of a head's %u channels cannot be turned", n_rot, r->head_dim);
 	if (!st)
-		st = hf_key_f32(r->file, arch, "rope.freq_base", rope.base, r->err);
+		st = hf_key_u32(r->file, a->name, "rope.dimension_count", n_rot, r->err);
+	if (!st)
+		st = hf_key_f32(r->file, a->name, "rope.freq_base", rope.base, r->err);
 	if (!st && by_type)
-		st = hf_key_f32(r->file, arch, "rope.freq_base_swa", rope.window_base, r->err);
-	if (!st && rope.type == HF_ROPE_LINEAR)
-		st = hf_key_str(r->file, arch, "rope.scaling.type", STR("linear"), r->err);
-	if (!st && rope.type == HF_ROPE_LINEAR)
-		st = hf_key_f32(r->file, arch, "rope.scaling.factor", rope.factor, r->err);
-	if (st || rope.type != HF_ROPE_LLAMA3)
-		return st;
-	r->out->n_rope_freqs = r->head_dim / 2;
-	r->out->rope_freqs = arena_array(r->file->mem, r->out->n_rope_freqs, sizeof *r->out->rope_freqs);
-	if (!r->out->rope_freqs)
-		return error_set(r->err, SN_ERR_NOMEM, "no memory for RoPE's frequencies");
-	hf_rope_factors(r->out->rope_freqs, r->head_dim, &rope);
-	return SN_OK;
+		st = hf_key_f32(r->file, a->name, "rope.freq_base_swa", rope.window_base, r->err);
+	return st ? st : hf_rope_write(&rope, r->file, a->name, r->n_context, n_rot, r->out, r->err);
+}
+
+/* Which layers turn, a number for each, or each so-manyth does not. */
+static sn_status read_rope_layers(const struct reader *r)
+{
+	const json_t *list = json_get(r->json, "no_rope_layers");
+	uint32_t every = 0;
+	bool *turned = arena_array(r->file->mem, r->out->n_layers, sizeof *turned);
+	if (!r->family->plain_every)
+		return SN_OK;
+	sn_status st = turned ? SN_OK : error_set(r->err, SN_ERR_NOMEM, "no memory for %u layers", r->out->n_layers);
+	if (!st && list && (!json_is_array(list) || json_array_size(list) < r->out->n_layers))
+		st = REFUSE(r, SN_ERR_INVALID, "no_rope_layers is not a list of %u numbers", r->out->n_layers);
+	if (!st)
+		st = hf_read_size(r->json, "no_rope_layer_interval", HF_MAX_SIZE, r->family->plain_every, &every, r->err);
+	for (uint32_t i = 0; i < r->out->n_layers && !st; i++) {
+		const json_t *v = json_array_get(list, i);
+		if (list && !json_is_integer(v))
+			return REFUSE(r, SN_ERR_INVALID, "no_rope_layers: number %u is none", i);
+		turned[i] = list ? json_integer_value(v) != 0 : (i + 1) % every != 0;
+	}
+	return st ? st : hf_key_bools(r->file, r->family->name, "rope.layers", turned, r->out->n_layers, r->err);
+}
+
+/* ---- experts ---- */
+
+static sn_status read_expert_layers(const struct reader *r)
+{
+	const json_t *dense = json_get(r->json, "mlp_only_layers"), *v;
+	uint32_t step;
+	size_t i;
+	sn_status st = hf_read_size(r->json, "decoder_sparse_step", HF_MAX_SIZE, 1, &step, r->err);
+	r->out->sparse = arena_array(r->file->mem, r->out->n_layers, sizeof *r->out->sparse);
+	if (!r->out->sparse)
+		return error_set(r->err, SN_ERR_NOMEM, "no memory for %u layers", r->out->n_layers);
+	for (uint32_t l = 0; l < r->out->n_layers && !st; l++)
+		r->out->sparse[l] = (l + 1) % step == 0;
+	if (!st && dense && !json_is_array(dense))
+		st = REFUSE(r, SN_ERR_INVALID, "mlp_only_layers is not a list");
+	json_array_foreach(dense, i, v) {
+		if (st || !json_is_integer(v))
+			return st ? st : REFUSE(r, SN_ERR_INVALID, "mlp_only_layers: value %zu is not a layer", i);
+		if (json_integer_value(v) >= 0 && json_integer_value(v) < r->out->n_layers)
+			r->out->sparse[json_integer_value(v)] = false;
+	}
+	return st;
+}
+
+static sn_status read_experts(const struct reader *r)
+{
+	const char *arch = r->family->name, *count = json_get(r->json, "num_experts") ? "num_experts" : "num_local_experts";
+	uint32_t used, n_ffn;
+	bool normed;
+	if (!(r->family->has & HF_EXPERTS))
+		return SN_OK;
+	sn_status st = hf_read_size(r->json, count, HF_MAX_SIZE, 128, &r->out->n_experts, r->err);
+	if (!st)
+		st = hf_read_size(r->json, "num_experts_per_tok", r->out->n_experts, 8, &used, r->err);
+	if (!st)
+		st = hf_read_size(r->json, "moe_intermediate_size", HF_MAX_SIZE, 768, &n_ffn, r->err);
+	if (!st)
+		st = hf_read_bool(r->json, "norm_topk_prob", false, &normed, r->err);
+	if (!st)
+		st = read_expert_layers(r);
+	if (!st)
+		st = hf_key_u32(r->file, arch, "expert_count", r->out->n_experts, r->err);
+	if (!st)
+		st = hf_key_u32(r->file, arch, "expert_used_count", used, r->err);
+	if (!st)
+		st = hf_key_u32(r->file, arch, "expert_feed_forward_length", n_ffn, r->err);
+	return st ? st : hf_key_bool(r->file, arch, "expert_weights_norm", normed, r->err);
 }
 
 static sn_status read_text_model(struct reader *r)
@@ -242,6 +320,10 @@ static sn_status read_text_model(struct reader *r)
 		st = read_windows(r);
 	if (!st)
 		st = read_attention_scale(r);
+	if (!st)
+		st = read_experts(r);
+	if (!st)
+		st = read_rope_layers(r);
 	return st ? st : write_rope(r);
 }
 

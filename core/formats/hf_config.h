@@ -17,7 +17,10 @@ enum {
 	HF_HEAD = 64,      /* a head of its own: not tied to the embedding */
 	HF_ENCDEC = 128,   /* Whisper's names: an encoder, and a decoder with cross-attention */
 	HF_TALKER = 256,   /* Qwen3-TTS's names: text and codes, and a code predictor, */
-	HF_DEPTH_IN = 512  /* which is narrower than the talker */
+	HF_DEPTH_IN = 512, /* which is narrower than the talker */
+	HF_FUSED = 1024,   /* q, k and v are one matrix, gate and up another */
+	HF_EXPERTS = 2048, /* some layers have many feed-forwards */
+	HF_F8 = 4096       /* weights may be 8-bit floats with scales beside them */
 };
 
 typedef struct hf_config {
@@ -27,8 +30,10 @@ typedef struct hf_config {
 	uint32_t n_encoder_layers; /* HF_ENCDEC */
 	uint32_t n_depth_layers, n_predicted; /* HF_TALKER: of the predictor, and codes that it says */
 	uint32_t n_speaker_blocks, speaker_scale; /* HF_TALKER: of what hears whom to speak like; 0: it hears nobody */
-	float *rope_freqs;        /* [n_rope_freqs] divisors of RoPE's frequencies, or NULL */
-	uint32_t n_rope_freqs;
+	uint32_t n_experts;       /* HF_EXPERTS */
+	bool *sparse;             /* [n_layers] HF_EXPERTS: the layer has experts */
+	struct { str name; float *v; uint32_t n; } made[2]; /* tensors that config.json holds */
+	uint32_t n_made;
 } hf_config;
 
 /* Reads f->dir's config.json; adds f's keys. Errors begin with the file's name. */

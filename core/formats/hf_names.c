@@ -27,21 +27,39 @@ static const struct name parts[] = {
     {"post_feedforward_layernorm.weight", "post_ffw_norm.weight", HF_POST_NORMS, 0},
     {"self_attn.q_norm.weight", "attn_q_norm.weight", HF_QK_NORMS, 0},
     {"self_attn.k_norm.weight", "attn_k_norm.weight", HF_QK_NORMS, 0},
-    {"self_attn.q_proj.weight", "attn_q.weight", 0, 0},
-    {"self_attn.k_proj.weight", "attn_k.weight", 0, 0},
-    {"self_attn.v_proj.weight", "attn_v.weight", 0, 0},
+    {"self_attn.qkv_proj.weight", "attn_qkv.weight", HF_FUSED, 0},
+    {"self_attn.q_proj.weight", "attn_q.weight", 0, HF_FUSED},
+    {"self_attn.k_proj.weight", "attn_k.weight", 0, HF_FUSED},
+    {"self_attn.v_proj.weight", "attn_v.weight", 0, HF_FUSED},
     {"self_attn.o_proj.weight", "attn_output.weight", 0, 0},
     {"self_attn.q_proj.bias", "attn_q.bias", HF_QKV_BIAS, 0},
     {"self_attn.k_proj.bias", "attn_k.bias", HF_QKV_BIAS, 0},
     {"self_attn.v_proj.bias", "attn_v.bias", HF_QKV_BIAS, 0},
     {"self_attn.o_proj.bias", "attn_output.bias", HF_O_BIAS, 0},
-    {"mlp.gate_proj.weight", "ffn_gate.weight", 0, 0},
-    {"mlp.up_proj.weight", "ffn_up.weight", 0, 0},
-    {"mlp.down_proj.weight", "ffn_down.weight", 0, 0},
+    {"mlp.gate_up_proj.weight", "ffn_up.weight", HF_FUSED, 0},
+    {"mlp.gate_proj.weight", "ffn_gate.weight", 0, HF_FUSED | HF_EXPERTS},
+    {"mlp.up_proj.weight", "ffn_up.weight", 0, HF_FUSED | HF_EXPERTS},
+    {"mlp.down_proj.weight", "ffn_down.weight", 0, HF_EXPERTS},
     {"mlp.gate_proj.bias", "ffn_gate.bias", HF_MLP_BIAS, 0},
     {"mlp.up_proj.bias", "ffn_up.bias", HF_MLP_BIAS, 0},
     {"mlp.down_proj.bias", "ffn_down.bias", HF_MLP_BIAS, 0},
 };
+
+/* Of families in which some layers have experts: one feed-forward, */
+static const struct name dense_parts[] = {
+    {"mlp.gate_proj.weight", "ffn_gate.weight", 0, 0},
+    {"mlp.up_proj.weight", "ffn_up.weight", 0, 0},
+    {"mlp.down_proj.weight", "ffn_down.weight", 0, 0},
+};
+
+/* many, all in one tensor each, as transformers 5 holds them, */
+static const struct name packed_parts[] = {
+    {"mlp.experts.gate_up_proj", "ffn_gate_up_exps.weight", 0, 0},
+    {"mlp.experts.down_proj", "ffn_down_exps.weight", 0, 0},
+};
+
+/* or each in one of its own: after "mlp.experts.N.", and N before ".weight". */
+static const char *const expert_parts[][2] = {{"gate_proj", "ffn_gate"}, {"up_proj", "ffn_up"}, {"down_proj", "ffn_down"}};
 
 /* Whisper's: two stacks of layers. */
 static const struct name encdec_top[] = {
@@ -201,7 +219,8 @@ static sn_status align(file_tensor *out, size_t value_bytes, arena *mem, sn_erro
 sn_status hf_names_place(model_file *f, const st_tensor *s, const char *gguf, sn_error *err)
 {
 	const char *hf = s->name.p;
-	if (s->dtype->bits > 32 || s->dtype->bits < 16 || s->dtype->storage < 0 || s->dtype->storage == 25 || s->dtype->storage == 26)
+	const bool f8 = s->dtype->storage == STORAGE_F8_E4M3; /* its place has scales, or whoever binds it refuses it */
+	if (!f8 && (s->dtype->bits > 32 || s->dtype->bits < 16 || s->dtype->storage < 0 || s->dtype->storage == 25 || s->dtype->storage == 26))
 		return error_set(err, SN_ERR_UNSUPPORTED, "tensor %s: dtype %s is not supported (F32, F16 and BF16 are)", hf, s->dtype->name);
 	if (s->rank > 4 || s->bytes == 0)
 		return error_set(err, SN_ERR_INVALID, "tensor %s: %u dimensions and %" PRIu64 " bytes", hf, s->rank, s->bytes);
@@ -216,12 +235,34 @@ sn_status hf_names_place(model_file *f, const st_tensor *s, const char *gguf, sn
 	return align(out, s->dtype->bits / 8, f->mem, err);
 }
 
+/* 8-bit floats "X.weight" and their "X.weight_scale", as "Y.weight" and "Y.scale". What activations would be scaled by is not needed. */
+static sn_status place_scaled(struct translator *t, const st_tensor *s, const char *gguf)
+{
+	char hf[160], scale[160];
+	if (!(t->config->has & HF_F8) || strcmp(s->name.p, t->embed) == 0)
+		return error_set(t->err, SN_ERR_UNSUPPORTED, "tensor %s: dtype %s is not supported (F32, F16 and BF16 are)", s->name.p, s->dtype->name);
+	snprintf(hf, sizeof hf, "%s_scale", s->name.p);
+	snprintf(scale, sizeof scale, "%.*s.scale", (int)(strlen(gguf) - strlen(".weight")), gguf);
+	const st_tensor *beside = find(t, hf);
+	if (!beside)
+		return error_set(t->err, SN_ERR_INVALID, "tensor %s is missing", hf);
+	t->used[beside - t->all] = true;
+	snprintf(hf, sizeof hf, "%.*s.input_scale", (int)(s->name.n - strlen(".weight")), s->name.p);
+	const st_tensor *input = find(t, hf);
+	if (input)
+		t->used[input - t->all] = true;
+	sn_status st = hf_names_place(t->file, s, gguf, t->err);
+	return st ? st : hf_names_place(t->file, beside, scale, t->err);
+}
+
 static sn_status place(struct translator *t, const char *hf, const char *gguf)
 {
 	const st_tensor *s = find(t, hf);
 	if (!s)
 		return error_set(t->err, SN_ERR_INVALID, "tensor %s is missing", hf);
 	t->used[s - t->all] = true;
+	if (s->dtype->storage == STORAGE_F8_E4M3)
+		return place_scaled(t, s, gguf);
 	return hf_names_place(t->file, s, gguf, t->err);
 }
 
@@ -261,13 +302,12 @@ static sn_status refuse_unplaced(const struct translator *t)
 	return SN_OK;
 }
 
-static sn_status add_rope_freqs(struct translator *t)
+static void add_made(struct translator *t)
 {
 	const hf_config *c = t->config;
-	if (c->rope_freqs)
-		t->file->tensors[t->file->n_tensors++] = (file_tensor){STR("rope_freqs.weight"), 0, 1, {c->n_rope_freqs, 1, 1, 1},
-		                                                       (const uint8_t *)c->rope_freqs, c->n_rope_freqs * sizeof *c->rope_freqs};
-	return SN_OK;
+	for (uint32_t i = 0; i < c->n_made; i++)
+		t->file->tensors[t->file->n_tensors++] = (file_tensor){c->made[i].name, 0, 1, {c->made[i].n, 1, 1, 1}, (const uint8_t *)c->made[i].v,
+		                                                       c->made[i].n * sizeof *c->made[i].v};
 }
 
 static sn_status place_layers(struct translator *t, uint32_t n_layers, const struct name *rows, size_t n, const char *hf_prefix,
@@ -330,6 +370,28 @@ static sn_status place_talker(struct translator *t)
 	return st || !c->n_speaker_blocks ? st : place_speaker_encoder(t);
 }
 
+static sn_status place_experts(struct translator *t, uint32_t layer)
+{
+	char hf[128], gguf[64], hf_prefix[48], gguf_prefix[32];
+	snprintf(hf_prefix, sizeof hf_prefix, "model.layers.%u.", layer);
+	snprintf(gguf_prefix, sizeof gguf_prefix, "blk.%u.", layer);
+	if (!t->config->sparse[layer])
+		return place_rows(t, ROWS(dense_parts), hf_prefix, gguf_prefix);
+	snprintf(hf, sizeof hf, "%smlp.gate.weight", hf_prefix);
+	snprintf(gguf, sizeof gguf, "%sffn_gate_inp.weight", gguf_prefix);
+	sn_status st = place(t, hf, gguf);
+	snprintf(hf, sizeof hf, "%s%s", hf_prefix, packed_parts[0].hf);
+	if (st || find(t, hf))
+		return st ? st : place_rows(t, ROWS(packed_parts), hf_prefix, gguf_prefix);
+	for (uint32_t e = 0; e < t->config->n_experts && !st; e++)
+		for (size_t p = 0; p < sizeof expert_parts / sizeof *expert_parts && !st; p++) {
+			snprintf(hf, sizeof hf, "%smlp.experts.%u.%s.weight", hf_prefix, e, expert_parts[p][0]);
+			snprintf(gguf, sizeof gguf, "%s%s.%u.weight", gguf_prefix, expert_parts[p][1], e);
+			st = place(t, hf, gguf);
+		}
+	return st;
+}
+
 static sn_status place_all(struct translator *t)
 {
 	const hf_config *c = t->config;
@@ -337,7 +399,11 @@ static sn_status place_all(struct translator *t)
 		return place_talker(t);
 	if (!(c->has & HF_ENCDEC)) {
 		sn_status st = place_rows(t, ROWS(top), "", "");
-		return st ? st : place_layers(t, c->n_layers, ROWS(parts), "model.layers.", "blk.");
+		if (!st)
+			st = place_layers(t, c->n_layers, ROWS(parts), "model.layers.", "blk.");
+		for (uint32_t i = 0; i < c->n_layers && !st && c->has & HF_EXPERTS; i++)
+			st = place_experts(t, i);
+		return st;
 	}
 	sn_status st = place_rows(t, ROWS(encdec_top), "", "");
 	if (!st)
@@ -351,7 +417,7 @@ sn_status hf_names_translate(model_file *f, const hf_config *config, const st_te
 	struct translator t = {.file = f, .config = config, .all = all, .n = n, .used = arena_array(f->mem, n, sizeof(bool)),
 	                       .embed = encdec ? encdec_top[0].hf : talker ? talker_top[0].hf : top[0].hf,
 	                       .head = encdec ? "proj_out.weight" : "lm_head.weight", .err = err};
-	f->tensors = arena_array(f->mem, n + 1 + more, sizeof *f->tensors); /* each found at most once, and rope_freqs */
+	f->tensors = arena_array(f->mem, n + config->n_made + more, sizeof *f->tensors); /* each found at most once */
 	if (!t.used || !f->tensors)
 		return error_set(err, SN_ERR_NOMEM, "no memory for %zu tensors", n);
 	sn_status st = place_all(&t);
@@ -360,5 +426,7 @@ sn_status hf_names_translate(model_file *f, const hf_config *config, const st_te
 		st = error_set(err, SN_ERR_INVALID, "tensor %s: %" PRIu64 " rows, but vocab_size is %u", t.embed, embed->shape[0], config->n_vocab);
 	if (!st)
 		st = refuse_unplaced(&t);
-	return st ? st : add_rope_freqs(&t);
+	if (!st)
+		add_made(&t);
+	return st;
 }

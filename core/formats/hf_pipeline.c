@@ -103,7 +103,8 @@ static sn_status read_metaspace(hf_pipeline *p, const json_t *j, sn_error *err)
 static sn_status read_split(const json_t *j, const char **name, sn_error *err)
 {
 	const char *regex = pattern(j, "Regex");
-	if (!regex || !is(j, "behavior", "Isolated") || json_get_bool(j, "invert", false))
+	bool invert = json_get_bool(j, "invert", false); /* to remove what does not match: there is nothing, these match whatever comes */
+	if (!regex || !is(j, "behavior", invert ? "Removed" : "Isolated"))
 		return refuse(err, "pre_tokenizer", "Split of this behavior");
 	*name = pretokenizer_of_regex(regex);
 	return *name ? SN_OK : refuse(err, "pre_tokenizer: Split on", regex);

@@ -4,22 +4,29 @@
 #define SN_FORMATS_HF_ROPE_H
 
 #include "base/json.h"
-#include "core.h"
+#include "formats/hf_config.h"
 
 typedef struct hf_rope {
-	enum { HF_ROPE_DEFAULT, HF_ROPE_LINEAR, HF_ROPE_LLAMA3 } type;
+	enum { HF_ROPE_DEFAULT, HF_ROPE_LINEAR, HF_ROPE_DYNAMIC, HF_ROPE_LLAMA3, HF_ROPE_YARN, HF_ROPE_LONGROPE, HF_ROPE_TYPES } type;
 	double base;
-	double factor;                          /* linear, llama3 */
-	double low_freq, high_freq, n_original; /* llama3 */
+	double factor;
+	double low_freq, high_freq;             /* llama3 */
+	double n_original;
+	double beta_fast, beta_slow, mscale, mscale_all; /* yarn */
+	double attention;                       /* cos and sin are multiplied by it; 0: not given */
+	bool whole;                             /* yarn: truncate */
+	double partial;                         /* the share of a head that is turned */
+	const json_t *divisors[2];              /* longrope: short_factor and long_factor, of the configuration's */
 	double window_base;                     /* of layers with a window */
 } hf_rope;
 
-/* One for all layers. n_context: max_position_embeddings. */
-sn_status hf_rope_read(hf_rope *out, const json_t *config, uint32_t n_context, sn_error *err);
+/* One for all layers. n_context: max_position_embeddings. phi: as Phi-3's class reads it, which turns a part of a head and calls
+ * longrope by older names too; the other classes here turn all of it. */
+sn_status hf_rope_read(hf_rope *out, const json_t *config, uint32_t n_context, bool phi, double base, sn_error *err);
 /* One for layers that see all and one, without scaling, for layers with a window. */
 sn_status hf_rope_read_by_type(hf_rope *out, const json_t *config, sn_error *err);
 
-/* llama3: what each of head_dim / 2 frequencies is divided by. */
-void hf_rope_factors(float *out, uint32_t head_dim, const hf_rope *rope);
+/* As GGUF's keys, beside the base, and a few of our own where GGUF bakes numbers into tensors. n_rot: channels that are turned. */
+sn_status hf_rope_write(const hf_rope *rope, model_file *f, const char *arch, uint32_t n_context, uint32_t n_rot, hf_config *out, sn_error *err);
 
 #endif

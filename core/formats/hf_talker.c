@@ -117,7 +117,7 @@ static sn_status read_depth(hf_config *out, model_file *f, const json_t *json, c
 	if (!st)
 		st = read_sizes(&s, config, &depth_defaults, err);
 	if (!st)
-		st = hf_rope_read(&rope, config, s.n_context, err);
+		st = hf_rope_read(&rope, config, s.n_context, false, 1e4, err);
 	if (st)
 		return st;
 	if (rope.type != HF_ROPE_DEFAULT)

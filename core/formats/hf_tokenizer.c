@@ -23,7 +23,7 @@ typedef struct reader {
 	vocab_config *c;
 	str *tokens;    /* [c->n_tokens] p NULL: not seen yet */
 	int32_t *types;
-	bool *late;
+	bool *late, *rstrip;
 } reader;
 
 /* A name from the file in a message: short, on one line, whole characters. */
@@ -191,7 +191,7 @@ static sn_status read_vocab(reader *r)
 
 static sn_status refuse_flags(const reader *r, const char *file, const json_t *added, const char *content)
 {
-	for (const char *const *key = (const char *const[]){"single_word", "lstrip", "rstrip", NULL}; *key; key++)
+	for (const char *const *key = (const char *const[]){"single_word", "lstrip", NULL}; *key; key++)
 		if (json_get_bool(added, *key, false))
 			return error_set(r->err, SN_ERR_UNSUPPORTED, "%s: added token '%s' with %s is not supported", file, show(content).s, *key);
 	return SN_OK;
@@ -227,7 +227,11 @@ static sn_status read_added_token(reader *r, const json_t *added)
 	if (st)
 		return st;
 	r->types[id] = json_get_bool(added, "special", false) ? TOKEN_CONTROL : TOKEN_USER_DEFINED;
-	return read_late(r, added, content, id);
+	r->rstrip[id] = json_get_bool(added, "rstrip", false);
+	st = read_late(r, added, content, id);
+	if (!st && r->late[id] && r->rstrip[id])
+		st = error_set(r->err, SN_ERR_UNSUPPORTED, FILE_NAME ": added token '%s' with normalized and rstrip is not supported", show(content).s);
+	return st;
 }
 
 static int compare_names(const void *a, const void *b)
@@ -266,7 +270,8 @@ static sn_status read_tokens(reader *r)
 	r->c->tokens = r->tokens = arena_array(r->mem, n, sizeof *r->tokens);
 	r->c->types = r->types = arena_array(r->mem, n, sizeof *r->types);
 	r->c->late = r->late = arena_array(r->mem, n, sizeof *r->late);
-	if (!r->tokens || !r->types || !r->late)
+	r->c->rstrip = r->rstrip = arena_array(r->mem, n, sizeof *r->rstrip);
+	if (!r->tokens || !r->types || !r->late || !r->rstrip)
 		return no_memory(r->err);
 	for (i = 0; i < n; i++)
 		r->types[i] = TOKEN_NORMAL;
@@ -361,6 +366,9 @@ static sn_status check_added_decoder(const reader *r)
 		if (!content || *end || id < 0 || (uint64_t)id >= r->c->n_tokens || strcmp(r->tokens[id].p, content))
 			return error_set(r->err, SN_ERR_INVALID, "tokenizer_config.json: added token %s is not the one in " FILE_NAME, show(key).s);
 		sn_status st = refuse_flags(r, "tokenizer_config.json", j, content);
+		if (!st && json_get_bool(j, "rstrip", false) != r->rstrip[id])
+			st = error_set(r->err, SN_ERR_UNSUPPORTED, "tokenizer_config.json: added token '%s' with another rstrip than in " FILE_NAME " is not supported",
+			               show(content).s);
 		if (st)
 			return st;
 	}

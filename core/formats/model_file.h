@@ -31,7 +31,7 @@ typedef struct file_key {
 
 typedef struct file_tensor {
 	str name;
-	uint32_t type;      /* storage type, GGUF's numbers */
+	uint32_t type;      /* storage type, GGUF's numbers or STORAGE_... */
 	uint32_t n_dims;    /* 1..4 */
 	uint64_t ne[4];     /* [0] is the fastest; unused ones are 1 */
 	const uint8_t *data; /* aligned to the values' size */
@@ -73,7 +73,8 @@ sn_status file_i32s(const model_file *f, const char *key, arena *mem, int32_t **
 /* Element i of a numeric array. */
 double file_number(const file_key *k, uint64_t i);
 
-/* Storage types by number. NULL if unknown or retired. */
+/* Storage types by number. NULL if unknown or retired. GGUF's numbers are below STORAGE_OTHERS; above are types of other containers. */
+enum { STORAGE_OTHERS = 256, STORAGE_F8_E4M3 = STORAGE_OTHERS };
 typedef struct storage_type { const char *name; uint32_t block; uint32_t block_bytes; } storage_type;
 const storage_type *storage_type_find(uint32_t type);
 

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "formats/model_file.h"
 
 enum {
 	MIN_HEADER = 8, /* "{}", padded as writers do */
@@ -15,7 +16,7 @@ enum {
 static const st_dtype dtypes[] = {
     {"F32", 32, 0},      {"F16", 16, 1},      {"BF16", 16, 30},    {"F64", 64, 28},    {"I64", 64, 27},
     {"I32", 32, 26},     {"I16", 16, 25},     {"I8", 8, 24},       {"U64", 64, -1},    {"U32", 32, -1},
-    {"U16", 16, -1},     {"U8", 8, -1},       {"BOOL", 8, -1},     {"F8_E4M3", 8, -1}, {"F8_E5M2", 8, -1},
+    {"U16", 16, -1},     {"U8", 8, -1},       {"BOOL", 8, -1},     {"F8_E4M3", 8, STORAGE_F8_E4M3}, {"F8_E5M2", 8, -1},
     {"F8_E8M0", 8, -1},  {"F8_E4M3FNUZ", 8, -1}, {"F8_E5M2FNUZ", 8, -1}, {"F6_E2M3", 6, -1}, {"F6_E3M2", 6, -1},
     {"F4", 4, -1},       {"C64", 64, -1},
 };

@@ -1,4 +1,4 @@
-/* The block sizes of GGUF's storage types: enough to check and list a file; which ones can be computed with is the
+/* The block sizes of GGUF's storage types, and of one that it has not: enough to check and list a file; which ones can be computed with is the
  * kernels' matter. */
 #include "formats/model_file.h"
 
@@ -16,5 +16,8 @@ static const storage_type types[] = {
 
 const storage_type *storage_type_find(uint32_t type)
 {
+	static const storage_type f8 = {"F8_E4M3", 1, 1};
+	if (type == STORAGE_F8_E4M3)
+		return &f8;
 	return type < sizeof types / sizeof *types && types[type].name ? &types[type] : NULL;
 }

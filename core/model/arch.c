@@ -5,12 +5,15 @@
 #include "base/error.h"
 
 static const arch rows[] = {
-    {.name = "llama", .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .rope_freqs = true, .rope_base = 1e4f},
+    {.name = "llama", .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .rope_freqs = true, .windows = true, .rope_base = 1e4f},
+    {.name = "smollm3", .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .plain_every = 4, .rope_base = 2e6f},
+    {.name = "phi3", .act = ACT_SILU, .gate_up = true, .windows = true, .rope_base = 1e4f},
     {.name = "qwen2", .act = ACT_SILU, .bias = BIAS_QKV, .rope_base = 1e4f},
     {.name = "qwen3", .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .rope_base = 1e4f},
+    {.name = "qwen3moe", .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .experts = true, .rope_base = 1e4f},
     {.name = "qwen3tts", .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .rope_base = 1e4f, .speaks = true},
     {.name = "gemma3", .act = ACT_GELU_TANH, .qk_norm = true, .post_norms = true, .norm_offset = true, .embed_scale = true,
-     .window_pattern = 6, .rope_base = 1e6f, .window_rope_base = 1e4f, .wide_scale_layers = 62},
+     .windows = true, .window_pattern = 6, .rope_base = 1e6f, .window_rope_base = 1e4f, .wide_scale_layers = 62},
     {.name = "whisper", .act = ACT_GELU_ERF, .bias = BIAS_NOT_K, .layer_norm = true, .no_gate = true, .learned_positions = true, .cross = true},
 };
 
@@ -61,37 +64,124 @@ static sn_status read_f32(const hparams *h, const model_file *f, const char *suf
 	return SN_OK;
 }
 
-static sn_status read_rope(hparams *h, const model_file *f, sn_error *err)
+/* Which kind the file says, or by what it holds. */
+static sn_status read_rope_kind(hparams *h, const model_file *f, sn_error *err)
 {
 	char key[96];
 	str type;
-	h->rope_scale = 1;
+	bool longrope = file_tensor_find(f, "rope_factors_long.weight") != NULL;
+	h->rope.kind = longrope ? ROPE_LONGROPE : ROPE_DEFAULT;
+	if (!file_str(f, key_of(key, sizeof key, h, "rope.scaling.type"), &type)) {
+		if (!longrope && file_key_find(f, key_of(key, sizeof key, h, "rope.scaling.factor")))
+			h->rope.kind = ROPE_LINEAR;
+		return SN_OK;
+	}
+	for (int kind = ROPE_KINDS; kind-- > 0;)
+		if (str_eq(type, str_of(rope_kind_name((enum rope_kind)kind))) && (kind != ROPE_LONGROPE || longrope)) {
+			h->rope.kind = longrope ? ROPE_LONGROPE : (enum rope_kind)kind; /* converters call the kind of such files by several names */
+			return SN_OK;
+		}
+	return error_set(err, SN_ERR_UNSUPPORTED, "%s: key %s: %.*s is not supported (none, linear, dynamic, llama3 and yarn are, and longrope with its factors)", f->name,
+	                 key, type.n > 32 ? 32 : (int)type.n, type.p);
+}
+
+/* What the kind's frequencies are made with. */
+static sn_status read_rope_scaling(hparams *h, const model_file *f, sn_error *err)
+{
+	rope_params *p = &h->rope;
+	char key[96];
+	float extrapolated;
+	unsigned of = 1u << p->kind;
+	const unsigned scaled = 1u << ROPE_LINEAR | 1u << ROPE_DYNAMIC | 1u << ROPE_LLAMA3 | 1u << ROPE_YARN;
+	const struct { const char *suffix; unsigned kinds; float max, def; float *out; } numbers[] = {
+	    {"rope.scaling.factor", scaled, 1e6f, 0, &p->factor},
+	    {"rope.scaling.low_freq_factor", 1u << ROPE_LLAMA3, 1e6f, 0, &p->low_freq},
+	    {"rope.scaling.high_freq_factor", 1u << ROPE_LLAMA3, 1e6f, 0, &p->high_freq},
+	    {"rope.scaling.yarn_beta_fast", 1u << ROPE_YARN, 1e6f, 32, &p->beta_fast},
+	    {"rope.scaling.yarn_beta_slow", 1u << ROPE_YARN, 1e6f, 1, &p->beta_slow},
+	};
+	uint32_t n_original;
+	sn_status st = read_u32(h, f, "rope.scaling.original_context_length", 1, MAX_CONTEXT, h->n_context, &n_original, err);
+	p->n_original = (float)n_original;
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers && !st; i++)
+		if (numbers[i].kinds & of)
+			st = read_f32(h, f, numbers[i].suffix, 0, numbers[i].max, numbers[i].def, numbers[i].out, err);
+	if (st || p->kind != ROPE_YARN)
+		return st;
+	p->whole = true;
+	file_bool(f, key_of(key, sizeof key, h, "rope.scaling.yarn_truncate"), &p->whole);
+	if (file_key_find(f, key_of(key, sizeof key, h, "rope.scaling.yarn_ext_factor")) && (!file_f32(f, key, &extrapolated) || extrapolated != 1))
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key %s: only 1 is supported", f->name, key);
+	return SN_OK;
+}
+
+static double yarn_attention(double factor, double scale)
+{
+	return factor <= 1 ? 1 : 0.1 * scale * log(factor) + 1;
+}
+
+/* What cos and sin are multiplied by: by the kind, and by the file. */
+static sn_status read_rope_attention(hparams *h, const model_file *f, sn_error *err)
+{
+	rope_params *p = &h->rope;
+	float all = 0, more;
+	char key[96];
+	if (file_key_find(f, key_of(key, sizeof key, h, "rope.scaling.yarn_log_multiplier")) && (!file_f32(f, key, &all) || !(all >= 0)))
+		return error_set(err, SN_ERR_INVALID, "%s: key %s is not a number from 0 on", f->name, key);
+	double own = yarn_attention(p->factor, 1) / (all > 0 ? yarn_attention(p->factor, all) : 1);
+	sn_status st = SN_OK;
+	p->attention = 1;
+	if (p->kind == ROPE_YARN)
+		st = read_f32(h, f, "rope.scaling.yarn_attn_factor", 0, 1e6f, (float)own, &p->attention, err);
+	if (!st)
+		st = read_f32(h, f, "rope.scaling.attn_factor", 0, 1e6f, 1, &more, err);
+	p->attention *= st ? 1 : more;
+	return st;
+}
+
+/* Which layers do without: a flag per layer, or each so-manyth. */
+static sn_status read_rope_layers(hparams *h, const model_file *f, sn_error *err)
+{
+	char key[96];
+	const file_key *k = file_key_find(f, key_of(key, sizeof key, h, "rope.layers"));
+	if (k && (k->type != FILE_ARRAY || k->elem_type != FILE_BOOL || k->n != h->n_layers))
+		return error_set(err, SN_ERR_INVALID, "%s: key %s is not a boolean for each of %u layers", f->name, key, h->n_layers);
+	for (uint32_t i = 0; i < h->n_layers; i++)
+		h->no_rope[i] = k ? !k->data[i] : h->arch->plain_every && (i + 1) % h->arch->plain_every == 0;
+	return SN_OK;
+}
+
+static sn_status read_rope(hparams *h, const model_file *f, sn_error *err)
+{
+	char key[96];
 	if (h->arch->learned_positions)
 		return SN_OK;
 	h->rope_neox = !h->arch->gguf_permuted || f->from_hf;
 	sn_status st = read_u32(h, f, "rope.dimension_count", 2, h->head_dim, h->head_dim, &h->n_rot, err);
 	if (!st)
-		st = read_f32(h, f, "rope.freq_base", 1, 1e12f, h->arch->rope_base, &h->rope_base, err);
-	if (!st && h->window)
-		st = read_f32(h, f, "rope.freq_base_swa", 1, 1e12f, h->arch->window_rope_base, &h->window_rope_base, err);
-	if (st)
+		st = read_f32(h, f, "rope.freq_base", 1, 1e12f, h->arch->rope_base, &h->rope.base, err);
+	if (!st && h->n_rot % 2)
+		st = error_set(err, SN_ERR_INVALID, "%s: key %s: %u is odd", f->name, key_of(key, sizeof key, h, "rope.dimension_count"), h->n_rot);
+	if (!st)
+		st = read_rope_kind(h, f, err);
+	if (!st)
+		st = read_rope_scaling(h, f, err);
+	if (!st)
+		st = read_rope_attention(h, f, err);
+	if (!st)
+		st = read_rope_layers(h, f, err);
+	h->window_rope = h->rope;
+	if (st || !h->window || !(h->arch->window_rope_base > 0))
 		return st;
-	if (h->n_rot % 2)
-		return error_set(err, SN_ERR_INVALID, "%s: key %s: %u is odd", f->name, key_of(key, sizeof key, h, "rope.dimension_count"),
-		                 h->n_rot);
-	if (!file_str(f, key_of(key, sizeof key, h, "rope.scaling.type"), &type) || str_eq(type, STR("none")))
-		return SN_OK;
-	if (!str_eq(type, STR("linear")))
-		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key %s: %.*s is not supported (none and linear are)", f->name, key,
-		                 type.n > 32 ? 32 : (int)type.n, type.p);
-	return read_f32(h, f, "rope.scaling.factor", 0, 1e6f, 0, &h->rope_scale, err);
+	h->window_rope = (rope_params){.attention = 1};
+	return read_f32(h, f, "rope.freq_base_swa", 1, 1e12f, h->arch->window_rope_base, &h->window_rope.base, err);
 }
 
 /* Which layers have a window: a flag per layer, or each so-manyth has none. */
 static sn_status read_pattern(hparams *h, const model_file *f, sn_error *err)
 {
 	char key[96];
-	uint32_t pattern = h->arch->window_pattern;
+	uint32_t pattern = h->arch->window_pattern ? h->arch->window_pattern : UINT32_MAX;
 	const file_key *k = file_key_find(f, key_of(key, sizeof key, h, "attention.sliding_window_pattern"));
 	if (k && k->type == FILE_ARRAY) {
 		if (k->elem_type != FILE_BOOL || k->n != h->n_layers)
@@ -118,7 +208,7 @@ static sn_status read_windows(hparams *h, const model_file *f, sn_error *err)
 		return st;
 	if (h->window >= h->n_context) /* no row ever looks further back; but the layers keep what else such layers have, as their RoPE */
 		h->window = h->arch->window_pattern ? h->n_context : 0;
-	if (h->window && !h->arch->window_pattern)
+	if (h->window && !h->arch->windows)
 		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key %s: %u: windows in architecture %s are not supported", f->name, key, h->window,
 		                 h->arch->name);
 	st = h->window ? read_pattern(h, f, err) : SN_OK;
@@ -149,6 +239,29 @@ static sn_status read_attention_scale(hparams *h, const model_file *f, sn_error 
 	return read_f32(h, f, "attention.scale", 0, 1e6f, 1.0f / sqrtf(size), &h->attn_scale, err);
 }
 
+static sn_status read_experts(hparams *h, const model_file *f, sn_error *err)
+{
+	char key[96];
+	if (!h->arch->experts)
+		return SN_OK;
+	sn_status st = read_u32(h, f, "expert_count", 1, MAX_EXPERTS, 0, &h->n_experts, err);
+	if (!st)
+		st = read_u32(h, f, "expert_used_count", 1, h->n_experts, 0, &h->n_experts_used, err);
+	if (!st)
+		st = read_u32(h, f, "expert_feed_forward_length", 1, MAX_FFN, 0, &h->n_expert_ffn, err);
+	h->experts_normed = true; /* as files are that do not say */
+	file_bool(f, key_of(key, sizeof key, h, "expert_weights_norm"), &h->experts_normed);
+	return st;
+}
+
+/* "llama, qwen2 and whisper are" */
+static void list_names(char *out, size_t cap)
+{
+	size_t last = sizeof rows / sizeof *rows - 1, n = 0;
+	for (size_t i = 0; i <= last && n < cap; i++)
+		n += (size_t)snprintf(out + n, cap - n, "%s%s", rows[i].name, i == last ? " are" : i + 1 == last ? " and " : ", ");
+}
+
 sn_status hparams_read(hparams *h, const model_file *f, sn_error *err)
 {
 	str name = {0};
@@ -156,14 +269,16 @@ sn_status hparams_read(hparams *h, const model_file *f, sn_error *err)
 	if (!file_str(f, "general.architecture", &name))
 		return error_set(err, SN_ERR_INVALID, "%s: key general.architecture is missing", f->name);
 	h->arch = arch_find(name);
+	char names[160];
+	list_names(names, sizeof names);
 	if (!h->arch)
-		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key general.architecture: %.*s is not supported (llama, qwen2, qwen3, qwen3tts, gemma3 and whisper are)", f->name,
-		                 name.n > 64 ? 64 : (int)name.n, name.p);
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key general.architecture: %.*s is not supported (%s)", f->name,
+		                 name.n > 64 ? 64 : (int)name.n, name.p, names);
 	char key[96];
 	uint32_t experts = 0, parts = 0;
 	if (file_u32(f, "split.count", &parts) && parts > 1)
 		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key split.count: %u: a model in several files is not supported", f->name, parts);
-	if (file_u32(f, key_of(key, sizeof key, h, "expert_count"), &experts) && experts)
+	if (file_u32(f, key_of(key, sizeof key, h, "expert_count"), &experts) && experts && !h->arch->experts)
 		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key %s: %u: experts are not supported", f->name, key, experts);
 
 	const struct { const char *suffix; uint32_t max; uint32_t *out; } sizes[] = {
@@ -199,7 +314,9 @@ sn_status hparams_read(hparams *h, const model_file *f, sn_error *err)
 	if (h->head_dim > MAX_HEAD_DIM || h->head_dim % 2)
 		return error_set(err, SN_ERR_INVALID, "%s: heads of %u channels are not supported (even, at most %d)", f->name, h->head_dim,
 		                 MAX_HEAD_DIM);
-	st = read_f32(h, f, h->arch->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 0, 1, 0, &h->norm_eps, err);
+	st = read_experts(h, f, err);
+	if (!st)
+		st = read_f32(h, f, h->arch->layer_norm ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 0, 1, 0, &h->norm_eps, err);
 	if (!st && h->arch->cross)
 		st = read_u32(h, f, "encoder.context_length", 1, MAX_CONTEXT, 0, &h->n_cross, err);
 	if (!st)

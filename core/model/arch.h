@@ -6,6 +6,7 @@
 #include "engine/pages.h"
 #include "formats/model_file.h"
 #include "model/ops.h"
+#include "model/rope.h"
 
 enum arch_bias {
 	BIAS_NONE,
@@ -20,18 +21,22 @@ typedef struct arch {
 	enum arch_bias bias;
 	bool gguf_permuted;     /* RoPE turns pairs (i, i + n_rot/2); but GGUF files of this family have q and k permuted for (2i, 2i + 1) */
 	bool rope_freqs;        /* the file may bring divisors of the frequencies */
+	uint32_t plain_every;   /* each so-manyth layer does without RoPE, unless the file says which; 0: none does */
 	bool qk_norm;           /* RMS norm of each head of q and k before RoPE */
 	bool post_norms;        /* attention's and the feed-forward's outputs are normed before they are added */
 	bool norm_offset;       /* norms multiply by 1 + w; in GGUF files the 1 is added already */
 	bool layer_norm;        /* norms are layer norms with biases, not RMS norms */
 	bool no_gate;           /* the feed-forward is down(act(up(x))) */
+	bool experts;           /* a layer may have many feed-forwards, of which a row takes the likeliest */
+	bool gate_up;           /* gate and up are one matrix, gate first, in up's name */
 	bool learned_positions; /* added to token embeddings; there is no RoPE */
 	bool cross;             /* encoder-decoder: behind its own rows each layer looks at a fixed number of rows of a medium */
 	bool embed_scale;       /* token embeddings times sqrt(n_embd), rounded to the type they are stored in */
 	bool speaks;            /* the vocabulary is [text | codes], the head knows the codes only; and a depth transformer says what follows a code in its frame */
-	uint32_t window_pattern; /* of each so many layers the last sees all, the others a window; 0: there are no windows */
+	uint32_t window_pattern; /* of each so many layers the last sees all, the others a window; 0: all layers are alike */
+	bool windows;            /* a file that says so gives layers a window */
 	float rope_base;         /* unless the file says otherwise */
-	float window_rope_base;  /* of layers with a window, which know no position scaling; unless the file says otherwise */
+	float window_rope_base;  /* of layers with a window, which know no position scaling; unless the file says otherwise. 0: as the others' */
 	uint32_t wide_scale_layers; /* models of so many layers scale scores by the width per head instead of the head size; 0: none do */
 } arch;
 
@@ -39,7 +44,7 @@ typedef struct arch {
 const arch *arch_find(str name);
 
 enum { MAX_LAYERS = 512, MAX_HEADS = 512, MAX_HEAD_DIM = 512, MAX_WIDTH = 65536, MAX_FFN = 262144, MAX_VOCAB = 1 << 20,
-       MAX_CONTEXT = 1 << 20 };
+       MAX_CONTEXT = 1 << 20, MAX_EXPERTS = 1024 };
 
 typedef struct hparams {
 	const arch *arch;
@@ -48,13 +53,14 @@ typedef struct hparams {
 	uint32_t n_logits, first_logit; /* rows of the head, and the token of its first one: all, from 0 on, but for a family that speaks */
 	uint32_t n_context;
 	uint32_t n_cross;   /* rows of the medium that each sequence begins with; 0: not an encoder-decoder. The others are counted from there */
+	uint32_t n_experts, n_experts_used, n_expert_ffn; /* 0: there are none */
+	bool experts_normed; /* the shares of those that are used add up to 1 */
 	float norm_eps;
-	float rope_base, rope_scale; /* rope_scale: positions are divided by it (linear scaling) */
+	rope_params rope, window_rope; /* of layers that see all, and of those with a window */
 	bool rope_neox;              /* pairs (i, i + n_rot/2); else (2i, 2i + 1) */
 	float attn_scale;            /* of q k^T */
 	uint32_t window;             /* a row of a layer with a window sees so many keys, itself among them; 0: no layer has one */
-	float window_rope_base;
-	bool windowed[MAX_LAYERS];
+	bool windowed[MAX_LAYERS], no_rope[MAX_LAYERS];
 } hparams;
 
 /* Reads and checks all of it. A refusal names file, key and value. */

@@ -7,11 +7,12 @@
 #include "base/error.h"
 #include "model/attention.h"
 #include "model/depth.h"
+#include "model/experts.h"
 
 /* ---- buffers ---- */
 
 struct buffer { float **p; size_t rows, cols, *have; };
-enum { N_BUFFERS = 10 };
+enum { N_BUFFERS = 11 };
 
 /* Each buffer is as large as the largest model so far needs; sizes only grow. */
 static void list_buffers(forward_buffers *b, const model *m, uint32_t max_rows, uint32_t max_out, struct buffer *out /* [N_BUFFERS] */)
@@ -20,12 +21,15 @@ static void list_buffers(forward_buffers *b, const model *m, uint32_t max_rows, 
 	size_t q = (size_t)h->n_head * h->head_dim, kv = (size_t)h->n_kv_head * h->head_dim;
 	size_t outs = h->n_cross ? 2 : 1; /* a sequence's next token, and what it is probed for */
 	size_t ffn = m->project[0].n_in > h->n_ffn ? m->project[0].n_in : h->n_ffn;
+	size_t by_experts = (size_t)h->n_experts_used * h->n_expert_ffn, attn = h->n_experts > q ? h->n_experts : q;
+	ffn = by_experts > ffn ? by_experts : ffn;
 	const struct buffer all[N_BUFFERS] = {
 	    {&b->x, max_rows, h->n_embd, &b->cols[0]},   {&b->h, max_rows, h->n_embd, &b->cols[1]},
-	    {&b->q, max_rows, q, &b->cols[2]},           {&b->attn, max_rows, q, &b->cols[3]},
+	    {&b->q, max_rows, q, &b->cols[2]},           {&b->attn, max_rows, attn, &b->cols[3]},
 	    {&b->kv, max_rows, kv, &b->cols[4]},         {&b->gate, max_rows, ffn, &b->cols[5]},
 	    {&b->up, max_rows, ffn, &b->cols[6]},   {&b->cos_sin, max_rows, (size_t)h->n_rot * m->kv.n_groups, &b->cols[7]},
 	    {&b->logits, max_out, h->n_logits * outs, &b->cols[8]}, {&b->out, max_out, h->n_embd * outs, &b->cols[9]},
+	    {&b->slots, max_rows, (size_t)h->n_experts_used * h->n_embd, &b->cols[10]},
 	};
 	memcpy(out, all, sizeof all);
 }
@@ -34,8 +38,9 @@ size_t forward_bytes(const forward_buffers *b, const model *m, uint32_t max_rows
 {
 	forward_buffers now = *b;
 	struct buffer all[N_BUFFERS];
-	size_t n, tasks = attention_tasks_max(m, max_rows, max_out);
+	size_t n, tasks = attention_tasks_max(m, max_rows, max_out), choices = (size_t)max_rows * m->h.n_experts_used;
 	size_t sum = max_rows * 3 * sizeof *b->window_begin + (tasks > b->n_tasks_cap ? tasks : b->n_tasks_cap) * sizeof *b->tasks;
+	sum += (choices > b->n_choices_cap ? choices : b->n_choices_cap) * sizeof *b->choices;
 	list_buffers(&now, m, max_rows, max_out, all);
 	for (size_t i = 0; i < N_BUFFERS; i++) {
 		size_t cols = all[i].cols > *all[i].have ? all[i].cols : *all[i].have;
@@ -85,6 +90,14 @@ sn_status forward_reserve(forward_buffers *b, const model *m, uint32_t max_rows,
 		if (!b->tasks)
 			return error_set(err, SN_ERR_NOMEM, "%s: no memory for the buffers of a step", m->file->name);
 	}
+	size_t choices = (size_t)max_rows * m->h.n_experts_used;
+	if (choices > b->n_choices_cap) {
+		free(b->choices);
+		b->choices = calloc(choices, sizeof *b->choices);
+		b->n_choices_cap = b->choices ? choices : 0;
+		if (!b->choices)
+			return error_set(err, SN_ERR_NOMEM, "%s: no memory for the buffers of a step", m->file->name);
+	}
 	b->max_rows = max_rows;
 	b->max_out = max_out;
 	return SN_OK;
@@ -92,10 +105,11 @@ sn_status forward_reserve(forward_buffers *b, const model *m, uint32_t max_rows,
 
 void forward_free(forward_buffers *b)
 {
-	float *all[] = {b->x, b->h, b->q, b->attn, b->kv, b->gate, b->up, b->cos_sin, b->logits, b->out};
+	float *all[] = {b->x, b->h, b->q, b->attn, b->kv, b->gate, b->up, b->cos_sin, b->logits, b->out, b->slots};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		free(all[i]);
 	free(b->tasks);
+	free(b->choices);
 	free(b->window_begin);
 	*b = (forward_buffers){0};
 }
@@ -183,15 +197,15 @@ static void embed_rows(const model *m, ops *o, forward_buffers *fb, const batch 
 		add_summands(m, o, fb, b);
 }
 
-static void rope_angles(const model *m, float *cos_sin, const float *inv_freq, const batch *b)
+static void rope_angles(const model *m, float *cos_sin, const float *inv_freq, float attention, const batch *b)
 {
 	uint32_t half = m->h.n_rot / 2;
 	for (uint32_t r = 0; r < b->n_rows; r++) {
 		float *cs = cos_sin + (size_t)r * m->h.n_rot;
 		for (uint32_t i = 0; i < half; i++) {
 			float angle = (float)b->positions[r] * inv_freq[i];
-			cs[i] = cosf(angle);
-			cs[half + i] = sinf(angle);
+			cs[i] = cosf(angle) * attention;
+			cs[half + i] = sinf(angle) * attention;
 		}
 	}
 }
@@ -236,10 +250,10 @@ static void add_block(ops *o, forward_buffers *fb, const norm_weight *post_norm,
 	ops_add(o, fb->x, e, fb->x, e, fb->h, e, n, e);
 }
 
-static void turn_heads(const model *m, const ops *o, float *x, const float *cos_sin, size_t n, size_t n_heads)
+static void turn_heads(const model *m, const ops *o, float *x, uint32_t l, const float *cos_sin, size_t n, size_t n_heads)
 {
 	const hparams *h = &m->h;
-	if (h->n_rot)
+	if (h->n_rot && !h->no_rope[l])
 		o->k.rope(x, n_heads * h->head_dim, cos_sin, n, n_heads, h->head_dim, h->n_rot, h->rope_neox);
 }
 
@@ -253,10 +267,10 @@ static void attention_block(const model *m, ops *o, forward_buffers *fb, uint8_t
 	const float *cos_sin = fb->cos_sin + (size_t)w->group * n * h->n_rot;
 	ops_linear(o, fb->q, q, fb->h, e, n, &w->q, ACT_NONE);
 	norm_heads(o, fb->q, &w->q_norm, h, n * h->n_head);
-	turn_heads(m, o, fb->q, cos_sin, n, h->n_head);
+	turn_heads(m, o, fb->q, l, cos_sin, n, h->n_head);
 	ops_linear(o, fb->kv, kv, fb->h, e, n, &w->k, ACT_NONE);
 	norm_heads(o, fb->kv, &w->k_norm, h, n * h->n_kv_head);
-	turn_heads(m, o, fb->kv, cos_sin, n, h->n_kv_head);
+	turn_heads(m, o, fb->kv, l, cos_sin, n, h->n_kv_head);
 	attention_store(m, o, pages_at, b->seqs, b->n_seqs, w->group, w->index, false, fb->kv);
 	ops_linear(o, fb->kv, kv, fb->h, e, n, &w->v, ACT_NONE);
 	attention_store(m, o, pages_at, b->seqs, b->n_seqs, w->group, w->index, true, fb->kv);
@@ -286,6 +300,11 @@ static void ffn_block(const model *m, ops *o, forward_buffers *fb, uint32_t l, s
 	const layer *w = &m->layers[l];
 	size_t e = h->n_embd, f = h->n_ffn;
 	norm_rows(o, fb->h, fb->x, &w->ffn_norm, h, n, e);
+	if (w->experts) {
+		experts_run(m, o, fb, w->experts, n);
+		add_block(o, fb, &w->ffn_post_norm, h, n);
+		return;
+	}
 	if (h->arch->no_gate) {
 		ops_linear(o, fb->gate, f, fb->h, e, n, &w->up, h->arch->act);
 	} else {
@@ -331,7 +350,7 @@ void forward(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, con
 	embed_rows(m, o, fb, b);
 	for (uint32_t g = 0; g < m->kv.n_groups; g++) {
 		if (m->h.n_rot)
-			rope_angles(m, fb->cos_sin + (size_t)g * b->n_rows * m->h.n_rot, m->inv_freq[g], b);
+			rope_angles(m, fb->cos_sin + (size_t)g * b->n_rows * m->h.n_rot, m->inv_freq[g], m->rope[g].attention, b);
 		if (m->kv.groups[g].window)
 			window_ranges(fb->window_begin, m->kv.groups[g].window, b);
 	}
@@ -352,6 +371,8 @@ void forward(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, con
 	weight head = m->head;
 	if (b->head_n) {
 		head.data = (const uint8_t *)head.data + b->head_first * head.stride;
+		if (head.scale)
+			head.scale += b->head_first;
 		head.n_out = b->head_n;
 	}
 	ops_linear(o, fb->logits, head.n_out, fb->out, e, b->n_out, &head, ACT_NONE);

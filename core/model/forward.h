@@ -45,15 +45,17 @@ typedef struct forward_buffers {
 	float *x, *h;          /* [max_rows, n_embd] residual stream, normed */
 	float *q, *attn;       /* [max_rows, n_head * head_dim] */
 	float *kv;             /* [max_rows, n_kv_head * head_dim] */
-	float *gate, *up;      /* [max_rows, n_ffn], or the width of text that is projected */
+	float *gate, *up;      /* [max_rows, n_ffn], or the width of text that is projected, or of all experts that a row takes */
+	float *slots;          /* [max_rows, n_experts_used * n_embd] rows by expert */
+	struct expert_choice *choices; /* [max_rows, n_experts_used] */
 	float *cos_sin;        /* [n_groups][max_rows, n_rot] */
 	float *logits;         /* [max_out, n_logits] */
 	float *out;            /* [max_out, n_embd] the rows that logits are of, normed */
 	uint32_t *window_begin; /* [max_rows] first key that a row of a group with a window sees */
 	uint32_t *cross_begin, *cross_end; /* [max_rows] what it sees of its medium */
 	struct attn_task *tasks;
-	size_t n_tasks_cap;
-	size_t cols[10];       /* of each buffer above, in order, so far */
+	size_t n_tasks_cap, n_choices_cap;
+	size_t cols[11];       /* of each buffer above, in order, so far */
 } forward_buffers;
 
 /* What the buffers hold, or SIZE_MAX, once forward_reserve has made them large enough for m as well. */

@@ -39,6 +39,10 @@ static sn_status bind(struct binder *b, weight *w, int layer_no, const char *par
 	mark_used(b, name);
 	if (has_bias)
 		mark_used(b, bias);
+	if (!st && w->scale) {
+		snprintf(bias, sizeof bias, "%.*s%s.scale", n, name, part);
+		mark_used(b, bias);
+	}
 	return st;
 }
 
@@ -101,12 +105,97 @@ static sn_status bind_cross(struct binder *b, layer *l, int i)
 	return st;
 }
 
+static weight rows_of(const weight *w, size_t first, size_t n)
+{
+	weight part = *w;
+	part.data = (const uint8_t *)w->data + first * w->stride;
+	part.bias = w->bias ? w->bias + first : NULL;
+	part.n_out = n;
+	return part;
+}
+
+static bool has_part(const struct binder *b, int i, const char *part)
+{
+	char name[96];
+	snprintf(name, sizeof name, "blk.%d.%s.weight", i, part);
+	return file_tensor_find(b->m->file, name) != NULL;
+}
+
+/* One matrix of the feed-forwards: all in one tensor, or each in one of its own. */
+static sn_status bind_expert(struct binder *b, weight *w, int layer_no, const char *part, uint32_t e, size_t n_out, size_t n_in)
+{
+	char all[96], one[96];
+	const model *m = b->m;
+	snprintf(all, sizeof all, "blk.%d.%s_exps.weight", layer_no, part);
+	snprintf(one, sizeof one, "blk.%d.%s.%u.weight", layer_no, part, e);
+	bool together = file_tensor_find(m->file, all);
+	sn_status st = together ? weight_bind_page(w, m->file, all, e, m->h.n_experts, n_out, n_in, b->err)
+	                        : weight_bind(w, m->file, m->mem, one, NULL, n_out, n_in, b->err);
+	mark_used(b, together ? all : one);
+	return st ? st : ops_reserve(b->o, w, b->err);
+}
+
+static sn_status bind_experts(struct binder *b, layer *l, int i)
+{
+	const hparams *h = &b->m->h;
+	size_t e = h->n_embd, f = h->n_expert_ffn;
+	bool fused = has_part(b, i, "ffn_gate_up_exps");
+	expert_layer *x = arena_alloc(b->m->mem, sizeof *x);
+	weight *all = arena_array(b->m->mem, (size_t)h->n_experts * 3, sizeof *all);
+	if (!x || !all)
+		return error_set(b->err, SN_ERR_NOMEM, "%s: no memory for layer %d", b->m->file->name, i);
+	x->gate = all;
+	x->up = all + h->n_experts;
+	x->down = all + 2 * (size_t)h->n_experts;
+	sn_status st = bind(b, &x->router, i, "ffn_gate_inp", h->n_experts, e, NO_BIAS);
+	for (uint32_t k = 0; k < h->n_experts && !st; k++) {
+		weight both;
+		if (fused)
+			st = bind_expert(b, &both, i, "ffn_gate_up", k, 2 * f, e);
+		else
+			st = bind_expert(b, &x->gate[k], i, "ffn_gate", k, f, e);
+		if (!st && fused) {
+			x->gate[k] = rows_of(&both, 0, f);
+			x->up[k] = rows_of(&both, f, f);
+		} else if (!st) {
+			st = bind_expert(b, &x->up[k], i, "ffn_up", k, f, e);
+		}
+		if (!st)
+			st = bind_expert(b, &x->down[k], i, "ffn_down", k, e, f);
+	}
+	l->experts = x;
+	return st;
+}
+
+/* q, k and v, or gate and up, may lie in one matrix. */
+static sn_status bind_fused(struct binder *b, layer *l, int i, bool qkv, bool gate_up)
+{
+	const hparams *h = &b->m->h;
+	size_t q = (size_t)h->n_head * h->head_dim, kv = (size_t)h->n_kv_head * h->head_dim, f = h->n_ffn;
+	weight all;
+	sn_status st = qkv ? bind(b, &all, i, "attn_qkv", q + 2 * kv, h->n_embd, biases_of(h->arch).qv) : SN_OK;
+	if (!st && qkv) {
+		l->q = rows_of(&all, 0, q);
+		l->k = rows_of(&all, q, kv);
+		l->v = rows_of(&all, q + kv, kv);
+	}
+	if (st || !gate_up)
+		return st;
+	st = bind(b, &all, i, "ffn_up", 2 * f, h->n_embd, biases_of(h->arch).any);
+	if (st)
+		return st;
+	l->gate = rows_of(&all, 0, f);
+	l->up = rows_of(&all, f, f);
+	return SN_OK;
+}
+
 static sn_status bind_layer(struct binder *b, int i)
 {
 	const hparams *h = &b->m->h;
 	layer *l = &b->m->layers[i];
 	uint32_t e = h->n_embd, q = h->n_head * h->head_dim, kv = h->n_kv_head * h->head_dim;
 	const struct biases has = biases_of(h->arch);
+	bool qkv = has_part(b, i, "attn_qkv"), sparse = h->n_experts && has_part(b, i, "ffn_gate_inp"), gate_up = h->arch->gate_up && !sparse;
 	const struct { norm_weight *v; const char *part; uint32_t n; bool wanted; } norms[] = {
 	    {&l->attn_norm, "attn_norm", e, true},
 	    {&l->ffn_norm, "ffn_norm", e, true},
@@ -116,13 +205,13 @@ static sn_status bind_layer(struct binder *b, int i)
 	    {&l->ffn_post_norm, "post_ffw_norm", e, h->arch->post_norms},
 	};
 	const struct { weight *w; const char *part; size_t n_out, n_in; enum has_bias bias; bool wanted; } parts[] = {
-	    {&l->q, "attn_q", q, e, has.qv, true},
-	    {&l->k, "attn_k", kv, e, has.k, true},
-	    {&l->v, "attn_v", kv, e, has.qv, true},
+	    {&l->q, "attn_q", q, e, has.qv, !qkv},
+	    {&l->k, "attn_k", kv, e, has.k, !qkv},
+	    {&l->v, "attn_v", kv, e, has.qv, !qkv},
 	    {&l->o, "attn_output", e, q, has.any, true},
-	    {&l->gate, "ffn_gate", h->n_ffn, e, has.any, !h->arch->no_gate},
-	    {&l->up, "ffn_up", h->n_ffn, e, has.any, true},
-	    {&l->down, "ffn_down", e, h->n_ffn, has.any, true},
+	    {&l->gate, "ffn_gate", h->n_ffn, e, has.any, !h->arch->no_gate && !gate_up && !sparse},
+	    {&l->up, "ffn_up", h->n_ffn, e, has.any, !gate_up && !sparse},
+	    {&l->down, "ffn_down", e, h->n_ffn, has.any, !sparse},
 	};
 	sn_status st = SN_OK;
 	for (size_t p = 0; p < sizeof norms / sizeof *norms && !st; p++)
@@ -131,37 +220,54 @@ static sn_status bind_layer(struct binder *b, int i)
 	for (size_t p = 0; p < sizeof parts / sizeof *parts && !st; p++)
 		if (parts[p].wanted)
 			st = bind(b, parts[p].w, i, parts[p].part, parts[p].n_out, parts[p].n_in, parts[p].bias);
+	if (!st)
+		st = bind_fused(b, l, i, qkv, gate_up);
+	if (!st && sparse)
+		st = bind_experts(b, l, i);
 	return st || !h->n_cross ? st : bind_cross(b, l, i);
+}
+
+static sn_status bind_divisors(struct binder *b, const float **out, const char *name)
+{
+	const hparams *h = &b->m->h;
+	sn_status st = vector_bind(out, b->m->file, b->m->mem, name, h->n_rot / 2, b->err);
+	mark_used(b, name);
+	for (uint32_t i = 0; i < h->n_rot / 2 && !st; i++)
+		if (!((*out)[i] > 0))
+			return error_set(b->err, SN_ERR_INVALID, "%s: tensor %s: value %u is %g", b->m->file->name, name, i, (double)(*out)[i]);
+	return st;
 }
 
 static sn_status bind_rope(struct binder *b)
 {
 	model *m = b->m;
 	const hparams *h = &m->h;
-	uint32_t half = h->n_rot / 2;
+	const float *divisors[2] = {NULL, NULL};
+	sn_status st = SN_OK;
 	if (h->arch->learned_positions)
 		return SN_OK;
-	if (h->arch->rope_freqs && file_tensor_find(m->file, "rope_freqs.weight")) {
-		mark_used(b, "rope_freqs.weight");
-		sn_status st = vector_bind(&m->rope_factors, m->file, m->mem, "rope_freqs.weight", half, b->err);
-		if (st)
-			return st;
-	}
-	for (uint32_t g = 0; g < m->kv.n_groups; g++) {
-		bool windowed = m->kv.groups[g].window != 0;
-		float base = windowed ? h->window_rope_base : h->rope_base, scale = windowed ? 1 : h->rope_scale;
-		m->inv_freq[g] = arena_array(m->mem, half, sizeof *m->inv_freq[g]);
+	if (h->rope.kind == ROPE_LONGROPE)
+		st = bind_divisors(b, &divisors[0], "rope_factors_short.weight");
+	if (!st && h->rope.kind == ROPE_LONGROPE)
+		st = bind_divisors(b, &divisors[1], "rope_factors_long.weight");
+	if (h->arch->rope_freqs && file_tensor_find(m->file, "rope_freqs.weight"))
+		st = bind_divisors(b, &divisors[0], "rope_freqs.weight");
+	for (uint32_t g = 0; g < m->kv.n_groups && !st; g++) {
+		m->rope[g] = m->kv.groups[g].window ? h->window_rope : h->rope;
+		memcpy(m->rope[g].divisors, divisors, sizeof divisors);
+		m->inv_freq[g] = arena_array(m->mem, h->n_rot / 2, sizeof *m->inv_freq[g]);
 		if (!m->inv_freq[g])
 			return error_set(b->err, SN_ERR_NOMEM, "%s: no memory for rope frequencies", m->file->name);
-		for (uint32_t i = 0; i < half; i++) {
-			float f = powf(base, -2.0f * (float)i / (float)h->n_rot) / scale;
-			float divisor = m->rope_factors ? m->rope_factors[i] : 1;
-			if (!(divisor > 0))
-				return error_set(b->err, SN_ERR_INVALID, "%s: tensor rope_freqs.weight: value %u is %g", m->file->name, i, (double)divisor);
-			m->inv_freq[g][i] = f / divisor;
-		}
 	}
-	return SN_OK;
+	if (!st)
+		model_limit(m, h->n_context);
+	return st;
+}
+
+void model_limit(model *m, uint32_t n_max)
+{
+	for (uint32_t g = 0; g < m->kv.n_groups && !m->h.arch->learned_positions; g++)
+		rope_frequencies(m->inv_freq[g], m->h.n_rot, &m->rope[g], n_max);
 }
 
 /* sqrt(n_embd) as a model of the embedding's type would hold it. */

@@ -19,6 +19,12 @@ typedef struct cross_layer {
 	weight q, k, v, o;
 } cross_layer;
 
+/* Many feed-forwards; see experts.h. */
+typedef struct expert_layer {
+	weight router;             /* [n_experts, n_embd] */
+	weight *gate, *up, *down;  /* [n_experts] */
+} expert_layer;
+
 /*   x ── norm ── q,k,v ─[norm]─ rope ── attention over pages ── o ─[norm]─(+)── norm ── gate,up ── act(gate)*up ── down ─[norm]─(+)── x'
  *   [..]: in families that have it. An encoder-decoder's layer has between its two halves
  *   x ── norm ── q ── attention over the medium's k,v ── o ──(+)── x'        where k,v are the medium's rows times the layer's k and v */
@@ -29,6 +35,7 @@ typedef struct layer {
 	norm_weight attn_post_norm, ffn_post_norm; /* [n_embd], or none */
 	weight q, k, v, o;                 /* [n_head * head_dim, n_embd], ..., o: [n_embd, n_head * head_dim] */
 	weight gate, up, down;             /* no gate: its data is NULL */
+	const expert_layer *experts;       /* NULL: gate, up and down are all there is */
 	const cross_layer *cross;          /* NULL: not an encoder-decoder's */
 } layer;
 
@@ -43,8 +50,8 @@ typedef struct model {
 	const struct depth *depth; /* of a family that speaks: see depth.h; NULL: none, or none yet */
 	weight positions;          /* [n_context, n_embd] learned, or data NULL */
 	norm_weight output_norm;   /* [n_embd] */
-	const float *rope_factors; /* [n_rot / 2] divisors of the frequencies, or NULL */
-	float *inv_freq[KV_MAX_GROUPS]; /* [n_rot / 2] of each KV group */
+	rope_params rope[KV_MAX_GROUPS]; /* of each KV group, */
+	float *inv_freq[KV_MAX_GROUPS];  /* [n_rot / 2] and its frequencies */
 	float embed_scale;         /* of token embeddings; rows of media come as they are to be */
 	layer *layers;             /* [n_layers] */
 	kv_layout kv;              /* one type in all groups */
@@ -63,6 +70,8 @@ static inline uint32_t model_cross_group(const model *m)
  * ("a.", "v.", "mm.") uses are refused. */
 sn_status model_open(model **out, const char *path, const char *template_source, sn_kv_dtype kv, ops *o, sn_error *err);
 void model_close(model **m);
+/* No sequence will be longer than n_max rows: longrope's frequencies are chosen by that. Before anyone else sees the model. */
+void model_limit(model *m, uint32_t n_max);
 
 /* The depth transformer of a model that came without one, from the file beside it. Before anyone else sees the model. */
 sn_status model_add_depth(model *m, const model_file *f, ops *o, sn_error *err);

@@ -1,5 +1,7 @@
 #include "model/model_vocab.h"
 
+#include <strings.h>
+
 #include "base/error.h"
 #include "formats/hf_tokenizer.h"
 #include "text/pretokenize.h"
@@ -74,6 +76,29 @@ static sn_status read_byte_level(const model_file *f, vocab_config *c, arena *tm
 	return st;
 }
 
+/* GGUF files do not say it of their tokens: of Phi-3, which its name tells, llama.cpp knows it. */
+static sn_status read_rstrip(const model_file *f, vocab_config *c, arena *tmp, sn_error *err)
+{
+	static const char *const without[] = {"<unk>", "<s>", "<|endoftext|>"};
+	str name;
+	bool *rstrip, phi = false;
+	if (!c->types || !file_str(f, "general.name", &name))
+		return SN_OK;
+	for (size_t i = 0; i + 4 <= name.n; i++)
+		phi |= !strncasecmp(name.p + i, "phi3", 4) || (i + 5 <= name.n && !strncasecmp(name.p + i, "phi-3", 5));
+	if (!phi)
+		return SN_OK;
+	c->rstrip = rstrip = arena_array(tmp, c->n_tokens, sizeof *rstrip);
+	if (!rstrip)
+		return error_set(err, SN_ERR_NOMEM, "%s: no memory for its tokenizer", f->name);
+	for (size_t i = 0; i < c->n_tokens; i++) {
+		rstrip[i] = c->types[i] == TOKEN_CONTROL || c->types[i] == TOKEN_USER_DEFINED || c->types[i] == TOKEN_UNKNOWN;
+		for (size_t k = 0; k < sizeof without / sizeof *without; k++)
+			rstrip[i] &= !str_eq(c->tokens[i], str_of(without[k]));
+	}
+	return SN_OK;
+}
+
 static sn_status read_gguf(const model_file *f, vocab_config *c, uint32_t n_rows, arena *tmp, sn_error *err)
 {
 	str kind = {0}, *tokens;
@@ -97,7 +122,9 @@ static sn_status read_gguf(const model_file *f, vocab_config *c, uint32_t n_rows
 	c->tokens = tokens;
 	c->types = types;
 	bool spm = str_eq(kind, STR("llama"));
-	st = read_ids(f, c, spm, err);
+	st = read_rstrip(f, c, tmp, err);
+	if (!st)
+		st = read_ids(f, c, spm, err);
 	if (st)
 		return st;
 	return spm ? read_spm(f, c, tmp, err) : read_byte_level(f, c, tmp, err);
@@ -117,7 +144,7 @@ static sn_status append_codec(const model_file *f, vocab_config *c, arena *tmp, 
 {
 	str *codec, *tokens;
 	int32_t *types;
-	bool *late;
+	bool *late, *rstrip;
 	size_t n_codec;
 	uint32_t n_text = 0;
 	sn_status st = file_strings(f, "qwen3tts.codec_tokens", tmp, &codec, &n_codec, err);
@@ -128,7 +155,8 @@ static sn_status append_codec(const model_file *f, vocab_config *c, arena *tmp, 
 	tokens = arena_array(tmp, n_text + n_codec, sizeof *tokens);
 	types = arena_array(tmp, n_text + n_codec, sizeof *types);
 	late = arena_array(tmp, n_text + n_codec, sizeof *late);
-	if (!tokens || !types || !late)
+	rstrip = arena_array(tmp, n_text + n_codec, sizeof *rstrip);
+	if (!tokens || !types || !late || !rstrip)
 		return error_set(err, SN_ERR_NOMEM, "%s: no memory for its tokenizer", f->name);
 	for (size_t i = 0; i < n_text + n_codec; i++) {
 		char pad[32];
@@ -140,10 +168,12 @@ static sn_status append_codec(const model_file *f, vocab_config *c, arena *tmp, 
 		tokens[i] = text ? c->tokens[i] : is_code ? codec[i - n_text] : (str){copy, n};
 		types[i] = text ? c->types ? c->types[i] : TOKEN_NORMAL : is_code ? TOKEN_CONTROL : TOKEN_UNUSED;
 		late[i] = text && c->late && c->late[i];
+		rstrip[i] = text && c->rstrip && c->rstrip[i];
 	}
 	c->tokens = tokens;
 	c->types = types;
 	c->late = late;
+	c->rstrip = rstrip;
 	c->n_tokens = n_text + n_codec;
 	return SN_OK;
 }

@@ -15,6 +15,7 @@ typedef struct weight {
 	size_t stride;
 	size_t n_out, n_in;
 	const float *bias; /* [n_out] or NULL */
+	const float *scale; /* [n_out], of an output before the bias; or NULL */
 	size_t taps;       /* of a convolution, whose columns are [channel][tap]; else 0 */
 } weight;
 
@@ -60,8 +61,9 @@ void ops_conv1d(ops *o, float *y, size_t ldy, size_t m, const float *x, size_t l
 void ops_attention(ops *o, float *out, size_t ldo, const float *q, size_t ldq, const float *k, size_t ldk, const float *v,
                    size_t ldv, size_t m, size_t n, size_t n_head, size_t head_dim, float scale);
 
-/* Binds tensor `name` [n_out, n_in] of the file (dimensions past the first are flattened), with a bias tensor or NULL. A
- * bias, or a norm's vector, that is not F32 is converted into mem. A refusal names file and tensor. */
+/* Binds tensor `name` [n_out, n_in] of the file (dimensions past the first are flattened), with a bias tensor or NULL; to 8-bit floats
+ * "X.weight" belongs "X.scale", of n_out values or one. A bias, or a norm's vector, that is not F32 is converted into mem. A refusal
+ * names file and tensor. */
 sn_status weight_bind(weight *w, const model_file *f, arena *mem, const char *name, const char *bias, size_t n_out, size_t n_in,
                       sn_error *err);
 /* Binds page `page` of a tensor `name` [n_pages, n_out, n_in]. */

@@ -4,7 +4,7 @@
 
 #include "text/unicode.h"
 
-enum { GPT2, SMOLLM, LLAMA3, QWEN2 };
+enum { GPT2, SMOLLM, LLAMA3, QWEN2, TEKKEN, GPT4O };
 
 /* llama.cpp's names for these patterns. */
 static const pretokenizer table[] = {
@@ -22,6 +22,8 @@ static const pretokenizer table[] = {
 	{"chatglm-bpe", LLAMA3, false, false},
 	{"qwen2", QWEN2, false, false},       {"deepseek-r1-qwen", QWEN2, false, false}, {"kormo", QWEN2, false, false},
 	{"f2llmv2", QWEN2, false, false},     {"megrez", QWEN2, false, false},      {"stablelm2", QWEN2, false, false},
+	{"tekken", TEKKEN, true, true},       {"gpt-4o", GPT4O, false, false},      {"llama4", GPT4O, false, false},
+	{"kanana2", GPT4O, false, false},     {"talkie", GPT4O, false, false},
 	{"hunyuan", QWEN2, false, false},     {"solar-open", QWEN2, false, false},  {"grok-2", QWEN2, false, false},
 };
 
@@ -36,7 +38,14 @@ const pretokenizer *pretokenizer_find(const char *name)
 #define CONTRACTIONS "'s|'t|'re|'ve|'m|'ll|'d"
 #define AFTER_DIGITS "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
+#define STARTS "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define ENDS "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define WORDS(behind) "[^\\r\\n\\p{L}\\p{N}]?" STARTS "*" ENDS "+" behind "|[^\\r\\n\\p{L}\\p{N}]?" STARTS "+" ENDS "*" behind
+#define AFTER_CASED_DIGITS "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
 static const struct { const char *regex, *name; } known[] = {
+	{WORDS("") "|\\p{N}" AFTER_CASED_DIGITS, "tekken"},
+	{WORDS("(?i:" CONTRACTIONS ")?") "|\\p{N}{1,3}" AFTER_CASED_DIGITS, "gpt-4o"},
 	{CONTRACTIONS "| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "gpt-2"},
 	{"(?i:" CONTRACTIONS ")|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}" AFTER_DIGITS, "llama-bpe"},
 	{"(?i:" CONTRACTIONS ")|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}" AFTER_DIGITS, "qwen2"},
@@ -150,6 +159,14 @@ static size_t line_ends(const char *p, size_t n)
 	return after;
 }
 
+static size_t digits_end(const char *p, size_t n, int max_digits)
+{
+	size_t len, end = 0;
+	while (max_digits-- && class_at(p, n, end, &len) == NUMBER)
+		end += len;
+	return end;
+}
+
 static size_t llama3_next(const char *p, size_t n, int max_digits)
 {
 	size_t len, next_len, end = contraction(p, n, true);
@@ -158,16 +175,70 @@ static size_t llama3_next(const char *p, size_t n, int max_digits)
 	class c = class_at(p, n, 0, &len);
 	if (c == LETTER)
 		return run_end(p, n, len, LETTER);
-	if (c == NUMBER) {
-		for (end = len; --max_digits && class_at(p, n, end, &len) == NUMBER;)
-			end += len;
-		return end;
-	}
+	if (c == NUMBER)
+		return digits_end(p, n, max_digits);
 	class next = class_at(p, n, len, &next_len);
 	if (next == LETTER && p[0] != '\r' && p[0] != '\n')
 		return run_end(p, n, len + next_len, LETTER);
 	if (c == SYMBOL || (p[0] == ' ' && next == SYMBOL))
 		return newlines_end(p, n, run_end(p, n, len, SYMBOL));
+	end = line_ends(p, n);
+	return end ? end : white_space(p, n, false);
+}
+
+/* Whether the character at i has the property, and its length. */
+static bool is_at(bool (*has)(uint32_t), const char *p, size_t n, size_t i, size_t *len)
+{
+	uint32_t cp;
+	int got = i < n ? utf8_decode(p + i, n - i, &cp) : 0;
+	*len = got > 0 ? (size_t)got : 0;
+	return got > 0 && has(cp);
+}
+
+/* U*L+ from i on: where it ends, or 0. *starts: where U* ends. What is in both classes is given back where nothing of L follows. */
+static size_t small_word(const char *p, size_t n, size_t i, size_t *starts)
+{
+	size_t len, ignored, end = i, both = 0;
+	for (; is_at(unicode_starts_word, p, n, end, &len); end += len)
+		if (is_at(unicode_ends_word, p, n, end, &ignored))
+			both = end + len;
+	*starts = end;
+	if (!is_at(unicode_ends_word, p, n, end, &len))
+		return both;
+	while (is_at(unicode_ends_word, p, n, end, &len))
+		end += len;
+	return end;
+}
+
+static size_t cased_word(const char *p, size_t n)
+{
+	size_t len, starts[2], end = 0;
+	class c = class_at(p, n, 0, &len);
+	bool prefix = (c == SYMBOL || c == SPACE) && p[0] != '\r' && p[0] != '\n';
+	if (prefix)
+		end = small_word(p, n, len, &starts[1]);
+	if (!end)
+		end = small_word(p, n, 0, &starts[0]);
+	if (end)
+		return end;
+	if (prefix && starts[1] > len) /* capitals alone */
+		return starts[1];
+	return starts[0];
+}
+
+static size_t cased_next(const char *p, size_t n, int max_digits, bool contractions)
+{
+	size_t len, next_len, end = cased_word(p, n);
+	if (end)
+		return end + (contractions ? contraction(p + end, n - end, true) : 0);
+	class c = class_at(p, n, 0, &len), next = class_at(p, n, len, &next_len);
+	if (c == NUMBER)
+		return digits_end(p, n, max_digits);
+	if (c == SYMBOL || (p[0] == ' ' && next == SYMBOL)) {
+		for (end = run_end(p, n, len, SYMBOL); end < n && (p[end] == '\r' || p[end] == '\n' || p[end] == '/');)
+			end++;
+		return end;
+	}
 	end = line_ends(p, n);
 	return end ? end : white_space(p, n, false);
 }
@@ -178,6 +249,8 @@ size_t pretokenizer_next(const pretokenizer *t, const char *p, size_t n)
 	case SMOLLM: return gpt2_next(p, n, true);
 	case LLAMA3: return llama3_next(p, n, 3);
 	case QWEN2: return llama3_next(p, n, 1);
+	case TEKKEN: return cased_next(p, n, 1, false);
+	case GPT4O: return cased_next(p, n, 3, true);
 	default: return gpt2_next(p, n, false);
 	}
 }

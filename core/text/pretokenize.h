@@ -6,6 +6,9 @@
  *   llama3:  (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|
  *            \s*[\r\n]+|\s+(?!\S)|\s+
  *   qwen2:   llama3 with \p{N} alone instead of \p{N}{1,3}
+ *   tekken:  words end where a capital follows a small letter: with U = [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}], L = [\p{Ll}\p{Lm}\p{Lo}\p{M}],
+ *            [^\r\n\p{L}\p{N}]?U*L+|[^\r\n\p{L}\p{N}]?U+L*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
+ *   gpt-4o:  tekken with (?i:'s|'t|'re|'ve|'m|'ll|'d)? behind both kinds of word, and \p{N}{1,3}
  *
  * Bytes that are not UTF-8 count as symbols ([^\s\p{L}\p{N}]). Classes are those of utf8proc (Unicode 15.0); Hugging
  * Face's come from Unicode 16: about 5,000 letters and 80 digits that were added since count as symbols here. */

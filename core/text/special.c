@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "text/unicode.h"
+
 static int compare(const void *a, const void *b)
 {
 	const special *x = a, *y = b;
@@ -80,6 +82,12 @@ const special *special_next(special_walk *w, size_t *begin)
 		if (t) {
 			*begin = i;
 			w->at = i + t->spelling.n;
+			for (uint32_t cp; t->rstrip && w->at < n;) {
+				int len = utf8_decode(p + w->at, n - w->at, &cp);
+				if (len <= 0 || !unicode_is_space(cp))
+					break;
+				w->at += (size_t)len;
+			}
 			return t;
 		}
 	}

@@ -13,6 +13,7 @@ typedef struct special {
 	str spelling; /* not empty */
 	int32_t id;
 	bool needs_trust;
+	bool rstrip; /* the white space behind it is part of it */
 } special;
 
 typedef struct special_set {

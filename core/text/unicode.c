@@ -107,6 +107,25 @@ static utf8proc_category_t category(uint32_t cp)
 	return utf8proc_category((utf8proc_int32_t)cp);
 }
 
+/* A letter that has no case, or a mark. */
+static bool has_no_case(utf8proc_category_t k)
+{
+	return k == UTF8PROC_CATEGORY_LM || k == UTF8PROC_CATEGORY_LO || k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC ||
+	       k == UTF8PROC_CATEGORY_ME;
+}
+
+bool unicode_starts_word(uint32_t cp)
+{
+	utf8proc_category_t k = category(cp);
+	return k == UTF8PROC_CATEGORY_LU || k == UTF8PROC_CATEGORY_LT || has_no_case(k);
+}
+
+bool unicode_ends_word(uint32_t cp)
+{
+	utf8proc_category_t k = category(cp);
+	return k == UTF8PROC_CATEGORY_LL || has_no_case(k);
+}
+
 bool unicode_is_decimal(uint32_t cp)
 {
 	return category(cp) == UTF8PROC_CATEGORY_ND;

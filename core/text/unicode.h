@@ -20,6 +20,8 @@ size_t utf8_count(const char *p, size_t n);
 
 bool unicode_is_letter(uint32_t cp); /* \p{L} */
 bool unicode_is_number(uint32_t cp); /* \p{N} */
+bool unicode_starts_word(uint32_t cp); /* [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}] */
+bool unicode_ends_word(uint32_t cp);   /* [\p{Ll}\p{Lm}\p{Lo}\p{M}] */
 bool unicode_is_space(uint32_t cp);  /* White_Space, a regex's \s */
 bool unicode_is_py_space(uint32_t cp); /* what Python's str.strip() removes: White_Space and U+001C..U+001F */
 bool unicode_is_py_digit(uint32_t cp); /* Python's str.isdigit(): decimals, and digits such as superscripts */

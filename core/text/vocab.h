@@ -55,6 +55,7 @@ typedef struct vocab_config {
 	const int32_t *eog;   /* [n_eog] tokens that end generation besides eos and eot; NULL: those with a known spelling */
 	size_t n_eog;
 	const bool *late;     /* [n_tokens] special tokens found after the others, in normalized text; NULL: none */
+	const bool *rstrip;   /* [n_tokens] special tokens that take the white space behind them along, not late ones; NULL: none */
 	bool add_bos;
 	bool ignore_merges;   /* gpt2: a piece that is a token is taken whole */
 	bool nfc;             /* gpt2: plain text is normalized first */

@@ -238,7 +238,7 @@ static sn_status collect_specials(vocab *v, const vocab_config *c, sn_error *err
 		str s = {v->late_bytes + used, c->tokens[i].n};
 		memcpy(v->late_bytes + used, c->tokens[i].p, s.n);
 		used += s.n;
-		special x = {s, (int32_t)i, is_control(c, i) || looks_like_control(s)};
+		special x = {s, (int32_t)i, is_control(c, i) || looks_like_control(s), c->rstrip && c->rstrip[i]};
 		if (c->late && c->late[i]) {
 			x.spelling = late_spelling(v, s, &used);
 			late[n[1]++] = x;

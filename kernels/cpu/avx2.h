@@ -109,15 +109,29 @@ INLINE vec v_of_halves(__m128i h, kn_type type)
 	if (type == KN_F16) return _mm256_cvtph_ps(h);
 	return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16));
 }
+/* 8 bytes: as halves the exponent is 8 too small; NaN is all ones. */
+INLINE vec v_of_f8(__m128i bytes)
+{
+	const __m128i rest = _mm_set1_epi16(0x3f80);
+	__m128i h = _mm_and_si128(_mm_slli_epi16(_mm_cvtepi8_epi16(bytes), 7), _mm_set1_epi16((int16_t)0xbf80));
+	__m128i nan = _mm_and_si128(_mm_cmpeq_epi16(_mm_and_si128(h, rest), rest), _mm_set1_epi16(0x7e00));
+	return v_mul(_mm256_cvtph_ps(_mm_or_si128(h, nan)), v_set1(256));
+}
 INLINE vec v_load_as(const void *p, kn_type type, size_t i)
 {
 	if (type == KN_F32) return v_load((const float *)p + i);
+	if (type == KN_F8_E4M3) return v_of_f8(_mm_loadl_epi64((const void *)((const uint8_t *)p + i)));
 	return v_of_halves(_mm_loadu_si128((const void *)((const uint16_t *)p + i)), type);
 }
 INLINE vec v_load_as_n(const void *p, kn_type type, size_t i, size_t n)
 {
 	if (n == VW) return v_load_as(p, type, i);
 	if (type == KN_F32) return v_load_n((const float *)p + i, n);
+	if (type == KN_F8_E4M3) {
+		uint8_t b[VW] = { 0 };
+		for (size_t j = 0; j < n; j++) b[j] = ((const uint8_t *)p)[i + j];
+		return v_of_f8(_mm_loadl_epi64((const void *)b));
+	}
 	uint16_t h[VW] = { 0 };
 	for (size_t j = 0; j < n; j++) h[j] = ((const uint16_t *)p)[i + j];
 	return v_of_halves(_mm_loadu_si128((const void *)h), type);
@@ -156,6 +170,7 @@ INLINE int32_t i_largest(ivec a)
 	x = _mm_max_epi32(x, _mm_shuffle_epi32(x, 0x4e));
 	return _mm_cvtsi128_si32(_mm_max_epi32(x, _mm_shuffle_epi32(x, 0xb1)));
 }
+INLINE vec v_of_bits(ivec x) { return _mm256_castsi256_ps(x); }
 INLINE vec v_of_ints(ivec x) { return _mm256_cvtepi32_ps(x); }
 INLINE vec v_load_i8(const int8_t *p) { return v_of_ints(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)p))); }
 INLINE void v_store_i8(int8_t *p, vec x)
@@ -186,11 +201,24 @@ INLINE ivec i_right_signed(ivec x, unsigned n) { return _mm256_srai_epi32(x, (in
 INLINE ivec i_quarters(const void *p) { return _mm256_broadcastsi128_si256(_mm_loadu_si128(p)); }
 /* Bytes of each quarter by its own indices. */
 INLINE ivec i_pick(ivec x, ivec indices) { return _mm256_shuffle_epi8(x, indices); }
-/* Bytes of x, and 16 more where a byte of a has one of the bits. */
-INLINE ivec i_with_16(ivec x, ivec a, ivec bits)
+/* Bytes of x, and one more bit where a byte of a has one of the bits. */
+INLINE ivec i_with(ivec x, int8_t bit, ivec a, ivec bits)
 {
 	__m256i none = _mm256_cmpeq_epi8(_mm256_and_si256(a, bits), _mm256_setzero_si256());
-	return _mm256_or_si256(x, _mm256_andnot_si256(none, i_bytes(16)));
+	return _mm256_or_si256(x, _mm256_andnot_si256(none, i_bytes(bit)));
+}
+/* Bytes times c modulo 256; c has a half for each two of them. */
+INLINE ivec i_times(ivec x, ivec c)
+{
+	const __m256i low = _mm256_set1_epi16(255);
+	return _mm256_or_si256(_mm256_and_si256(_mm256_mullo_epi16(x, c), low), _mm256_mullo_epi16(_mm256_andnot_si256(low, x), c));
+}
+/* 3 x / 256 of each byte. */
+INLINE ivec i_digit(ivec x)
+{
+	__m256i one = _mm256_cmpeq_epi8(_mm256_max_epu8(x, _mm256_set1_epi8(86)), x);
+	__m256i two = _mm256_cmpeq_epi8(_mm256_max_epu8(x, _mm256_set1_epi8((char)171)), x);
+	return _mm256_sub_epi8(_mm256_setzero_si256(), _mm256_add_epi8(one, two));
 }
 
 /* VW rows stride bytes apart. Their addresses are hidden from the compiler, which would keep one for each row, in memory. */

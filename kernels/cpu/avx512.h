@@ -87,9 +87,18 @@ INLINE vec v_scale2(vec p, vec n) { return _mm512_scalef_ps(p, n); }
 INLINE vec v_round(vec x) { return _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 
 /* Weights and stored values to f32. */
+/* 16 bytes: as halves the exponent is 8 too small; NaN is all ones. */
+INLINE vec v_of_f8(__m128i bytes)
+{
+	const __m256i rest = _mm256_set1_epi16(0x3f80), quiet = _mm256_set1_epi16(0x7e00);
+	__m256i h = _mm256_and_si256(_mm256_slli_epi16(_mm256_cvtepi8_epi16(bytes), 7), _mm256_set1_epi16((int16_t)0xbf80));
+	h = _mm256_or_si256(h, _mm256_maskz_mov_epi16(_mm256_cmpeq_epi16_mask(_mm256_and_si256(h, rest), rest), quiet));
+	return v_mul(_mm512_cvtph_ps(h), v_set1(256));
+}
 INLINE vec v_load_as(const void *p, kn_type type, size_t i)
 {
 	if (type == KN_F32) return v_load((const float *)p + i);
+	if (type == KN_F8_E4M3) return v_of_f8(_mm_loadu_si128((const void *)((const uint8_t *)p + i)));
 	__m256i h = _mm256_loadu_si256((const void *)((const uint16_t *)p + i));
 	if (type == KN_F16) return _mm512_cvtph_ps(h);
 	return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
@@ -97,6 +106,7 @@ INLINE vec v_load_as(const void *p, kn_type type, size_t i)
 INLINE vec v_load_as_n(const void *p, kn_type type, size_t i, size_t n)
 {
 	if (type == KN_F32) return v_load_n((const float *)p + i, n);
+	if (type == KN_F8_E4M3) return v_of_f8(_mm_maskz_loadu_epi8(first(n), (const uint8_t *)p + i));
 	__m256i h = _mm256_maskz_loadu_epi16(first(n), (const uint16_t *)p + i);
 	if (type == KN_F16) return _mm512_cvtph_ps(h);
 	return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
@@ -123,6 +133,7 @@ INLINE ivec i_set1(int32_t x) { return _mm512_set1_epi32(x); }
 INLINE ivec i_abs_bits(vec x) { return _mm512_castps_si512(_mm512_abs_ps(x)); }
 INLINE ivec i_max(ivec a, ivec b) { return _mm512_max_epi32(a, b); }
 INLINE int32_t i_largest(ivec a) { return _mm512_reduce_max_epi32(a); }
+INLINE vec v_of_bits(ivec x) { return _mm512_castsi512_ps(x); }
 INLINE vec v_of_ints(ivec x) { return _mm512_cvtepi32_ps(x); }
 INLINE vec v_load_i8(const int8_t *p) { return v_of_ints(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p))); }
 INLINE void v_store_i8(int8_t *p, vec x) { _mm_storeu_si128((void *)p, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(x))); }
@@ -148,10 +159,22 @@ INLINE ivec i_right_signed(ivec x, unsigned n) { return _mm512_srai_epi32(x, n);
 INLINE ivec i_quarters(const void *p) { return _mm512_broadcast_i32x4(_mm_loadu_si128(p)); }
 /* Bytes of each quarter by its own indices. */
 INLINE ivec i_pick(ivec x, ivec indices) { return _mm512_shuffle_epi8(x, indices); }
-/* Bytes of x, and 16 more where a byte of a has one of the bits. */
-INLINE ivec i_with_16(ivec x, ivec a, ivec bits)
+/* Bytes of x, and one more bit where a byte of a has one of the bits. */
+INLINE ivec i_with(ivec x, int8_t bit, ivec a, ivec bits)
 {
-	return _mm512_mask_add_epi8(x, _mm512_test_epi8_mask(a, bits), x, i_bytes(16));
+	return _mm512_mask_add_epi8(x, _mm512_test_epi8_mask(a, bits), x, i_bytes(bit));
+}
+/* Bytes times c modulo 256; c has a half for each two of them. */
+INLINE ivec i_times(ivec x, ivec c)
+{
+	const __m512i low = _mm512_set1_epi16(255);
+	return _mm512_or_si512(_mm512_and_si512(_mm512_mullo_epi16(x, c), low), _mm512_mullo_epi16(_mm512_andnot_si512(low, x), c));
+}
+/* 3 x / 256 of each byte. */
+INLINE ivec i_digit(ivec x)
+{
+	__m512i one = _mm512_maskz_set1_epi8(_mm512_cmpge_epu8_mask(x, i_bytes(86)), 1);
+	return _mm512_mask_set1_epi8(one, _mm512_cmpge_epu8_mask(x, i_bytes((int8_t)171)), 2);
 }
 
 /* VW rows stride bytes apart. Their addresses are hidden from the compiler, which would keep one for each row, in memory. */

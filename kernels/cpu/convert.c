@@ -54,6 +54,11 @@ void kn_load_bf16_ref(float *y, const void *x, size_t n)
 	for (size_t i = 0; i < n; i++) y[i] = f32_of_bf16(((const uint16_t *)x)[i]);
 }
 
+void kn_load_f8_e4m3_ref(float *y, const void *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++) y[i] = f32_of_e4m3(((const uint8_t *)x)[i]);
+}
+
 void kn_store_f16_ref(void *y, const float *x, size_t n)
 {
 	for (size_t i = 0; i < n; i++) ((uint16_t *)y)[i] = f16_of_f32(x[i]);

@@ -11,14 +11,8 @@
 	X(kn_linear_fn, linear_f32) \
 	X(kn_linear_fn, linear_f16) \
 	X(kn_linear_fn, linear_bf16) \
+	X(kn_linear_fn, linear_f8_e4m3) \
 	X(kn_linear_fn, linear_q8_0) \
-	X(kn_linear_fn, linear_q4_0) \
-	X(kn_linear_fn, linear_q4_1) \
-	X(kn_linear_fn, linear_q5_0) \
-	X(kn_linear_fn, linear_q5_1) \
-	X(kn_linear_fn, linear_q4_k) \
-	X(kn_linear_fn, linear_q5_k) \
-	X(kn_linear_fn, linear_q6_k) \
 	X(kn_quantize_fn, quantize_q8_0) \
 	X(kn_quantize_fn, quantize_q8_k) \
 	X(kn_rms_norm_fn, rms_norm) \
@@ -38,25 +32,17 @@
 	X(kn_depthwise_fn, depthwise) \
 	X(kn_load_fn, load_f16) \
 	X(kn_load_fn, load_bf16) \
+	X(kn_load_fn, load_f8_e4m3) \
 	X(kn_load_fn, load_q8_0) \
 	X(kn_store_fn, store_f16) \
 	X(kn_store_fn, store_bf16)
 
-/* Families that are not worth a variant: one row of an embedding per token. */
-#define KN_REF_FAMILIES(X) \
-	X(kn_load_fn, load_q4_0) \
-	X(kn_load_fn, load_q4_1) \
-	X(kn_load_fn, load_q5_0) \
-	X(kn_load_fn, load_q5_1) \
-	X(kn_load_fn, load_q4_k) \
-	X(kn_load_fn, load_q5_k) \
-	X(kn_load_fn, load_q6_k)
-
+/* Each of KN_BLOCK_TYPES has a product in every variant; its load has none but the reference: it is of one row of an embedding per token. */
 #define KN_DECLARE(type, family) type kn_##family##_ref, kn_##family##_avx2, kn_##family##_avx512;
-#define KN_DECLARE_REF(type, family) type kn_##family##_ref;
+#define KN_DECLARE_BLOCK(name, type, number, form, bytes) KN_DECLARE(kn_linear_fn, linear_##name) kn_load_fn kn_load_##name##_ref;
 KN_FAMILIES(KN_DECLARE)
-KN_REF_FAMILIES(KN_DECLARE_REF)
+KN_BLOCK_TYPES(KN_DECLARE_BLOCK)
 #undef KN_DECLARE
-#undef KN_DECLARE_REF
+#undef KN_DECLARE_BLOCK
 
 #endif

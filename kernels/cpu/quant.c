@@ -13,7 +13,12 @@ typedef struct parts {
 	float d, m;           /* m: Q4_1, Q5_1: added; blocks of 256: of the mins, taken away */
 } parts;
 
-static uint16_t u16_at(const uint8_t *p) { uint16_t x; memcpy(&x, p, sizeof x); return x; }
+static const int iq4_values[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 };
+static const int fp4_values[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 }; /* E2M1, twice */
+
+static float half_at(const uint8_t *p) { uint16_t x; memcpy(&x, p, sizeof x); return f32_of_f16(x); }
+/* Half of 2^(e - 127). */
+static float half_of_e8m0(uint8_t e) { return f32_of_bits(e < 2 ? 0x200000u << e : (uint32_t)(e - 1) << 23); }
 
 /* qs: low nibbles, then high ones; qh: their fifth bits, or NULL. */
 static void take_32(parts *p, const uint8_t *qs, const uint8_t *qh, int offset)
@@ -26,12 +31,77 @@ static void take_32(parts *p, const uint8_t *qs, const uint8_t *qh, int offset)
 	}
 }
 
+/* Nibbles that stand for 16 given values. */
+static void take_values(parts *p, const uint8_t *qs, const int values[16])
+{
+	take_32(p, qs, NULL, 0);
+	for (int i = 0; i < KN_Q8_BLOCK; i++) p->code[i] = values[p->code[i]];
+}
+
+/* A block of 256 with neither scales nor mins in its groups. */
+static void take_plain(parts *p, int group)
+{
+	p->n = KN_K_BLOCK, p->group = group;
+	for (int g = 0; g < 16; g++) p->scale[g] = 1, p->min[g] = 0;
+}
+
+/* Pairs of bits: per half of 128 values, 32 bytes with four values each. */
+static void take_pairs(parts *p, const uint8_t *qs, int offset, int group)
+{
+	take_plain(p, group);
+	for (int i = 0; i < KN_K_BLOCK; i++) p->code[i] = (qs[i / 128 * 32 + i % 32] >> i % 128 / 32 * 2 & 3) - offset;
+}
+
+/* 16 groups of 16: a byte has the scale below and the min above. */
+static void take_q2_k(parts *p, const uint8_t *block)
+{
+	take_pairs(p, block + 16, 0, 16);
+	p->m = half_at(block + 82);
+	for (int g = 0; g < 16; g++) p->scale[g] = block[g] & 15, p->min[g] = block[g] >> 4;
+}
+
+/* 16 groups of 16, third bits in 32 bytes, a plane for each 32 values; scales of 6 bits: 8 bytes of nibbles, 4 of the high pairs. */
+static void take_q3_k(parts *p, const uint8_t *block)
+{
+	const uint8_t *s = block + 96;
+	take_pairs(p, block + 32, 4, 16);
+	for (int g = 0; g < 16; g++) p->scale[g] = ((g < 8 ? s[g] & 15 : s[g - 8] >> 4) | (s[8 + g % 4] >> g / 4 * 2 & 3) << 4) - 32;
+	for (int i = 0; i < KN_K_BLOCK; i++) p->code[i] += (block[i % 32] >> i / 32 & 1) << 2;
+}
+
+/* 8 groups of 32; scales of 6 bits: pairs of bits in the block's second half-word, then nibbles. */
+static void take_iq4_xs(parts *p, const uint8_t *block)
+{
+	p->n = KN_K_BLOCK, p->group = 32;
+	for (int g = 0; g < 8; g++) {
+		p->scale[g] = ((block[4 + g / 2] >> g % 2 * 4 & 15) | (block[2 + g / 4] >> g % 4 * 2 & 3) << 4) - 32;
+		p->min[g] = 0;
+		for (int i = 0; i < 16; i++) {
+			p->code[g * 32 + i] = iq4_values[block[8 + g * 16 + i] & 15];
+			p->code[g * 32 + 16 + i] = iq4_values[block[8 + g * 16 + i] >> 4];
+		}
+	}
+}
+
+/* Digits of base 3, as a fraction of 256: the product with 3 has the next digit above its 8 bits and the rest in them. 32 bytes have
+ * five digits each, and so have 16 more; 4 have four. */
+static void take_tq1_0(parts *p, const uint8_t *block)
+{
+	take_plain(p, 32);
+	for (int i = 0; i < KN_K_BLOCK; i++) {
+		int digit = i < 160 ? i / 32 : i < 240 ? (i - 160) / 16 : (i - 240) / 4;
+		uint8_t rest = i < 160 ? block[i % 32] : i < 240 ? block[32 + i % 16] : block[48 + i % 4];
+		while (digit-- > 0) rest = (uint8_t)(rest * 3);
+		p->code[i] = (rest * 3 >> 8) - 1;
+	}
+}
+
 /* Q4_K and Q5_K: 8 groups of 32, 6-bit scales and mins in 12 bytes; chunks of 64 values: low nibbles, then high ones. */
 static void take_k(parts *p, const uint8_t *block, const uint8_t *qh, const uint8_t *qs)
 {
 	const uint8_t *s = block + 4;
 	p->n = KN_K_BLOCK, p->group = 32;
-	p->m = f32_of_f16(u16_at(block + 2));
+	p->m = half_at(block + 2);
 	for (int g = 0; g < 8; g++) {
 		p->scale[g] = g < 4 ? s[g] & 63 : (s[g + 4] & 15) | s[g - 4] >> 6 << 4;
 		p->min[g] = g < 4 ? s[g + 4] & 63 : s[g + 4] >> 4 | s[g] >> 6 << 4;
@@ -56,8 +126,8 @@ static void take_q6_k(parts *p, const uint8_t *block)
 
 static void take(parts *p, const uint8_t *block, kn_type type)
 {
-	p->d = f32_of_f16(u16_at(type == KN_Q6_K ? block + 208 : block));
-	p->m = type == KN_Q4_1 || type == KN_Q5_1 ? f32_of_f16(u16_at(block + 2)) : 0;
+	p->d = half_at(block);
+	p->m = type == KN_Q4_1 || type == KN_Q5_1 ? half_at(block + 2) : 0;
 	switch (type) {
 	case KN_Q4_0: take_32(p, block + 2, NULL, 8); break;
 	case KN_Q4_1: take_32(p, block + 4, NULL, 0); break;
@@ -65,17 +135,26 @@ static void take(parts *p, const uint8_t *block, kn_type type)
 	case KN_Q5_1: take_32(p, block + 8, block + 4, 0); break;
 	case KN_Q4_K: take_k(p, block, NULL, block + 16); break;
 	case KN_Q5_K: take_k(p, block, block + 16, block + 48); break;
-	case KN_Q6_K: take_q6_k(p, block); break;
+	case KN_Q2_K: take_q2_k(p, block), p->d = half_at(block + 80); break;
+	case KN_Q3_K: take_q3_k(p, block), p->d = half_at(block + 108); break;
+	case KN_Q6_K: take_q6_k(p, block), p->d = half_at(block + 208); break;
+	case KN_IQ4_NL: take_values(p, block + 2, iq4_values); break;
+	case KN_IQ4_XS: take_iq4_xs(p, block); break;
+	case KN_TQ1_0: take_tq1_0(p, block), p->d = half_at(block + 52); break;
+	case KN_TQ2_0: take_pairs(p, block, 1, 32), p->d = half_at(block + 64); break;
+	case KN_MXFP4: take_values(p, block + 1, fp4_values), p->d = half_of_e8m0(block[0]); break;
 	default: /* KN_Q8_0 */
 		p->n = p->group = KN_Q8_BLOCK;
 		for (int i = 0; i < KN_Q8_BLOCK; i++) p->code[i] = (int8_t)block[2 + i];
 	}
 }
 
+static int is_large(kn_type type) { return kn_activation(type) == KN_Q8_K; }
+
 static void load(float *y, const uint8_t *x, size_t n, kn_type type)
 {
 	parts p;
-	size_t bytes = kn_row_bytes(type, kn_activation(type) == KN_Q8_K ? KN_K_BLOCK : KN_Q8_BLOCK);
+	size_t bytes = kn_row_bytes(type, is_large(type) ? KN_K_BLOCK : KN_Q8_BLOCK);
 	for (size_t i = 0; i < n; i += (size_t)p.n, x += bytes) {
 		take(&p, x, type);
 		for (size_t j = 0; j < (size_t)p.n && i + j < n; j++) {
@@ -83,9 +162,8 @@ static void load(float *y, const uint8_t *x, size_t n, kn_type type)
 			float code = (float)p.code[j];
 			switch (type) {
 			case KN_Q4_1: case KN_Q5_1: y[i + j] = code * p.d + p.m; break;
-			case KN_Q4_K: case KN_Q5_K: y[i + j] = p.d * (float)p.scale[g] * code - p.m * (float)p.min[g]; break;
-			case KN_Q6_K: y[i + j] = p.d * (float)p.scale[g] * code; break;
-			default: y[i + j] = code * p.d;
+			case KN_Q2_K: case KN_Q4_K: case KN_Q5_K: y[i + j] = p.d * (float)p.scale[g] * code - p.m * (float)p.min[g]; break;
+			default: y[i + j] = is_large(type) ? p.d * (float)p.scale[g] * code : code * p.d;
 			}
 		}
 	}
@@ -116,14 +194,14 @@ static float add_256(float sum, const parts *p, const kn_q8_k *x, kn_type type)
 		mins += p->min[g] * total;
 	}
 	sum += (float)scaled * (x->d * p->d);
-	if (type == KN_Q4_K || type == KN_Q5_K) sum -= (float)mins * (x->d * p->m);
+	if (type == KN_Q2_K || type == KN_Q4_K || type == KN_Q5_K) sum -= (float)mins * (x->d * p->m);
 	return sum;
 }
 
 static void linear(float *y, size_t ldy, const void *x, size_t ldx, const uint8_t *w, size_t w_stride, const float *bias, size_t m,
                    size_t n, size_t k, kn_type type)
 {
-	int large = kn_activation(type) == KN_Q8_K;
+	int large = is_large(type);
 	size_t block = large ? KN_K_BLOCK : KN_Q8_BLOCK, bytes = kn_row_bytes(type, block);
 	for (size_t j = 0; j < n; j++) {
 		for (size_t i = 0; i < m; i++) y[i * ldy + j] = 0;
@@ -141,19 +219,12 @@ static void linear(float *y, size_t ldy, const void *x, size_t ldx, const uint8_
 	}
 }
 
-#define LINEAR(name, type) \
+#define DEFINE(name, type, number, form, bytes) \
 	void kn_linear_##name##_ref(float *y, size_t ldy, const void *x, size_t ldx, const void *w, size_t w_stride, \
 	                            const float *bias, size_t m, size_t n, size_t k) \
 	{ \
-		linear(y, ldy, x, ldx, w, w_stride, bias, m, n, k, type); \
-	}
-#define LOAD(name, type) \
-	void kn_load_##name##_ref(float *y, const void *x, size_t n) { load(y, x, n, type); }
-LINEAR(q4_0, KN_Q4_0) LOAD(q4_0, KN_Q4_0)
-LINEAR(q4_1, KN_Q4_1) LOAD(q4_1, KN_Q4_1)
-LINEAR(q5_0, KN_Q5_0) LOAD(q5_0, KN_Q5_0)
-LINEAR(q5_1, KN_Q5_1) LOAD(q5_1, KN_Q5_1)
-LINEAR(q8_0, KN_Q8_0) LOAD(q8_0, KN_Q8_0)
-LINEAR(q4_k, KN_Q4_K) LOAD(q4_k, KN_Q4_K)
-LINEAR(q5_k, KN_Q5_K) LOAD(q5_k, KN_Q5_K)
-LINEAR(q6_k, KN_Q6_K) LOAD(q6_k, KN_Q6_K)
+		linear(y, ldy, x, ldx, w, w_stride, bias, m, n, k, KN_##type); \
+	} \
+	void kn_load_##name##_ref(float *y, const void *x, size_t n) { load(y, x, n, KN_##type); }
+DEFINE(q8_0, Q8_0, , , )
+KN_BLOCK_TYPES(DEFINE)

@@ -1,4 +1,4 @@
-/* scalar.h - f16 and bf16 as bits, one value at a time. Included by reference files only. */
+/* scalar.h - f16, bf16 and 8-bit floats as bits, one value at a time. Included by reference files only. */
 #ifndef KN_SCALAR_H
 #define KN_SCALAR_H
 
@@ -26,6 +26,14 @@ static inline float f32_of_f16(uint16_t h)
 		return sign ? -x : x;
 	}
 	return f32_of_bits(sign | (exponent + 112) << 23 | mantissa << 13);
+}
+
+static inline float f32_of_e4m3(uint8_t b)
+{
+	uint32_t sign = (uint32_t)(b & 0x80) << 24, rest = b & 0x7f;
+	if (rest == 0x7f) return f32_of_bits(sign | 0x7fc00000);
+	if (rest < 8) return f32_of_bits(sign | bits_of_f32((float)rest * 0x1p-9f));
+	return f32_of_bits(sign | ((rest << 20) + (120u << 23)));
 }
 
 static inline uint16_t f16_of_f32(float x)

@@ -204,8 +204,10 @@ def random_warp(rng, w, h, box, rotate, skew):
     return forward, homography(moved, corners)
 
 
-def draw_text(rng, text, font_path, effects=1.0, print_size=(20, 54)):
-    """Draw one line of text on a picture of 192 to 384 pixels a side.
+def draw_text(rng, text, font_path, effects=1.0, print_size=(20, 54), place=None):
+    """Draw one line of text on a picture of 192 to 384 pixels a side, anywhere or at `place`: shares of the room to the left and above.
+
+    With a place, an equal generator draws another text in the same style: frames of one clip.
 
     Returns the picture, the 6 x 6 map of where there is ink and, for each
     character, its centre as a fraction of the width and height.  `effects` in 0..1 scales how often the picture is
@@ -233,6 +235,10 @@ def draw_text(rng, text, font_path, effects=1.0, print_size=(20, 54)):
         tw, th = right - left, bottom - top
     x0 = rng.uniform(2, max(2.5, w - tw - 2))
     y0 = rng.uniform(2, max(2.5, h - th - 2))
+    tilt = rng                 # how often it is asked depends on the text
+    if place:
+        x0, y0 = 2 + place[0] * max(0.5, w - tw - 4), 2 + place[1] * max(0.5, h - th - 4)
+        tilt = random.Random(rng.random())
     mask = Image.new("L", (w, h), 0)
     ImageDraw.Draw(mask).text((int(x0) - left, int(y0) - top), text, font=font, fill=255)
     x0, y0 = int(x0), int(y0)
@@ -254,7 +260,7 @@ def draw_text(rng, text, font_path, effects=1.0, print_size=(20, 54)):
         rotate = math.radians(rng.uniform(-7, 7)) if rng.random() < 0.7 else 0.0
         skew = rng.uniform(0, 0.08) if rng.random() < 0.6 else 0.0
         for _ in range(3):
-            warp = random_warp(rng, w, h, box, rotate, skew)
+            warp = random_warp(tilt, w, h, box, rotate, skew)
             if warp:
                 forward, backward = warp
                 mask = mask.transform((w, h), Image.PERSPECTIVE, backward, Image.BILINEAR)

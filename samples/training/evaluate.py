@@ -2,7 +2,7 @@
 
     python evaluate.py ../model                              # the exported GGUF files
     python evaluate.py run/checkpoint.pt                     # a training checkpoint
-    python evaluate.py both/checkpoint.pt --speech speech    # and what it hears (clips of sounds.py)
+    python evaluate.py both/checkpoint.pt --speech speech    # and what it hears (clips of sounds.py), and what it sees and hears in clips
 """
 
 import argparse
@@ -17,6 +17,8 @@ import data
 import hear_tasks
 import sounds
 import talk
+import watch_bank
+import watch_tasks
 from hearing import Hearing
 from model import SampleModel, prompt_ids
 
@@ -152,6 +154,46 @@ def evaluate_hearing(model, folder, n, seed=77, show=0):
     return figures
 
 
+# ------------------------------------------------------------------- watching
+
+def alone(model, frames, sounds, batch=40):
+    """How well each frame and each sound is read and heard by itself: what can be hoped for in a clip."""
+    read, said = [], []
+    for k in range(0, len(frames), batch):
+        part = frames[k:k + batch]
+        answers = model.answer([prompt_ids("Read the image.", True)] * len(part), media=[f.rows for f in part])
+        read += [a == f.text for a, f in zip(answers, part)]
+    for k in range(0, len(sounds), batch):
+        part = sounds[k:k + batch]
+        answers = model.answer([prompt_ids(hear_tasks.TRANSCRIBE[0], False, sound=len(s.rows)) for s in part], media=[s.rows for s in part])
+        said += [a == s.text for a, s in zip(answers, part)]
+    return {"frame_alone": round(float(np.mean(read)), 4), "sound_alone": round(float(np.mean(said)), 4)}
+
+
+def evaluate_watching(model, folder, n, seed=77, show=0):
+    """Exact answers about clips whose words, fonts and voices are held out; n clips of each length."""
+    rng, np_rng = random.Random(seed), np.random.default_rng(seed)
+    speech = sounds.Speech(folder, "known")
+    frames = watch_bank.draw(rng, n, n // 2, n, True)
+    heard = watch_bank.speak(rng, np_rng, rng.sample(speech.clips, min(2 * n, len(speech.clips))), speech, n // 5)
+    watch_bank.look(model, frames)
+    watch_bank.listen(model, None, heard)
+    source, right = watch_tasks.Source(), {}
+    source.add(frames, heard)
+    for length in watch_tasks.LENGTHS:
+        clips = [source.clip(rng, length) for _ in range(n)]
+        asked = [(c, a) for c in clips for a in c.asks]
+        prompts = [watch_tasks.clip_prompt(a.question, c.times, c.seconds, len(c.sound.rows) if c.sound else 0) for c, a in asked]
+        answers = model.answer(prompts, media=[torch.cat([f.rows for f in c.frames] + ([c.sound.rows] if c.sound else [])) for c, _ in asked])
+        for (c, a), answer in zip(asked, answers):
+            for name in (a.skill, "%d_frames" % length):
+                right.setdefault(name, []).append(answer == a.answer)
+        if show:
+            print(length, [(a.question, a.answer, b) for (_, a), b in zip(asked, answers) if a.answer != b][:show])
+    figures = {"clip_" + k: round(float(np.mean(v)), 4) for k, v in sorted(right.items())}
+    return {**alone(model, [f for f in frames if f.text], [s for s in heard if s.text]), **figures}
+
+
 def load(path):
     if os.path.isdir(path):
         from export import load_export
@@ -173,12 +215,16 @@ def main():
     p.add_argument("--seed", type=int, default=2026)
     p.add_argument("--show", type=int, default=0, help="print so many answers of each kind")
     p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--watch", type=int, default=60, help="clips of moving pictures, per number of frames")
     args = p.parse_args()
     torch.set_num_threads(args.threads)
     model = load(args.model)
     figures = evaluate(model, args.pictures, args.seed, args.show) if args.pictures else {}
     if args.speech:
-        figures.update(evaluate_hearing(model, args.speech, args.clips, args.seed, args.show))
+        if args.clips:
+            figures.update(evaluate_hearing(model, args.speech, args.clips, args.seed, args.show))
+        if args.watch:
+            figures.update(evaluate_watching(model, args.speech, args.watch, args.seed, args.show))
     print(json.dumps(figures, indent=1))
 
 

@@ -21,6 +21,7 @@ from gguf.quants import dequantize, quantize
 
 import model as m
 from hearing import HearingConfig, sines
+from watch_tasks import MOST
 
 NAME = "sensorium-sample"
 
@@ -202,6 +203,8 @@ def write_mmproj(state, c, path):
     w.add_vision_image_std([0.5, 0.5, 0.5])
     w.add_vision_projector_scale_factor(c.scale_factor)
     w.add_vision_use_gelu(True)
+    # A clip is looked at in so many frames at most: what training had, and what fits beside its sound.
+    w.add_uint32("clip.vision.video.max_frames", MOST)
     write_tensors(w, state, tensor_names(c), "mmproj")
     finish(w, path)
 

@@ -17,8 +17,8 @@ import sounds
 
 # file, voice, what is said, how it is spoilt (seed of sounds.spoil; None: clean), question, picture beside it
 RECORDINGS = (
-    ("command.wav", "en-us+shelby", "turn on the kitchen light", None, "Transcribe.", None),
-    ("digits.wav", "en-gb-x-rp+travis", "four seven one nine", None, "Transcribe.", None),
+    ("command.wav", "en-us+miguel", "turn on the kitchen light", None, "Transcribe.", None),
+    ("digits.wav", "en-gb-x-rp+adam", "four seven one nine", None, "Transcribe.", None),
     ("noisy.wav", "en+Andrea", "set the alarm for seven", 11, "Transcribe.", None),
     ("greeting.wav", "en-us+steph", "hello", None, "", None),
     ("about-picture.wav", "en+pedro", "what is in the picture", None, "", "shapes.png"),

@@ -103,12 +103,10 @@ def linear(i, o, bias=False, std=None):
     return layer
 
 
-def attend(q, k, v, causal=False):
+def attend(q, k, v, hidden=None):
     """Plain attention; on a CPU, at these lengths, quicker than the fused kernel."""
     scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
-    if causal:
-        t = q.shape[-2]
-        hidden = torch.ones(t, t, dtype=torch.bool).triu(1)
+    if hidden is not None:
         scores = scores.masked_fill(hidden, -1e4)
     return scores.softmax(-1).to(v.dtype) @ v
 
@@ -254,8 +252,9 @@ class TextAttention(nn.Module):
         n = c.heads * c.head_dim
         self.o_proj = linear(n, c.hidden, std=(2 * c.layers * n) ** -0.5)
 
-    def forward(self, x, rope, cache=None, watch=None):
-        """`watch` [B,N]: positions whose attention is returned, [B,N,heads,T] as log-probabilities."""
+    def forward(self, x, rope, cache=None, watch=None, hidden=None):
+        """`watch` [B,N]: places whose attention is returned, [B,N,heads,T] as log-probabilities; `hidden` [B,T,T]: what each place
+        does not see, instead of all that is later."""
         c = self.c
         b, t, _ = x.shape
         cos, sin = rope
@@ -272,11 +271,18 @@ class TextAttention(nn.Module):
             qw = q[torch.arange(b)[:, None], :, watch].float()          # [B,N,H,hd]
             keys = k.repeat_interleave(c.heads // c.kv_heads, 1).float()
             scores = torch.einsum("bnhd,bhtd->bnht", qw, keys) * c.head_dim ** -0.5
-            later = torch.arange(t) > watch[..., None, None]
-            seen = scores.masked_fill(later, -1e9).log_softmax(-1)
+            if hidden is None:
+                unseen = torch.arange(t) > watch[..., None, None]
+            else:
+                unseen = hidden[torch.arange(b)[:, None], watch][:, :, None]
+            seen = scores.masked_fill(unseen, -1e9).log_softmax(-1)
         g = c.heads // c.kv_heads
         k, v = k.repeat_interleave(g, 1), v.repeat_interleave(g, 1)
-        y = attend(q, k, v, causal=t > 1)
+        if hidden is not None:
+            hidden = hidden[:, None]
+        elif t > 1:
+            hidden = torch.ones(t, t, dtype=torch.bool).triu(1)
+        y = attend(q, k, v, hidden)
         return self.o_proj(y.transpose(1, 2).reshape(b, t, -1)), seen
 
 
@@ -299,8 +305,8 @@ class TextLayer(nn.Module):
         self.post_attention_layernorm = RMSNorm(c.hidden, c.eps)
         self.mlp = TextMLP(c)
 
-    def forward(self, x, rope, cache=None, watch=None):
-        y, seen = self.self_attn(self.input_layernorm(x), rope, cache, watch)
+    def forward(self, x, rope, cache=None, watch=None, hidden=None):
+        y, seen = self.self_attn(self.input_layernorm(x), rope, cache, watch, hidden)
         x = x + y
         return x + self.mlp(self.post_attention_layernorm(x)), seen
 
@@ -318,7 +324,7 @@ class TextModel(nn.Module):
         self.register_buffer("cos", angle.cos(), persistent=False)
         self.register_buffer("sin", angle.sin(), persistent=False)
 
-    def forward(self, x, positions, caches=None, watch=None, watched_layers=()):
+    def forward(self, x, positions, caches=None, watch=None, watched_layers=(), hidden=None):
         """x [B,T,d]; positions [B,T] (or [1,T]).  Returns states, watched attention."""
         rope = (self.cos[positions][:, None], self.sin[positions][:, None])
         if torch.is_autocast_enabled("cpu"):
@@ -326,7 +332,7 @@ class TextModel(nn.Module):
         seen = []
         for i, layer in enumerate(self.layers):
             x, s = layer(x, rope, caches[i] if caches is not None else None,
-                         watch if i in watched_layers else None)
+                         watch if i in watched_layers else None, hidden)
             if s is not None:
                 seen.append(s)
         return self.norm(x), seen
@@ -353,8 +359,8 @@ class SampleModel(nn.Module):
         return features, self.model.connector(features)
 
     @torch.no_grad()
-    def answer(self, prompts, pixels=None, waves=None, longest=120):
-        """Greedy answers; prompts are lists of ids, with a picture and a sound each, or with none."""
+    def answer(self, prompts, pixels=None, waves=None, longest=120, media=None):
+        """Greedy answers; prompts are lists of ids, with a picture and a sound each, or with none; or `media`, all rows of each prompt."""
         text = self.model.text_model
         rows = self.look(pixels)[1] if pixels is not None else None
         heard = self.hearing.hear(waves) if waves is not None else None
@@ -369,6 +375,8 @@ class SampleModel(nn.Module):
                 x = x.masked_scatter((ids == IMAGE)[..., None], rows[which])
             if heard is not None:
                 x = x.masked_scatter((ids == AUDIO)[..., None], torch.cat([heard[i] for i in which]))
+            if media is not None:
+                x = x.masked_scatter(((ids == IMAGE) | (ids == AUDIO))[..., None], torch.cat([media[i] for i in which]))
             caches = [{} for _ in text.layers]
             h, _ = text(x, torch.arange(n)[None], caches)
             answers, done = [[] for _ in which], [False] * len(which)

@@ -12,7 +12,7 @@ ten of fewer bits, and these over and over for --seconds. Each round reads, on o
 "direct" is ffmpeg's way, scale=512:-2 on YUV and then RGB; "same" does what video-codec does for the model's sake: RGB first, chroma interpolated, exactly
 rounded, then Lanczos. Told: processor time a frame, and medians of ffmpeg's time over ours in each round (over 1: ours is faster). Then the
 peak memory of a server (VmHWM) that has answered about the short clip, and of one that has about the long one; --isolate-codecs off and on (its
-helpers' peaks are added).
+helpers' peaks are added). More than MOST_MORE between them, beside the file's own bytes, is an error.
 """
 import argparse
 import http.client
@@ -27,6 +27,7 @@ import tempfile
 
 from common import SAMPLE, Server
 
+MOST_MORE = 4  # MB beside its own bytes that a clip may take for being long
 EXACT = "flags=bilinear+accurate_rnd+full_chroma_int+bitexact"
 WAYS = {
     "direct": "scale=512:288:flags=lanczos,format=rgb24",
@@ -89,8 +90,10 @@ def memory(clips, folder):
                     raise RuntimeError(said.decode())
                 found[name] = sum(map(peak, family(s.process.pid)))
                 print("isolation %-3s %-5s %.1f MB, at rest %.1f" % (isolate, name, found[name], at_rest))
-        print("isolation %-3s the long clip takes %.1f MB more; its file has %.1f MB more" % (
-            isolate, found["long"] - found["short"], (clips["long"].stat().st_size - clips["short"].stat().st_size) / 2**20))
+        more, bytes_more = found["long"] - found["short"], (clips["long"].stat().st_size - clips["short"].stat().st_size) / 2**20
+        print("isolation %-3s the long clip takes %.1f MB more; its file has %.1f MB more" % (isolate, more, bytes_more))
+        if more - bytes_more > MOST_MORE:
+            raise SystemExit("that is more than %d MB beside the file" % MOST_MORE)
 
 
 def main():

@@ -111,10 +111,19 @@ void random_weights(kn_type type, void *w, size_t n)
 		if (type == KN_F32) memcpy(p, &x, 4);
 		else if (type == KN_F16) ref.store_f16(p, &x, 1);
 		else if (type == KN_BF16) ref.store_bf16(p, &x, 1);
+		if (type == KN_F8_E4M3)
+			do p[0] = (uint8_t)random_below(256);
+			while ((p[0] & 0x7f) == 0x7f);
 		if (block == 1) continue;
 		/* Any bytes are codes and scales; of the halves that scale a block some are subnormal or 0. */
 		for (size_t q = 0; q < bytes; q++) p[q] = (uint8_t)random_below(256);
-		size_t d = type == KN_Q6_K ? 208 : 0, n_half = type == KN_Q4_1 || type == KN_Q5_1 || type == KN_Q4_K || type == KN_Q5_K ? 2 : 1;
+		if (type == KN_MXFP4) { /* an exponent */
+			p[0] = (uint8_t)(random_below(16) ? 110 + random_below(16) : random_below(90));
+			continue;
+		}
+		bool two = type == KN_Q4_1 || type == KN_Q5_1 || type == KN_Q2_K || type == KN_Q4_K || type == KN_Q5_K;
+		bool at_end = type == KN_Q2_K || type == KN_Q3_K || type == KN_Q6_K || type == KN_TQ1_0 || type == KN_TQ2_0;
+		size_t n_half = two ? 2 : 1, d = at_end ? bytes - 2 * n_half : 0;
 		for (size_t h = 0; h < n_half; h++) {
 			uint16_t half;
 			float scale = random_float() * (random_below(16) ? 0.01f : random_below(2) ? 1e-6f : 0);
@@ -165,7 +174,7 @@ static void check_table(const kn_row *rows, size_t n)
 			CHECK(fn && found, "member %zu at cap %s", member, kn_isa_name(cap));
 		}
 	}
-	CHECK(!kn_linear_of(&ref, KN_Q8_K) && !kn_load_of(&ref, KN_Q8_K) && !kn_linear_of(&ref, (kn_type)10) && !kn_load_of(&ref, KN_F32),
+	CHECK(!kn_linear_of(&ref, KN_Q8_K) && !kn_load_of(&ref, KN_Q8_K) && !kn_linear_of(&ref, (kn_type)16) && !kn_load_of(&ref, KN_F32),
 	      "functions of types that have none");
 	CHECK(kn_row_bytes(KN_Q8_0, 64) == 68 && kn_row_bytes(KN_Q8_0, 33) == 0 && kn_row_bytes(KN_F32, SIZE_MAX / 2) == 0 &&
 	      kn_row_bytes((kn_type)4, 32) == 0 && kn_row_bytes(KN_Q4_K, 512) == 288 && kn_row_bytes(KN_Q6_K, 128) == 0 &&

@@ -100,7 +100,23 @@ static void check_load(kn_load_fn *fn, kn_load_fn *ref_fn, double (*value)(uint1
 static void check_load_f16(void) { check_load(t->load_f16, ref.load_f16, value_of_f16); }
 static void check_load_bf16(void) { check_load(t->load_bf16, ref.load_bf16, value_of_bf16); }
 
-/* Products are exact (11 bits of d, at most 7 + 5 of scale and code), so that only the sum with the minimum rounds. */
+/* Every byte, and every tail. */
+static void check_load_f8_e4m3(void)
+{
+	for (size_t n = 1; n <= 256; n++) {
+		uint8_t *x = buffer(0, n);
+		output o = new_output(1, 1, n, n);
+		for (size_t i = 0; i < n; i++) x[i] = (uint8_t)(i * (n == 256 ? 1 : 7));
+		t->load_f8_e4m3(o.y, x, n);
+		check_canaries(o, "f8");
+		for (size_t i = 0; i < n; i++) {
+			double v = value_in(KN_F8_E4M3, x, i).product, y = (double)o.y[i]; /* a sum would lose -0 */
+			CHECK(isnan(v) ? isnan(y) : y == v && !signbit(y) == !signbit(v), "byte %d: %g for %g", x[i], y, v);
+		}
+	}
+}
+
+/* Products are exact (11 bits of d, at most 7 + 7 of scale and code: IQ4_XS's -32 is a power), so that only the sum with the minimum rounds. */
 static void check_load_blocks(kn_type type)
 {
 	const size_t unit = block_size(type);
@@ -121,13 +137,9 @@ static void check_load_blocks(kn_type type)
 }
 
 static void check_load_q8_0(void) { check_load_blocks(KN_Q8_0); }
-static void check_load_q4_0(void) { check_load_blocks(KN_Q4_0); }
-static void check_load_q4_1(void) { check_load_blocks(KN_Q4_1); }
-static void check_load_q5_0(void) { check_load_blocks(KN_Q5_0); }
-static void check_load_q5_1(void) { check_load_blocks(KN_Q5_1); }
-static void check_load_q4_k(void) { check_load_blocks(KN_Q4_K); }
-static void check_load_q5_k(void) { check_load_blocks(KN_Q5_K); }
-static void check_load_q6_k(void) { check_load_blocks(KN_Q6_K); }
+#define CHECK_BLOCK(name, type, number, form, bytes) \
+	static void check_load_##name(void) { check_load_blocks(KN_##type); }
+KN_BLOCK_TYPES(CHECK_BLOCK)
 
 /* Nearest, ties to even: no neighbour is nearer, and at a tie the last bit is 0. NaN stays NaN. */
 static void check_store(kn_store_fn *fn, kn_store_fn *ref_fn, double (*value)(uint16_t), uint16_t infinity)
@@ -180,14 +192,10 @@ const family_check convert_checks[] = {
 	{ "quantize_q8_k", check_quantize_q8_k },
 	{ "load_f16", check_load_f16 },
 	{ "load_bf16", check_load_bf16 },
+	{ "load_f8_e4m3", check_load_f8_e4m3 },
 	{ "load_q8_0", check_load_q8_0 },
-	{ "load_q4_0", check_load_q4_0 },
-	{ "load_q4_1", check_load_q4_1 },
-	{ "load_q5_0", check_load_q5_0 },
-	{ "load_q5_1", check_load_q5_1 },
-	{ "load_q4_k", check_load_q4_k },
-	{ "load_q5_k", check_load_q5_k },
-	{ "load_q6_k", check_load_q6_k },
+#define BLOCK_ROW(name, type, number, form, bytes) { "load_" #name, check_load_##name },
+	KN_BLOCK_TYPES(BLOCK_ROW)
 	{ "store_f16", check_store_f16 },
 	{ "store_bf16", check_store_bf16 },
 	{ NULL, NULL },

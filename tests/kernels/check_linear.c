@@ -32,7 +32,7 @@ static void check_linear_shape(kn_type type, size_t m, size_t n, size_t k, bool 
 	check_canaries(o, shape);
 
 	/* The bound is kernels.h's. */
-	bool has_min = type == KN_Q4_1 || type == KN_Q5_1 || type == KN_Q4_K || type == KN_Q5_K;
+	bool has_min = type == KN_Q4_1 || type == KN_Q5_1 || type == KN_Q2_K || type == KN_Q4_K || type == KN_Q5_K;
 	double roundings = is_quantised(type) ? (double)kx * (has_min ? 2 : 1) + (unit == KN_K_BLOCK ? 5 : 4) : (double)k + 2, worst = 0;
 	double *xs = buffer(7, m * k * sizeof *xs), *ws = buffer(8, k * sizeof *ws), *sizes = buffer(9, k * sizeof *sizes);
 	for (size_t i = 0; i < m; i++)
@@ -116,26 +116,19 @@ static void check_linear(kn_type type)
 static void check_linear_f32(void) { check_linear(KN_F32); }
 static void check_linear_f16(void) { check_linear(KN_F16); }
 static void check_linear_bf16(void) { check_linear(KN_BF16); }
-static void check_linear_q4_0(void) { check_linear(KN_Q4_0); }
-static void check_linear_q4_1(void) { check_linear(KN_Q4_1); }
-static void check_linear_q5_0(void) { check_linear(KN_Q5_0); }
-static void check_linear_q5_1(void) { check_linear(KN_Q5_1); }
+static void check_linear_f8_e4m3(void) { check_linear(KN_F8_E4M3); }
 static void check_linear_q8_0(void) { check_linear(KN_Q8_0); }
-static void check_linear_q4_k(void) { check_linear(KN_Q4_K); }
-static void check_linear_q5_k(void) { check_linear(KN_Q5_K); }
-static void check_linear_q6_k(void) { check_linear(KN_Q6_K); }
+#define CHECK_BLOCK(name, type, number, form, bytes) \
+	static void check_linear_##name(void) { check_linear(KN_##type); }
+KN_BLOCK_TYPES(CHECK_BLOCK)
 
 const family_check linear_checks[] = {
 	{ "linear_f32", check_linear_f32 },
 	{ "linear_f16", check_linear_f16 },
 	{ "linear_bf16", check_linear_bf16 },
+	{ "linear_f8_e4m3", check_linear_f8_e4m3 },
 	{ "linear_q8_0", check_linear_q8_0 },
-	{ "linear_q4_0", check_linear_q4_0 },
-	{ "linear_q4_1", check_linear_q4_1 },
-	{ "linear_q5_0", check_linear_q5_0 },
-	{ "linear_q5_1", check_linear_q5_1 },
-	{ "linear_q4_k", check_linear_q4_k },
-	{ "linear_q5_k", check_linear_q5_k },
-	{ "linear_q6_k", check_linear_q6_k },
+#define BLOCK_ROW(name, type, number, form, bytes) { "linear_" #name, check_linear_##name },
+	KN_BLOCK_TYPES(BLOCK_ROW)
 	{ NULL, NULL },
 };

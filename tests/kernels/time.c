@@ -67,6 +67,7 @@ static void run_depthwise(const kn_table *t) { t->depthwise(s.y, s.k, s.x, s.k, 
 static void run_load_f16(const kn_table *t) { t->load_f16(s.y, s.w, s.n); }
 static void run_load_bf16(const kn_table *t) { t->load_bf16(s.y, s.w, s.n); }
 static void run_load_q8_0(const kn_table *t) { t->load_q8_0(s.y, s.q, s.n); }
+static void run_load_f8_e4m3(const kn_table *t) { t->load_f8_e4m3(s.y, s.w, s.n); }
 static void run_store_f16(const kn_table *t) { t->store_f16(s.w, s.x, s.n); }
 static void run_store_bf16(const kn_table *t) { t->store_bf16(s.w, s.x, s.n); }
 
@@ -88,6 +89,10 @@ static const struct timing {
 	{ "linear_f16", run_linear, KN_F16, 128, 768, 768, 1, 2, "GFLOP/s" },
 	{ "linear_bf16", run_linear, KN_BF16, 1, 2048, 1024, 1, 2, "GFLOP/s" },
 	{ "linear_bf16", run_linear, KN_BF16, 128, 768, 768, 1, 2, "GFLOP/s" },
+	{ "linear_bf16", run_linear, KN_BF16, 1, 4096, 4096, 1, 2, "GFLOP/s" },
+	{ "linear_bf16", run_linear, KN_BF16, 16, 4096, 4096, 1, 2, "GFLOP/s" },
+	{ "linear_f8_e4m3", run_linear, KN_F8_E4M3, 1, 4096, 4096, 1, 2, "GFLOP/s" },
+	{ "linear_f8_e4m3", run_linear, KN_F8_E4M3, 16, 4096, 4096, 1, 2, "GFLOP/s" },
 	{ "linear_q8_0", run_linear, KN_Q8_0, 1, 2048, 1024, 1, 2, "GOP/s" },
 	{ "linear_q8_0", run_linear, KN_Q8_0, 1, 256, 1024, 1, 2, "GOP/s" },
 	{ "linear_q8_0", run_linear, KN_Q8_0, 4, 2048, 1024, 1, 2, "GOP/s" },
@@ -113,6 +118,10 @@ static const struct timing {
 	{ "linear_q5_k", run_linear, KN_Q5_K, 128, 768, 3072, 1, 2, "GOP/s" },
 	{ "linear_q6_k", run_linear, KN_Q6_K, 1, 32768, 1024, 1, 2, "GOP/s" },
 	{ "linear_q6_k", run_linear, KN_Q6_K, 128, 768, 3072, 1, 2, "GOP/s" },
+#define BLOCK_ROWS(name, type, number, form, bytes) \
+	{ "linear_" #name, run_linear, KN_##type, 1, 4096, 4096, 1, 2, "GOP/s" }, \
+	{ "linear_" #name, run_linear, KN_##type, 16, 4096, 4096, 1, 2, "GOP/s" },
+	KN_BLOCK_TYPES(BLOCK_ROWS)
 	{ "quantize_q8_k", run_quantize_k, KN_F32, 64, 0, 1024, 1, 4, "GB/s" },
 	{ "quantize_q8_0", run_quantize, KN_F32, 64, 0, 1024, 1, 4, "GB/s" },
 	{ "rms_norm", run_rms_norm, KN_F32, 64, 0, 1024, 1, 8, "GB/s" },
@@ -137,6 +146,7 @@ static const struct timing {
 	{ "depthwise", run_depthwise, KN_F32, 512, 0, 128, 1, 14, "GFLOP/s" },
 	{ "load_f16", run_load_f16, KN_F16, 0, 4096, 0, 1, 6, "GB/s" },
 	{ "load_bf16", run_load_bf16, KN_BF16, 0, 4096, 0, 1, 6, "GB/s" },
+	{ "load_f8_e4m3", run_load_f8_e4m3, KN_F8_E4M3, 0, 4096, 0, 1, 5, "GB/s" },
 	{ "load_q8_0", run_load_q8_0, KN_Q8_0, 0, 4096, 0, 1, 5.0625, "GB/s" },
 	{ "store_f16", run_store_f16, KN_F16, 0, 4096, 0, 1, 6, "GB/s" },
 	{ "store_bf16", run_store_bf16, KN_BF16, 0, 4096, 0, 1, 6, "GB/s" },

@@ -151,6 +151,8 @@ def compare_gguf(f, texts, path):
         for t in texts:
             if "'ſ" in t and f.gguf.get("pre") in ("llama-bpe", "qwen2"):
                 continue  # 's in any case: llama.cpp's pattern has only the two ASCII ones
+            if f.gguf.get("pre") in ("tekken", "gpt-4o") and not t.isascii():
+                continue  # capitals and small letters: llama.cpp tells them apart in ASCII only
             count(t, ours.encode(t, trusted), theirs.encode(t, trusted))
         failed += count.end()
     ours.close()

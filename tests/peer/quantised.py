@@ -4,7 +4,7 @@
 
 Needs llama-cpp-python, numpy, gguf, jinja2, pillow. Checked:
   blocks   the committed blocks of tests/golden/quant through ggml's own C functions: what the unit test compares with
-  mini     its miniature, where every product has another type, in llama.cpp: how far 8-bit activations lead it astray
+  mini     its miniatures, where every product has another type, in llama.cpp: how far 8-bit activations lead it astray
   real     a random model of Qwen2.5-0.5B's shape, quantised to Q4_K_M by llama.cpp: our greedy answers and log-probabilities
            against float32 arithmetic on the dequantised weights, beside llama.cpp's on the same tokens
 """
@@ -40,11 +40,11 @@ def module(path):
 
 def blocks(verdict, make):
     base = ctypes.CDLL(str(next((pathlib.Path(llama_cpp.__file__).parent / "lib").glob("libggml-base.so"))))
-    for kind in make.TYPES:
+    for kind in make.TYPES + make.MORE_TYPES:
         name = kind.name.lower()
         raw, want = np.fromfile(GOLDEN / (name + ".blocks"), np.uint8), np.fromfile(GOLDEN / (name + ".f32"), "<u4")
         got = np.zeros(len(want), np.float32)
-        fn = getattr(base, "dequantize_row_" + kind.name.replace("Q4_K", "q4_K").replace("Q5_K", "q5_K").replace("Q6_K", "q6_K").replace("Q", "q"))
+        fn = getattr(base, "dequantize_row_" + kind.name.lower().replace("_k", "_K"))
         fn(raw.ctypes.data_as(ctypes.c_void_p), got.ctypes.data_as(ctypes.c_void_p), ctypes.c_int64(len(want)))
         differ = (got.view("<u4") != want) & ~(np.isnan(got) & np.isnan(want.view("<f4")))
         verdict(not differ.any(), "blocks: %s" % kind.name, "%d values" % len(want))
@@ -52,11 +52,12 @@ def blocks(verdict, make):
 
 def mini(verdict):
     ids = np.fromfile(GOLDEN / "mini.ids", "<i4").tolist()
-    want = np.fromfile(GOLDEN / "mini.logits", "<f4").reshape(len(ids), -1)
-    got = logits_of(load(GOLDEN / "mini.gguf", 256), ids)
-    size = np.sqrt((want.astype(np.float64) ** 2).mean())
-    error, worst = np.sqrt(((got - want) ** 2).mean()) / size, np.abs(got - want).max() / size
-    verdict(error < 0.05, "mini: llama.cpp against exact arithmetic", "error %.4f, worst %.4f of the logits' size" % (error, worst))
+    for name in ("mini", "more"):
+        want = np.fromfile(GOLDEN / (name + ".logits"), "<f4").reshape(len(ids), -1)
+        got = logits_of(load(GOLDEN / (name + ".gguf"), 256), ids)
+        size = np.sqrt((want.astype(np.float64) ** 2).mean())
+        error, worst = np.sqrt(((got - want) ** 2).mean()) / size, np.abs(got - want).max() / size
+        verdict(error < 0.05, name + ": llama.cpp against exact arithmetic", "error %.4f, worst %.4f of the logits' size" % (error, worst))
 
 
 class Dequantised:

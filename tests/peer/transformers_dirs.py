@@ -29,8 +29,7 @@ def rope_of(rng, family):
     full = rng.choice([{"rope_type": "default", "rope_theta": theta}, {"rope_type": "linear", "rope_theta": theta, "factor": rng.choice([2.0, 8.0])},
                        {**golden.LLAMA3, "rope_theta": theta, "original_max_position_embeddings": rng.choice([32, 512])}])
     if family != "gemma3":
-        # qwen2's forward pass takes no divisors of frequencies
-        return full if family != "qwen2" or full["rope_type"] != "llama3" else {"rope_type": "default", "rope_theta": theta}
+        return full
     if full["rope_type"] == "llama3":
         full = {"rope_type": "default", "rope_theta": theta}
     return {"full_attention": full, "sliding_attention": {"rope_type": "default", "rope_theta": rng.choice([1e4, 2e4])}}
@@ -47,7 +46,7 @@ def shape_of(rng, name):
     if family != "qwen2":
         given["head_dim"] = rng.choice([8, 12, 16, 32])
     if family == "mistral":
-        given["sliding_window"] = rng.choice([None, 4096])
+        given["sliding_window"] = rng.choice([None, 33, 4096])
     if family == "llama":
         given.update(attention_bias=rng.random() < 0.5, mlp_bias=rng.random() < 0.5)
     old = rng.random() < 0.5

@@ -15,6 +15,7 @@ typedef struct entry {
 	char name[96];
 	uint64_t shape[2];
 	uint32_t rank;
+	const char *dtype; /* NULL: as the others */
 } entry;
 
 typedef struct weights {
@@ -87,7 +88,6 @@ static inline bytes safetensors_of(const weights *w, size_t from, size_t to, siz
 {
 	bytes data = {0}, header = {0}, b = {0};
 	char text[256];
-	size_t size = !strcmp(w->dtype, "F32") ? 4 : !strcmp(w->dtype, "F64") ? 8 : !strcmp(w->dtype, "F8_E4M3") ? 1 : 2;
 	put(&header, "{", 1);
 	if (lead) {
 		put(&header, text, (size_t)snprintf(text, sizeof text, "\"model.layers.0.self_attn.rotary_emb.inv_freq\":{\"dtype\":\"I8\",\"shape\":[%zu],"
@@ -97,13 +97,15 @@ static inline bytes safetensors_of(const weights *w, size_t from, size_t to, siz
 	}
 	for (size_t i = from; i < to; i++) {
 		const entry *e = &w->e[i];
+		const char *dtype = e->dtype ? e->dtype : w->dtype;
+		size_t size = !strcmp(dtype, "F32") ? 4 : !strcmp(dtype, "F64") ? 8 : !strcmp(dtype, "F8_E4M3") ? 1 : 2;
 		size_t begin = data.n, n = e->shape[0] * (e->rank == 2 ? e->shape[1] : 1) * size;
 		for (size_t k = 0; k < n; k++)
 			put(&data, &(uint8_t){k == 0 ? mark_of(e->name) : 0}, 1);
 		char shape[64];
 		snprintf(shape, sizeof shape, e->rank == 2 ? "%llu,%llu" : "%llu", (unsigned long long)e->shape[0], (unsigned long long)e->shape[1]);
 		put(&header, text, (size_t)snprintf(text, sizeof text, "%s\"%s\":{\"dtype\":\"%s\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}", i > from ? "," : "",
-		                                    e->name, w->dtype, shape, begin, data.n));
+		                                    e->name, dtype, shape, begin, data.n));
 	}
 	put(&header, "}", 1);
 	while (header.n % 8)

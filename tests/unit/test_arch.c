@@ -280,15 +280,15 @@ static void switches_come_from_the_family_and_the_file(void **state)
 {
 	(void)state;
 	hparams h = read_odd("gemma3", NULL, false);
-	assert_true(h.rope_neox && h.rope_base == 1e6f && h.window_rope_base == 1e4f && h.rope_scale == 1 && h.attn_scale == 0.25f);
+	assert_true(h.rope_neox && h.rope.base == 1e6f && h.window_rope.base == 1e4f && h.rope.kind == ROPE_DEFAULT && h.attn_scale == 0.25f);
 	h = read_odd("gemma3", &(twist){"rope.freq_base_swa", F32, 500, 0, 0}, false);
-	assert_true(h.window_rope_base == 500);
+	assert_true(h.window_rope.base == 500);
 	h = read_odd("gemma3", &(twist){"attention.scale", F32, 0.5, 0, 0}, false);
 	assert_true(h.attn_scale == 0.5f);
 	h = read_odd("gemma3", &(twist){"block_count", U32, 62, 0, 0}, false); /* gemma-3-27b: the width per head */
 	assert_true(h.attn_scale == 1 / sqrtf(HIDDEN / HEADS));
 	h = read_odd("qwen2", NULL, false);
-	assert_true(h.rope_neox && h.rope_base == 1e4f && h.attn_scale == 0.25f && h.window == 0);
+	assert_true(h.rope_neox && h.rope.base == 1e4f && h.attn_scale == 0.25f && h.window == 0);
 	assert_false(read_odd("llama", NULL, false).rope_neox); /* rows of q and k were permuted for the file ... */
 	assert_true(read_odd("llama", NULL, true).rope_neox);   /* ... and were not for that one */
 }

@@ -331,7 +331,7 @@ static void tensors_that_lie_are_refused(void **state)
 	refused(with_dims(1, (uint64_t[]){INT64_MAX}, 0), "bytes beyond 2^64", "some.tensor: 9223372036854775807 values are too many");
 	refused(with_dims(1, (uint64_t[]){INT64_MAX / 4}, 0), "bytes beyond the file", "some.tensor: 9223372036854775804 bytes");
 
-	static const uint32_t types[] = {4, 5, 31, 32, 33, 36, 37, 38, 43, 1000, 1u << 31};
+	static const uint32_t types[] = {4, 5, 31, 32, 33, 36, 37, 38, 43, 256, 1000, 1u << 31};
 	for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
 		char says[64];
 		snprintf(says, sizeof says, "some.tensor: unknown storage type %d", (int32_t)types[i]);

@@ -16,12 +16,22 @@ static void what_is_not_computed_is_refused_by_name(void **state)
 	    {"\"layer_types\":[\"full_attention\"]", "layer_types is not a list of 2 names"},
 	    {"\"layer_types\":\"full_attention\"", "layer_types is not a list"},
 	    {"\"layer_types\":[\"full_attention\",7]", "layer_types"},
-	    {"\"partial_rotary_factor\":0.5", "partial_rotary_factor"},
+	    {"\"partial_rotary_factor\":0.5", "partial_rotary_factor is not supported"},
 	    {"\"rope_parameters\":{\"rope_type\":\"default\",\"partial_rotary_factor\":0.25}", "rope_parameters.partial_rotary_factor is not supported"},
-	    {"\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4.0}", "rope_scaling.rope_type: yarn is not supported"},
-	    {"\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":4.0}", "rope_scaling.rope_type: dynamic"},
+	    {"\"rope_scaling\":{\"rope_type\":\"yarn\"}", "rope_scaling.factor is missing"},
+	    {"\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4.0,\"truncate\":1}", "rope_scaling.truncate is not supported"},
+	    {"\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4.0,\"extrapolation_factor\":0.5}", "extrapolation_factor is not supported"},
+	    {"\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4.0,\"original_max_position_embeddings\":9.5}", "9.5 is not an integer"},
+	    {"\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4.0,\"beta_fast\":0}", "beta_fast is not a number above 0"},
+	    {"\"rope_scaling\":{\"type\":\"dynamic\"}", "rope_scaling.factor is missing"},
+	    {"\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":4.0,\"beta_fast\":32}", "rope_scaling.beta_fast is not supported"},
+	    {"\"rope_scaling\":{\"type\":\"su\",\"factor\":4.0}", "rope_scaling.rope_type: su is not supported"},
 	    {"\"rope_scaling\":{\"type\":\"mrope\",\"mrope_section\":[1,1]}", "rope_scaling.rope_type: mrope"},
-	    {"\"rope_parameters\":{\"rope_type\":\"longrope\"}", "rope_parameters.rope_type: longrope"},
+	    {"\"rope_parameters\":{\"rope_type\":\"longrope\"}", "rope_parameters.short_factor is missing"},
+	    {"\"rope_parameters\":{\"rope_type\":\"longrope\",\"short_factor\":[1,1]}", "rope_parameters.long_factor is missing"},
+	    {"\"rope_parameters\":{\"rope_type\":\"longrope\",\"short_factor\":[1,1],\"long_factor\":[1,0]}", "long_factor: value 1 is not a number above 0"},
+	    {"\"rope_parameters\":{\"rope_type\":\"longrope\",\"short_factor\":[1,1],\"long_factor\":[1,1,1]}", "long_factor: 3 numbers, expected 2"},
+	    {"\"rope_parameters\":{\"rope_type\":\"longrope\",\"short_factor\":[1,1],\"long_factor\":7}", "long_factor is not a list of numbers"},
 	    {"\"rope_parameters\":{\"rope_type\":7}", "rope_parameters.rope_type"},
 	    {"\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\"}}", "rope_parameters.full_attention is not supported"},
 	    {"\"rope_parameters\":{\"rope_type\":\"default\",\"attention_factor\":2}", "rope_parameters.attention_factor is not supported"},
@@ -48,10 +58,24 @@ static void what_is_not_computed_is_refused_by_name(void **state)
 	    {"SmolVLMForConditionalGeneration", "smolvlm", "", "architectures: SmolVLMForConditionalGeneration is not supported"},
 	    {"Gemma3ForConditionalGeneration", "gemma3", "", "architectures: Gemma3ForConditionalGeneration is not supported"},
 	    {"LlamaForCausalLM", "qwen2", "", "model_type: qwen2 does not go with LlamaForCausalLM"},
-	    {"MistralForCausalLM", "mistral", "\"sliding_window\":32", "sliding_window: 32 below max_position_embeddings 64"},
+	    {"MistralForCausalLM", "mistral", "\"sliding_window\":0", "sliding_window: 0 is not an integer"},
+	    {"SmolLM3ForCausalLM", "smollm3", "\"use_sliding_window\":true", "use_sliding_window is not supported"},
+	    {"SmolLM3ForCausalLM", "smollm3", "\"no_rope_layers\":[1]", "no_rope_layers is not a list of 2 numbers"},
+	    {"SmolLM3ForCausalLM", "smollm3", "\"no_rope_layers\":[1,\"x\"]", "no_rope_layers: number 1 is none"},
+	    {"SmolLM3ForCausalLM", "smollm3", "\"no_rope_layer_interval\":0", "no_rope_layer_interval: 0 is not"},
+	    {"Phi3ForCausalLM", "phi3", "\"partial_rotary_factor\":1.5", "partial_rotary_factor is above 1"},
+	    {"Phi3ForCausalLM", "phi3", "\"partial_rotary_factor\":0.3", "partial_rotary_factor: 1 of a head's 4 channels"},
+	    {"Phi3ForCausalLM", "phi3", "\"sliding_window\":-1", "sliding_window: -1 is not an integer"},
+	    {"Qwen3MoeForCausalLM", "qwen3_moe", "\"use_sliding_window\":true", "use_sliding_window is not supported"},
+	    {"Qwen3MoeForCausalLM", "qwen3_moe", "\"num_experts\":4,\"num_experts_per_tok\":5", "num_experts_per_tok: 5 is not an integer from 1 to 4"},
+	    {"Qwen3MoeForCausalLM", "qwen3_moe", "\"num_experts\":0", "num_experts: 0 is not"},
+	    {"Qwen3MoeForCausalLM", "qwen3_moe", "\"mlp_only_layers\":3", "mlp_only_layers is not a list"},
+	    {"Qwen3MoeForCausalLM", "qwen3_moe", "\"mlp_only_layers\":[\"0\"]", "mlp_only_layers: value 0 is not a layer"},
+	    {"Qwen3MoeForCausalLM", "qwen3_moe", "\"num_experts\":4,\"num_experts_per_tok\":2,\"norm_topk_prob\":1", "norm_topk_prob is neither true nor false"},
 	    {"Qwen2ForCausalLM", "qwen2", "\"use_sliding_window\":true", "use_sliding_window is not supported"},
 	    {"Qwen3ForCausalLM", "qwen3", "\"use_sliding_window\":true", "use_sliding_window is not supported"},
 	    {"Qwen3ForCausalLM", "qwen3", "\"attention_bias\":true", "attention_bias is not supported"},
+	    {"Gemma3ForCausalLM", "gemma3_text", "\"partial_rotary_factor\":0.5", "partial_rotary_factor is not supported"},
 	    {"Gemma3ForCausalLM", "gemma3_text", "\"attention_bias\":true", "attention_bias is not supported"},
 	    {"Gemma3ForCausalLM", "gemma3_text", "\"use_bidirectional_attention\":true", "use_bidirectional_attention is not supported"},
 	    {"Gemma3ForCausalLM", "gemma3_text", "\"attn_logit_softcapping\":50.0", "attn_logit_softcapping is not supported"},
@@ -73,9 +97,66 @@ static void what_is_not_computed_is_refused_by_name(void **state)
 	write_config("MistralForCausalLM", "mistral", "\"sliding_window\":null");
 	model_file *f = opened();
 	model_file_close(&f);
+	write_config("MistralForCausalLM", "mistral", "\"sliding_window\":32");
+	f = opened();
+	model_file_close(&f);
 	write_config("MistralForCausalLM", "mistral", ""); /* the class's 4096 is more than the context */
 	f = opened();
 	model_file_close(&f);
+}
+
+#define F8(format, bits, strategy, more) \
+	"\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"" format "\",\"config_groups\":{\"group_0\":{\"weights\":{" \
+	"\"num_bits\":" bits ",\"type\":\"float\",\"strategy\":\"" strategy "\"" more "}}}}"
+
+/* Of compressed-tensors' many ways one is read. */
+static void eight_bit_floats_need_their_scales(void **state)
+{
+	(void)state;
+	static const struct { const char *rest, *says; } cases[] = {
+	    {F8("pack-quantized", "8", "channel", ""), "compressed-tensors' format pack-quantized is not supported (float-quantized is)"},
+	    {F8("float-quantized", "4", "channel", ""), "weights that are not floats of 8 bits"},
+	    {F8("float-quantized", "8", "block", ""), "weights.strategy: block is not supported (tensor and channel are)"},
+	    {F8("float-quantized", "8", "group", ",\"group_size\":128"), "weights.strategy: group"},
+	    {F8("float-quantized", "8", "channel", ",\"group_size\":128"), "weights.group_size is not supported"},
+	    {F8("float-quantized", "8", "channel", ",\"dynamic\":true"), "weights.dynamic is not supported"},
+	    {F8("float-quantized", "8", "channel", "},\"output_activations\":{\"num_bits\":8"), "output_activations are not supported"},
+	    {F8("float-quantized", "8", "channel", "}}},\"kv_cache_scheme\":{\"num_bits\":8},\"x\":{\"x\":{\"x\":{"), "kv_cache_scheme is not supported"},
+	    {F8("float-quantized", "8", "channel", "}}},\"sparsity_config\":{\"format\":\"dense\"},\"x\":{\"x\":{\"x\":{"), "sparsity_config is not supported"},
+	    {F8("float-quantized", "8", "channel", "}}},\"quantization_status\":\"frozen\",\"x\":{\"x\":{\"x\":{"), "quantization_status: only compressed"},
+	    {"\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"float-quantized\"}", "config_groups is missing"},
+	    {"\"quantization_config\":{\"quant_method\":\"compressed-tensors\"}", "format unnamed is not supported"},
+	    {"\"quantization_config\":{\"quant_method\":\"fp8\",\"weight_block_size\":[128,128]}", "quantised weights (fp8) are not supported"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		fresh_llama(cases[i].rest);
+		refused(cases[i].says);
+	}
+	static const char name[] = "model.layers.0.self_attn.q_proj.weight";
+	static const char config[] = F8("float-quantized", "8", "channel", "");
+	weights w = weights_of(HEAD);
+	fresh_llama("");
+	for (size_t i = 0; i < w.n; i++)
+		if (!strcmp(w.e[i].name, name))
+			w.e[i].dtype = "F8_E4M3";
+	write_weights(&w);
+	refused("tensor model.layers.0.self_attn.q_proj.weight: dtype F8_E4M3 is not supported");
+	write_llama(config);
+	refused("tensor model.layers.0.self_attn.q_proj.weight_scale is missing");
+	add(&w, "model.layers.0.self_attn.q_proj.weight_scale", 2 * HEAD_DIM, 1);
+	add(&w, "model.layers.0.self_attn.q_proj.input_scale", 1, 0);
+	write_weights(&w);
+	model_file *f = opened();
+	assert_int_equal(file_tensor_find(f, "blk.0.attn_q.weight")->type, STORAGE_F8_E4M3);
+	has_tensor(f, "blk.0.attn_q.scale", "model.layers.0.self_attn.q_proj.weight_scale", 1, 2 * HEAD_DIM);
+	model_file_close(&f);
+	add(&w, "model.layers.0.self_attn.k_proj.input_scale", 1, 0); /* of a weight that has no scale */
+	write_weights(&w);
+	refused("tensor model.layers.0.self_attn.k_proj.input_scale has no place");
+	w.n--;
+	w.e[0].dtype = "F8_E4M3";
+	write_weights(&w);
+	refused("tensor model.embed_tokens.weight: dtype F8_E4M3 is not supported");
 }
 
 static void sizes_that_lie_are_refused(void **state)
@@ -196,6 +277,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_not_computed_is_refused_by_name),
+	    cmocka_unit_test(eight_bit_floats_need_their_scales),
 	    cmocka_unit_test(sizes_that_lie_are_refused),
 	    cmocka_unit_test(broken_json_is_refused),
 	    cmocka_unit_test(tensors_must_be_the_configurations),

@@ -94,12 +94,14 @@ static void check_prompt(const struct machine *w, const char *name, const int32_
 	marked_fini(&text);
 }
 
-static void check_miniature(const char *name, kn_isa isa)
+static void check_miniature(const char *name, const char *container, kn_isa isa)
 {
 	size_t n, n_logits, n_greedy, at = 0;
 	int32_t *ids = read_golden(name, "ids", &n), *greedy = read_golden(name, "greedy", &n_greedy);
 	float *want = read_golden(name, "logits", &n_logits);
-	struct machine w = machine_open(name, isa);
+	char path[64];
+	snprintf(path, sizeof path, "%s%s", name, container);
+	struct machine w = machine_open(path, isa);
 	size_t v = w.m->h.n_vocab;
 	n /= sizeof *ids;
 	check_prompt(&w, name, ids, n);
@@ -124,20 +126,94 @@ static void check_miniature(const char *name, kn_isa isa)
 	free(want);
 }
 
+/* Were one of these wrong, the comparison above would see it. */
+static void a_wrong_switch_is_seen(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"smollm3", "smollm3", "phi3", "phi3", "mistral-window", "mistral-window", "qwen3moe", "qwen3moe"};
+	for (int wrong = 0; wrong < 8; wrong++) {
+		size_t n, n_logits;
+		int32_t *ids = read_golden(names[wrong], "ids", &n);
+		float *want = read_golden(names[wrong], "logits", &n_logits), worst = 0;
+		struct machine w = machine_open(names[wrong], KN_ISA_AVX512);
+		size_t v = w.m->h.n_vocab;
+		switch (wrong) {
+		case 0: w.m->h.no_rope[3] = false; break;
+		case 1: w.m->h.no_rope[2] = true; break;
+		case 2: w.m->rope[0].attention = 1; break;
+		case 3: model_limit(w.m, 32); break; /* the short divisors */
+		case 4: w.m->kv.groups[0].window++; break;
+		case 5: w.m->rope[0].attention = 1; break;
+		case 6: w.m->h.experts_normed = false; break;
+		default: w.m->h.n_experts_used--;
+		}
+		n /= sizeof *ids;
+		compute(&w, ids, 0, (uint32_t)n);
+		const float *a = w.fb.logits + (n - 1) * v, *b = want + n_logits / sizeof *want - v;
+		for (size_t i = 0; i < v; i++)
+			worst = fmaxf(worst, fabsf(a[i] - b[i]));
+		if (worst < 1e-3f)
+			fail_msg("mistake %d is not seen", wrong);
+		machine_close(&w);
+		free(ids);
+		free(want);
+	}
+}
+
+/* Rows in chunks of any size are the same bytes: each alone, as a decoding step has them, too. */
+static void chunks_change_no_byte(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"mistral-window", "smollm3", "phi3", "qwen3moe"};
+	static const uint32_t chunks[] = {1, 7, 32};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		size_t n;
+		int32_t *ids = read_golden(names[i], "ids", &n);
+		n /= sizeof *ids;
+		struct machine whole = machine_open(names[i], KN_ISA_AVX512);
+		size_t v = whole.m->h.n_vocab;
+		compute(&whole, ids, 0, (uint32_t)n);
+		for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++) {
+			struct machine w = machine_open(names[i], KN_ISA_AVX512);
+			for (uint32_t r = 0, k; r < n; r += k) {
+				k = n - r < chunks[c] ? (uint32_t)n - r : chunks[c];
+				compute(&w, ids + r, r, k);
+				if (memcmp(w.fb.logits, whole.fb.logits + r * v, k * v * sizeof(float)) != 0)
+					fail_msg("%s: rows from %u on in chunks of %u have other logits", names[i], r, chunks[c]);
+			}
+			machine_close(&w);
+		}
+		machine_close(&whole);
+		free(ids);
+	}
+}
+
+static void small_files_of_llama_cpp_equal_them_too(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"smollm3", "phi3", "qwen3moe"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		check_miniature(names[i], ".gguf", KN_ISA_AVX512);
+}
+
 static void every_miniature_equals_transformers(void **state)
 {
 	(void)state;
-	static const char *const names[] = {"llama", "llama-4", "mistral", "qwen2", "qwen3", "gemma3", "gemma3-4"};
+	static const char *const names[] = {"llama", "llama-4", "llama-f8", "qwen2-f8", "mistral", "mistral-window", "smollm3", "phi3", "qwen2", "qwen3",
+	                                    "qwen3moe", "gemma3", "gemma3-4"};
 	static const kn_isa isas[] = {KN_ISA_REF, KN_ISA_AVX2, KN_ISA_AVX512};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		for (size_t k = 0; k < sizeof isas / sizeof *isas; k++)
-			check_miniature(names[i], isas[k]);
+			check_miniature(names[i], "", isas[k]);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_miniature_equals_transformers),
+	    cmocka_unit_test(a_wrong_switch_is_seen),
+	    cmocka_unit_test(chunks_change_no_byte),
+	    cmocka_unit_test(small_files_of_llama_cpp_equal_them_too),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -232,7 +232,7 @@ static void numbers_and_names_that_make_no_sense_are_refused(void **state)
 	    {.name = "llama.rope.freq_base", .how = AS_F32, .v = 0, .expected = "0 is not above"},
 	    {.name = "llama.rope.freq_base", .how = AS_F32, .v = INFINITY, .expected = "inf is not above"},
 	    {.name = "llama.rope.freq_base", .how = AS_STRING, .s = "x", .expected = "is not above"},
-	    {.name = "llama.rope.scaling.type", .how = AS_STRING, .s = "yarn", .expected = "yarn is not supported"},
+	    {.name = "llama.rope.scaling.type", .how = AS_STRING, .s = "longrope", .expected = "longrope is not supported"},
 	};
 	refuse_twists(bad, sizeof bad / sizeof *bad);
 }
@@ -247,7 +247,7 @@ static void tensors_must_be_the_architectures(void **state)
 		const twist bad[] = {
 		    {.name = names[i], .how = DROP, .expected = "is missing"},
 		    {.name = names[i], .how = SHAPE, .v = 96, .expected = "96"},
-		    {.name = names[i], .how = TYPE, .v = 20, .expected = "storage type IQ4_NL is not supported"},
+		    {.name = names[i], .how = TYPE, .v = 16, .expected = "storage type IQ2_XXS is not supported"},
 		    {.name = names[i], .how = TYPE, .v = 26, .expected = "storage type I32 is not supported"},
 		};
 		refuse_twists(bad, sizeof bad / sizeof *bad);

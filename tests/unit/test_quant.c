@@ -5,8 +5,9 @@
 #include "model/forward.h"
 
 static const struct { const char *name; kn_type type; } types[] = {
-    {"q4_0", KN_Q4_0}, {"q4_1", KN_Q4_1}, {"q5_0", KN_Q5_0}, {"q5_1", KN_Q5_1},
-    {"q8_0", KN_Q8_0}, {"q4_k", KN_Q4_K}, {"q5_k", KN_Q5_K}, {"q6_k", KN_Q6_K},
+	{"q8_0", KN_Q8_0},
+#define TYPE(name, type, number, form, bytes) {#name, KN_##type},
+	KN_BLOCK_TYPES(TYPE)
 };
 enum { N_TYPES = sizeof types / sizeof *types };
 
@@ -48,14 +49,14 @@ struct run {
 	forward_buffers fb;
 };
 
-static void run_open(struct run *r, kn_isa isa)
+static void run_open(struct run *r, const char *name, kn_isa isa)
 {
 	sn_error err = {0};
 	char path[4096];
 	hash_key key = {{0}};
 	hash256 root = {{0}};
 	*r = (struct run){0};
-	snprintf(path, sizeof path, "%s/mini.gguf", GOLDEN_DIR);
+	snprintf(path, sizeof path, "%s/%s.gguf", GOLDEN_DIR, name);
 	assert_int_equal(pool_open(&r->threads, 2, &err), SN_OK);
 	ops_init(&r->o, r->threads, isa);
 	if (model_open(&r->m, path, NULL, SN_KV_F32, &r->o, &err) != SN_OK)
@@ -94,35 +95,44 @@ static const float *run_rows(struct run *r, const int32_t *ids, uint32_t first, 
 }
 
 /* What the 8-bit activations cost: root mean square error and worst value over the logits' root mean square. Measured: 0.0241 and
- * 0.147; llama.cpp has 0.0252 and 0.164 on the same file (tests/peer/quantised.py). */
+ * 0.147; llama.cpp has 0.0252 and 0.164 on the same file (tests/peer/quantised.py). The types that came later: 0.0288 and 0.196, and
+ * llama.cpp the same. */
+static const struct { const char *name; double error, worst; } minis[] = {{"mini", 0.03, 0.2}, {"more", 0.035, 0.25}};
+enum { N_MINIS = sizeof minis / sizeof *minis };
+
 static void logits_stay_near_exact_arithmetic(void **state)
 {
 	(void)state;
-	size_t n_ids, n_logits;
+	size_t n_ids;
 	int32_t *ids = read_golden("mini.ids", &n_ids);
-	float *want = read_golden("mini.logits", &n_logits);
-	uint32_t n = (uint32_t)(n_ids / 4);
-	n_logits /= 4;
-	for (kn_isa isa = KN_ISA_REF; isa <= KN_ISA_AVX512; isa++) {
-		struct run r;
-		run_open(&r, isa);
-		const float *got = run_rows(&r, ids, 0, n);
-		double error = 0, size = 0, worst = 0;
-		assert_int_equal(n_logits, (size_t)n * r.m->h.n_vocab);
-		for (size_t i = 0; i < n_logits; i++) {
-			double e = fabs((double)got[i] - (double)want[i]);
-			error += e * e;
-			size += (double)want[i] * (double)want[i];
-			worst = fmax(worst, e);
+	for (size_t i = 0; i < N_MINIS; i++) {
+		size_t n_logits;
+		char name[32];
+		snprintf(name, sizeof name, "%s.logits", minis[i].name);
+		float *want = read_golden(name, &n_logits);
+		uint32_t n = (uint32_t)(n_ids / 4);
+		n_logits /= 4;
+		for (kn_isa isa = KN_ISA_REF; isa <= KN_ISA_AVX512; isa++) {
+			struct run r;
+			run_open(&r, minis[i].name, isa);
+			const float *got = run_rows(&r, ids, 0, n);
+			double error = 0, size = 0, worst = 0;
+			assert_int_equal(n_logits, (size_t)n * r.m->h.n_vocab);
+			for (size_t j = 0; j < n_logits; j++) {
+				double e = fabs((double)got[j] - (double)want[j]);
+				error += e * e;
+				size += (double)want[j] * (double)want[j];
+				worst = fmax(worst, e);
+			}
+			error = sqrt(error / size);
+			worst /= sqrt(size / (double)n_logits);
+			if (!(error < minis[i].error && worst < minis[i].worst))
+				fail_msg("%s, %s: error is %g of the logits, the worst %g", minis[i].name, kn_isa_name(isa), error, worst);
+			run_close(&r);
 		}
-		error = sqrt(error / size);
-		worst /= sqrt(size / (double)n_logits);
-		if (!(error < 0.03 && worst < 0.2))
-			fail_msg("%s: error is %g of the logits, the worst %g", kn_isa_name(isa), error, worst);
-		run_close(&r);
+		free(want);
 	}
 	free(ids);
-	free(want);
 }
 
 /* One row at a time (the stream path), in pieces and whole (tiles): the same bytes. */
@@ -132,11 +142,11 @@ static void rows_do_not_depend_on_their_company(void **state)
 	static const uint32_t pieces[][5] = {{40}, {1, 1, 1, 1, 36}, {2, 3, 8, 9, 18}, {39, 1}};
 	size_t n_ids;
 	int32_t *ids = read_golden("mini.ids", &n_ids);
-	for (kn_isa isa = KN_ISA_REF; isa <= KN_ISA_AVX512; isa++) {
+	for (unsigned run = 0; run < N_MINIS * KN_ISA_AVX512; run++) {
 		float *whole = NULL;
 		for (size_t p = 0; p < sizeof pieces / sizeof *pieces; p++) {
 			struct run r;
-			run_open(&r, isa);
+			run_open(&r, minis[run / KN_ISA_AVX512].name, (kn_isa)(KN_ISA_REF + run % KN_ISA_AVX512));
 			uint32_t at = 0, n_vocab = r.m->h.n_vocab;
 			if (!whole)
 				whole = malloc(n_ids / 4 * n_vocab * sizeof *whole);
@@ -257,7 +267,7 @@ static void refused(const void *bytes, size_t n, const char *what, const char *s
 static void what_cannot_be_computed_is_refused_by_name(void **state)
 {
 	(void)state;
-	static const uint8_t unsupported[] = {10, 11, 16, 20, 23, 34, 39}; /* Q2_K, Q3_K, IQ2_XXS, IQ4_NL, IQ4_XS, TQ1_0, MXFP4 */
+	static const uint8_t unsupported[] = {16, 17, 18, 19, 21, 22, 29, 40}; /* IQ2_*, IQ3_*, IQ1_*, NVFP4 */
 	size_t n;
 	uint8_t *file = read_golden("mini.gguf", &n);
 	for (size_t i = 0; i < sizeof unsupported; i++) {
@@ -273,6 +283,52 @@ static void what_cannot_be_computed_is_refused_by_name(void **state)
 	free(file);
 }
 
+/* 8-bit floats are a row's scale times what they say, and nothing without as many scales as rows. */
+static void eight_bit_floats_are_scaled(void **state)
+{
+	(void)state;
+	enum { N_IN = 16, N_OUT = 24, ROWS = 3 };
+	model_file *f = NULL;
+	sn_error err = {0};
+	pool *threads;
+	ops o;
+	weight w;
+	float x[ROWS][N_IN], y[ROWS][N_OUT], row[N_IN];
+	const float *v;
+	if (model_file_open(&f, GOLDEN_DIR "/../hf/llama-f8", &err) != SN_OK)
+		fail_msg("%s", err.text);
+	assert_int_equal(pool_open(&threads, 1, &err), SN_OK);
+	ops_init(&o, threads, 0);
+	assert_int_equal(weight_bind(&w, f, f->mem, "blk.0.attn_q.weight", NULL, N_OUT, N_IN, &err), SN_OK);
+	assert_int_equal(w.type, KN_F8_E4M3);
+	for (size_t i = 0; i < ROWS * N_IN; i++)
+		x[i / N_IN][i % N_IN] = (float)((int)i % 7 - 3);
+	ops_linear(&o, y[0], N_OUT, x[0], N_IN, ROWS, &w, ACT_NONE);
+	for (size_t j = 0; j < N_OUT; j++) {
+		weight_row(&o, &w, j, row);
+		for (size_t i = 0; i < ROWS; i++) {
+			double sum = 0, size = 0;
+			for (size_t k = 0; k < N_IN; k++) {
+				sum += (double)x[i][k] * (double)row[k];
+				size += fabs((double)x[i][k] * (double)row[k]);
+			}
+			assert_true(fabs(sum - (double)y[i][j]) <= (2 * N_IN + 2) * 0x1p-24 * size);
+		}
+	}
+	assert_int_equal(vector_bind(&v, f, f->mem, "blk.0.attn_q.weight", N_OUT * N_IN, &err), SN_ERR_UNSUPPORTED);
+	assert_non_null(strstr(err.text, "blk.0.attn_q.weight: storage type F8_E4M3 is only supported for the weights of products"));
+	file_tensor *scale = (file_tensor *)(uintptr_t)file_tensor_find(f, "blk.0.attn_q.scale");
+	scale->ne[1] = N_OUT - 1;
+	assert_int_equal(weight_bind(&w, f, f->mem, "blk.0.attn_q.weight", NULL, N_OUT, N_IN, &err), SN_ERR_INVALID);
+	assert_non_null(strstr(err.text, "blk.0.attn_q.scale: 23 values, expected 24"));
+	((char *)(uintptr_t)scale->name.p)[0] = '!';
+	assert_int_equal(weight_bind(&w, f, f->mem, "blk.0.attn_q.weight", NULL, N_OUT, N_IN, &err), SN_ERR_INVALID);
+	assert_non_null(strstr(err.text, "blk.0.attn_q.scale is missing"));
+	ops_fini(&o);
+	pool_close(&threads);
+	model_file_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -282,6 +338,7 @@ int main(void)
 	    cmocka_unit_test(a_quantised_tower_stays_near_the_exact_one),
 	    cmocka_unit_test(a_bad_scale_fails_one_request_only),
 	    cmocka_unit_test(what_cannot_be_computed_is_refused_by_name),
+	    cmocka_unit_test(eight_bit_floats_are_scaled),
 	};
 	return kit_run(tests);
 }

@@ -1,27 +1,33 @@
 """Random-weight miniatures as Hugging Face directories, saved by transformers: what test_hf_golden.c compares with.
 
-    python make.py [NAME]...    # needs torch, transformers, tokenizers (samples/training/requirements.txt)
+    python make.py [--llama-cpp DIR] [NAME]...    # needs torch, transformers, tokenizers (samples/training/requirements.txt)
 
 For each NAME a directory, and raw little-endian arrays of the prompt PROMPT in the directory's own chat template:
   NAME.ids     i32 [rows]
   NAME.logits  f32 [every eighth row and the last, vocab]
   NAME.greedy  i32 [16] greedy continuation
+With --llama-cpp, a source tree of llama.cpp, also NAME.gguf for the names in CONVERTED, by its convert_hf_to_gguf.py (of whose table of tokenizer
+hashes none is synthetic: it is told which splitting of text to write).
 Together they hold both layouts (transformers 5 as it saves; transformers 4 rewritten from that, with the key names, the string merges
-and the template inside tokenizer_config.json that it had), one file and shards, F32 and BF16, each family, each kind of RoPE. The
-reference computes in float32 with the stored weights. The seed is the first with which the two best logits of all steps lie more than
+and the template inside tokenizer_config.json that it had), one file and shards, F32, BF16 and compressed-tensors' 8-bit floats, each family, each kind of RoPE. The
+reference computes in float32 with the stored weights (8-bit floats times their scales). The seed is the first with which the two best logits of all steps lie more than
 1e-2 apart, so that rounding cannot change an id, and with which no special token comes up.
 """
 import copy
 import json
 import os
 import shutil
+import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
-from transformers import (Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM,
-                          PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM)
+from transformers import (Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Phi3Config,
+                          Phi3ForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM,
+                          Qwen3MoeConfig, Qwen3MoeForCausalLM, SmolLM3Config, SmolLM3ForCausalLM)
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROMPT = "Zeichne 12 Kreise, na\u00efve \u6f22\u5b57 \U0001F600 don't!"
@@ -69,13 +75,25 @@ LLAMA3 = {"rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0, "low_freq_fac
           "original_max_position_embeddings": 32}
 TWO_ROPES = {"full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor": 8.0},
              "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}
+# name: (strategy, type of the scales, static activations): every Linear but the head in 8-bit floats
+F8 = {"llama-f8": ("channel", "bfloat16", False), "qwen2-f8": ("tensor", "float32", True)}
+LONG = {"rope_type": "longrope", "rope_theta": 1e4, "partial_rotary_factor": 0.75, "short_factor": [1.0, 1.1, 1.2], "long_factor": [1.5, 3.0, 9.0]}
 # name: (configuration, model, its own settings, tokenizer, dtype, shard size, layout of transformers 4)
 MINIATURES = {
     "llama": (LlamaConfig, LlamaForCausalLM, dict(head_dim=12, rope_parameters=LLAMA3), smollm, "float32", None, False),
     "llama-4": (LlamaConfig, LlamaForCausalLM, dict(attention_bias=True, mlp_bias=True, tie_word_embeddings=True, rope_parameters={
         "rope_type": "linear", "rope_theta": 2e4, "factor": 2.0}), smollm, "bfloat16", "12KB", True),
+    "llama-f8": (LlamaConfig, LlamaForCausalLM, dict(head_dim=12, mlp_bias=True), smollm, "bfloat16", None, False),
     "mistral": (MistralConfig, MistralForCausalLM, dict(head_dim=8, num_hidden_layers=1, sliding_window=None), smollm, "bfloat16", None, False),
+    "mistral-window": (MistralConfig, MistralForCausalLM, dict(sliding_window=9, rope_parameters={"rope_type": "yarn", "rope_theta": 1e4, "factor": 8.0,
+        "original_max_position_embeddings": 32}), smollm, "bfloat16", None, False),
+    "smollm3": (SmolLM3Config, SmolLM3ForCausalLM, dict(num_hidden_layers=5, rope_parameters={"rope_type": "default", "rope_theta": 5e6}), smollm,
+                "float32", None, False),
+    "phi3": (Phi3Config, Phi3ForCausalLM, dict(original_max_position_embeddings=32, rope_parameters=LONG), smollm, "float32", None, False),
+    "qwen3moe": (Qwen3MoeConfig, Qwen3MoeForCausalLM, dict(head_dim=12, num_hidden_layers=3, num_experts=5, num_experts_per_tok=2, moe_intermediate_size=12,
+        norm_topk_prob=True, rope_parameters={"rope_type": "default", "rope_theta": 1e6}), qwen2, "float32", None, False),
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, dict(rope_parameters={"rope_type": "default", "rope_theta": 1e6}), qwen2, "bfloat16", "12KB", False),
+    "qwen2-f8": (Qwen2Config, Qwen2ForCausalLM, dict(tie_word_embeddings=True), qwen2, "bfloat16", None, False),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM, dict(head_dim=12, tie_word_embeddings=True, rope_parameters={"rope_type": "default", "rope_theta": 1e6}), qwen2,
               "bfloat16", None, False),
     "gemma3": (Gemma3TextConfig, Gemma3ForCausalLM, dict(head_dim=12, query_pre_attn_scalar=20, sliding_window=9, num_hidden_layers=3, layer_types=[
@@ -83,6 +101,31 @@ MINIATURES = {
     "gemma3-4": (Gemma3TextConfig, Gemma3ForCausalLM, dict(head_dim=12, query_pre_attn_scalar=12, sliding_window=300, sliding_window_pattern=2,
                                                           rope_parameters=TWO_ROPES), sentencepiece, "bfloat16", "12KB", True),
 }
+
+
+CONVERTED = {"smollm3": "smollm", "phi3": "smollm", "qwen3moe": "qwen2"}
+CONVERT = """
+import sys
+tree, pre, folder, out = sys.argv[1:]
+sys.path[:0] = [tree, tree + "/gguf-py"]
+import conversion.base
+conversion.base.TextModel.get_vocab_base_pre = lambda self, tokenizer: pre
+import convert_hf_to_gguf
+sys.argv = ["convert", "--outtype", "f32", "--outfile", out, folder]
+convert_hf_to_gguf.main()
+"""
+
+
+def convert(tree, pre, folder, out):
+    """What llama.cpp makes of the directory."""
+    with tempfile.TemporaryDirectory() as tmp:
+        copied = os.path.join(tmp, "mini")  # by the name phi3 llama.cpp knows what Phi-3's tokens do to white space; this one's do not
+        shutil.copytree(folder, copied)
+        if "phi" in os.path.basename(folder):  # else the converter asks for a SentencePiece file
+            edit(os.path.join(copied, "tokenizer_config.json"), lambda t: t.update(tokenizer_class="GPT2Tokenizer"))
+        r = subprocess.run([sys.executable, "-c", CONVERT, tree, pre, copied, out], capture_output=True, text=True)
+    if r.returncode:
+        raise RuntimeError("converter: " + r.stderr[-300:])
 
 
 def build(config_class, model_class, settings, n_vocab, dtype, seed):
@@ -102,6 +145,39 @@ def build(config_class, model_class, settings, n_vocab, dtype, seed):
                 p.normal_(0, 0.25 if "embed" in name else 1.3 * p[0].numel() ** -0.5)
             p.copy_(p.to(getattr(torch, dtype)))
     return model
+
+
+def linears(model):
+    return {name + ".weight": m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and name != "lm_head"}
+
+
+def to_f8(model, strategy, scale_type, _):
+    """The weights become what their 8-bit floats say; gives those and their scales."""
+    stored = {}
+    for name, m in linears(model).items():
+        largest = m.weight.detach().abs().amax(1, keepdim=True) if strategy == "channel" else m.weight.detach().abs().max().reshape(1)
+        scale = (largest / 448).to(getattr(torch, scale_type))
+        stored[name] = (m.weight.detach() / scale.float()).clamp(-448, 448).to(torch.float8_e4m3fn)
+        stored[name + "_scale"] = scale
+        m.weight.data.copy_(stored[name].float() * scale.float())
+    return stored
+
+
+def put_f8(folder, stored, strategy, static):
+    """As llm-compressor writes them."""
+    path = os.path.join(folder, "model.safetensors")
+    tensors = {**load_file(path), **stored}
+    if static:
+        tensors.update({name.replace("weight_scale", "input_scale"): torch.ones(1) for name in stored if name.endswith("weight_scale")})
+    save_file(tensors, path, {"format": "pt"})
+    os.chmod(path, 0o644)
+    args = {"actorder": None, "block_structure": None, "dynamic": False, "group_size": None, "num_bits": 8, "observer": "minmax",
+            "observer_kwargs": {}, "strategy": strategy, "symmetric": True, "type": "float"}
+    inputs = {**args, "dynamic": not static, "strategy": "tensor" if static else "token", "observer": None if not static else "minmax"}
+    edit(os.path.join(folder, "config.json"), lambda c: c.update(quantization_config={
+        "config_groups": {"group_0": {"input_activations": inputs, "output_activations": None, "targets": ["Linear"], "weights": args}},
+        "format": "float-quantized", "global_compression_ratio": None, "ignore": ["lm_head"], "kv_cache_scheme": None,
+        "quant_method": "compressed-tensors", "quantization_status": "compressed"}))
 
 
 def greedy(model, ids):
@@ -193,8 +269,11 @@ def make(name):
     while logits is None:
         seed += 1
         model = build(config_class, model_class, settings, len(fast), dtype, seed)
+        stored = to_f8(model, *F8[name]) if name in F8 else {}
         logits, answer = greedy(model, ids)
     save(name, model, fast, dtype, shards, old, os.path.join(HERE, name))
+    if stored:
+        put_f8(os.path.join(HERE, name), stored, F8[name][0], F8[name][2])
     rows = sorted(set(range(7, len(ids), 8)) | {len(ids) - 1})
     for suffix, data in (("ids", np.array(ids, "<i4")), ("greedy", np.array(answer, "<i4")), ("logits", logits[rows].numpy().astype("<f4"))):
         data.tofile(os.path.join(HERE, name + "." + suffix))
@@ -202,5 +281,10 @@ def make(name):
 
 
 if __name__ == "__main__":
-    for which in sys.argv[1:] or MINIATURES:
+    names, llama_cpp = sys.argv[1:], None
+    if names[:1] == ["--llama-cpp"]:
+        llama_cpp, names = names[1], names[2:]
+    for which in names or MINIATURES:
         make(which)
+        if llama_cpp and which in CONVERTED:
+            convert(llama_cpp, CONVERTED[which], os.path.join(HERE, which), os.path.join(HERE, which + ".gguf"))

@@ -6,8 +6,9 @@ Writes, with raw little-endian arrays:
   TYPE.blocks, TYPE.f32  random blocks of a type (some scales subnormal, infinite or NaN) and what gguf.quants.dequantize,
                          which ggml's own functions are tested against, makes of them
   mini.gguf              a llama of two layers, every product with another type; random codes, scales to match
+  more.gguf              another, with the types that came later
   mmproj.gguf            tests/golden/engine's tower, its products and its position table quantised
-  mini.ids, mini.logits  i32 prompt; f64 arithmetic on the dequantised weights as f32 [n, vocab]
+  mini.ids, mini.logits, more.logits  i32 prompt; f64 arithmetic on the dequantised weights as f32 [n, vocab]
 """
 import os
 import sys
@@ -23,9 +24,12 @@ sys.path.insert(0, os.path.join(HERE, "..", "..", "bench"))
 import random_models  # noqa: E402
 
 TYPES = [T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0, T.Q4_K, T.Q5_K, T.Q6_K]
+MORE_TYPES = [T.IQ4_NL, T.IQ4_XS, T.Q3_K, T.Q2_K, T.MXFP4, T.TQ2_0, T.TQ1_0]
 # Where the halves that scale a block lie, and for weights of unit size what they should be: d, and m over d.
 SCALES = {T.Q4_0: ([0], 0.22, 0), T.Q4_1: ([0, 2], 0.22, -7.5), T.Q5_0: ([0], 0.11, 0), T.Q5_1: ([0, 2], 0.11, -15.5), T.Q8_0: ([0], 0.0135, 0),
-          T.Q4_K: ([0, 2], 0.006, 7.5), T.Q5_K: ([0, 2], 0.003, 15.5), T.Q6_K: ([208], 0.00075, 0)}
+          T.Q4_K: ([0, 2], 0.006, 7.5), T.Q5_K: ([0, 2], 0.003, 15.5), T.Q6_K: ([208], 0.00075, 0),
+          T.IQ4_NL: ([0], 0.0145, 0), T.IQ4_XS: ([0], 0.00078, 0), T.Q3_K: ([108], 0.022, 0), T.Q2_K: ([80, 82], 0.079, 1.5),
+          T.MXFP4: ([], 0.21, 0), T.TQ2_0: ([64], 1.0, 0), T.TQ1_0: ([52], 1.2, 0)}
 
 
 @dataclass
@@ -50,6 +54,9 @@ def blocks(rng, kind, n_rows, n_in, size):
     block, n_bytes = GGML_QUANT_SIZES[kind]
     out = rng.integers(0, 256, (n_rows, n_in // block, n_bytes), np.uint8)
     at, d, ratio = SCALES[kind]
+    if kind == T.MXFP4:  # a power of two, half of which scales codes
+        out[..., 0] = 128 + np.round(np.log2(d * size)) + rng.integers(-1, 2, out.shape[:2])
+        return out.reshape(n_rows, -1)
     scale = (d * size * rng.uniform(0.7, 1.3, out.shape[:2])).astype(np.float16)
     out[..., at[0]:at[0] + 2] = scale[..., None].view(np.uint8)
     if len(at) > 1:
@@ -58,9 +65,12 @@ def blocks(rng, kind, n_rows, n_in, size):
 
 
 def odd_blocks(rng, kind):
-    """Ordinary ones, and every kind of half as a scale."""
+    """Ordinary ones, and every kind of half (of MXFP4 each exponent) as a scale."""
     block, n_bytes = GGML_QUANT_SIZES[kind]
-    b = blocks(rng, kind, 24, block, 1.0)
+    b = blocks(rng, kind, 256 if kind == T.MXFP4 else 24, block, 1.0)
+    if kind == T.MXFP4:
+        b[:, 0] = np.arange(256)
+        return b
     odd = [0x0000, 0x8000, 0x0001, 0x83ff, 0x7bff, 0xfbff, 0x7c00, 0xfc00, 0x7e00]
     for i, half in enumerate(odd):
         for j, at in enumerate(SCALES[kind][0]):
@@ -83,7 +93,7 @@ class Weights:
         self.f[name] = v.astype(np.float64)
 
 
-def make_mini(path, seed):
+def make_mini(path, seed, types, embedding, output):
     m, c = Weights(path, seed), Shape()
     w = m.w
     w.add_block_count(c.layers)
@@ -96,9 +106,9 @@ def make_mini(path, seed):
     w.add_rope_freq_base(c.theta)
     w.add_layer_norm_rms_eps(c.eps)
     random_models.put_vocabulary(w, c.vocab)
-    m.matrix("token_embd.weight", T.Q6_K, c.vocab, c.hidden, c.hidden ** 0.5 * 0.25)
+    m.matrix("token_embd.weight", embedding, c.vocab, c.hidden, c.hidden ** 0.5 * 0.25)
     m.norm("output_norm.weight")
-    m.matrix("output.weight", T.Q5_K, c.vocab, c.hidden)
+    m.matrix("output.weight", output, c.vocab, c.hidden)
     parts = [("attn_q", c.heads * c.head_dim, c.hidden), ("attn_k", c.kv_heads * c.head_dim, c.hidden), ("attn_v", c.kv_heads * c.head_dim, c.hidden),
              ("attn_output", c.hidden, c.heads * c.head_dim), ("ffn_gate", c.ffn, c.hidden), ("ffn_up", c.ffn, c.hidden), ("ffn_down", c.hidden, c.ffn)]
     for layer in range(c.layers):
@@ -106,7 +116,7 @@ def make_mini(path, seed):
         m.norm(b + "attn_norm.weight")
         m.norm(b + "ffn_norm.weight")
         for i, (name, n_out, n_in) in enumerate(parts):
-            m.matrix(b + name + ".weight", TYPES[(i + 3 * layer) % len(TYPES)], n_out, n_in)
+            m.matrix(b + name + ".weight", types[(i + 3 * layer) % len(types)], n_out, n_in)
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()
@@ -175,15 +185,16 @@ def logits(get, c, ids):
 def main():
     rng = np.random.default_rng(1)
     with np.errstate(all="ignore"):
-        for kind in TYPES:
+        for kind in TYPES + MORE_TYPES:
             b = odd_blocks(rng, kind)
             b.tofile(os.path.join(HERE, kind.name.lower() + ".blocks"))
             dequantize(b, kind).astype("<f4").tofile(os.path.join(HERE, kind.name.lower() + ".f32"))
     make_tower(os.path.join(HERE, "mmproj.gguf"))
-    f = make_mini(os.path.join(HERE, "mini.gguf"), 2)
     ids = np.array([1 + (7 * i * i + 3 * i) % 250 for i in range(40)], "<i4")
     ids.tofile(os.path.join(HERE, "mini.ids"))
-    logits(f.__getitem__, Shape(), ids).astype("<f4").tofile(os.path.join(HERE, "mini.logits"))
+    for name, *how in [("mini", 2, TYPES, T.Q6_K, T.Q5_K), ("more", 3, MORE_TYPES, T.Q3_K, T.IQ4_XS)]:
+        f = make_mini(os.path.join(HERE, name + ".gguf"), *how)
+        logits(f.__getitem__, Shape(), ids).astype("<f4").tofile(os.path.join(HERE, name + ".logits"))
 
 
 if __name__ == "__main__":

@@ -38,6 +38,10 @@ SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>", "<end_of_ut
 USER = ["<ab><cd>", "<cd>e"]
 LLAMA3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 QWEN2 = LLAMA3.replace("{1,3}", "")
+TEKKEN = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+"
+          r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+BEHIND = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+GPT4O = TEKKEN.replace("]+|[", "]+%s|[" % BEHIND, 1).replace("]*|\\p{N}|", "]*%s|\\p{N}{1,3}|" % BEHIND)
 
 
 def corpus(rng, n):
@@ -145,6 +149,12 @@ def byte_families():
     yield byte_level("qwen2", "qwen2", split(QWEN2), 4, normalizer=normalizers.NFC())
 
 
+def cased_families():
+    from tokenizers import Regex, pre_tokenizers as p
+    yield byte_level("tekken", "tekken", p.Sequence([p.Split(Regex(TEKKEN), "isolated", invert=False), p.ByteLevel(add_prefix_space=False, use_regex=False)]), 5, first=True, bos="<|endoftext|>", ignore_merges=True)
+    yield byte_level("gpt4o", "gpt-4o", p.Sequence([p.Split(Regex(GPT4O), "removed", invert=True), p.ByteLevel(add_prefix_space=False, use_regex=False)]), 6)
+
+
 # ---- SentencePiece ----
 
 def train_pieces(seed, size, gemma):
@@ -207,6 +217,20 @@ def piece_families():
             yield f
 
 
+def rstripped():
+    """As Phi-3's: tokens that take the white space behind them along."""
+    pieces, _ = train_pieces(8, 900, False)
+    f = Family("phi3", piece_tokenizer(pieces, False, "legacy"))
+    for t in f.json["added_tokens"]:
+        t["rstrip"] = t["special"] and t["content"] not in ("<unk>", "<s>")
+    f.files["tokenizer.json"] = json.dumps(f.json, ensure_ascii=False, separators=(",", ":")) + "\n"
+    f.files["tokenizer_config.json"] = json.dumps({"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": True}) + "\n"
+    f.turns = ["a</s> \n \n b</s>\u3000\u00a0</s>  <s>  x</s>", "</s>\u200b </s>\u0085\ty", "</s>   "]
+    return f
+
+
 def families():
     yield from byte_families()
     yield from piece_families()
+    yield from cased_families()
+    yield rstripped()

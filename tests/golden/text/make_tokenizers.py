@@ -41,7 +41,7 @@ def texts(rng, n):
 def cases(f, rng, n):
     plain, special = f.oracle(False), f.oracle(True)
     out = [{"text": t, "plain": fam.ids(plain, t)} for t in texts(rng, n)]
-    return out + [{"text": t, "plain": fam.ids(plain, t), "special": fam.ids(special, t)} for t in MARKED + TURNS]
+    return out + [{"text": t, "plain": fam.ids(plain, t), "special": fam.ids(special, t)} for t in MARKED + TURNS + getattr(f, "turns", [])]
 
 
 def write(path, value):
