@@ -50,8 +50,19 @@ static void same_length(out_buf *out, const char *lo, const char *hi, size_t n)
 	out_text(out, " )");
 }
 
-/* Whole numbers lo..hi, 0 <= lo <= hi, as a choice without parentheses. */
-static void whole(out_buf *out, int64_t lo, int64_t hi)
+/* Digits behind the point that a double tells apart behind n before it: 15 in all, so that none is rounded across a border. */
+static unsigned fraction(unsigned n)
+{
+	return n < 15 ? 15 - n : 1;
+}
+
+static unsigned length(int64_t n)
+{
+	return n < 10 ? 1 : 1 + length(n / 10);
+}
+
+/* Whole numbers lo..hi, 0 <= lo <= hi, as a choice without parentheses; with what may stand behind the point. */
+static void whole(out_buf *out, int64_t lo, int64_t hi, bool fractions)
 {
 	char a[24], b[24];
 	snprintf(b, sizeof b, "%lld", (long long)hi);
@@ -63,6 +74,8 @@ static void whole(out_buf *out, int64_t lo, int64_t hi)
 		more = strlen(b) > (size_t)n;
 		out_text(out, first ? "" : " |");
 		same_length(out, a, more ? top : b, (size_t)n);
+		if (fractions)
+			out_fmt(out, " ( \".\" [0-9]{1,%u} )?", fraction((unsigned)n));
 		lo = 1;
 		for (int i = 0; i < n; i++)
 			lo *= 10;
@@ -77,22 +90,13 @@ bool grammar_integers(out_buf *out, const number_range *r)
 	out_text(out, " (");
 	if (lo < 0) {
 		out_text(out, " \"-\" (");
-		whole(out, hi < 0 ? -hi : 1, -lo);
+		whole(out, hi < 0 ? -hi : 1, -lo, false);
 		out_text(out, hi >= 0 ? " ) |" : " )");
 	}
 	if (hi >= 0)
-		whole(out, lo > 0 ? lo : 0, hi);
+		whole(out, lo > 0 ? lo : 0, hi, false);
 	out_text(out, " )");
 	return true;
-}
-
-/* Digits behind the point that a double tells apart behind a whole number n: 15 in all, so that none is rounded across a border. */
-static unsigned fraction(int64_t n)
-{
-	unsigned left = 15;
-	for (; n && left > 1; n /= 10)
-		left--;
-	return left;
 }
 
 /* Numbers lo..hi, 0 <= lo <= hi, without an exponent, as a choice; false if there is none. */
@@ -106,14 +110,13 @@ static bool decimals(out_buf *out, int64_t lo, bool open_lo, int64_t hi, bool op
 		return true;
 	}
 	if (open_lo)
-		out_fmt(out, " \"%lld.\" [0-9]{0,%u} [1-9]", (long long)lo, fraction(lo) - 1);
+		out_fmt(out, " \"%lld.\" [0-9]{0,%u} [1-9]", (long long)lo, fraction(length(lo)) - 1);
 	else
-		out_fmt(out, " \"%lld\" ( \".\" [0-9]{1,%u} )?", (long long)lo, fraction(lo));
+		out_fmt(out, " \"%lld\" ( \".\" [0-9]{1,%u} )?", (long long)lo, fraction(length(lo)));
 	bar = " |";
 	if (lo + 1 <= hi - 1) {
-		out_fmt(out, "%s (", bar);
-		whole(out, lo + 1, hi - 1);
-		out_fmt(out, " ) ( \".\" [0-9]{1,%u} )?", fraction(hi - 1));
+		out_fmt(out, "%s", bar);
+		whole(out, lo + 1, hi - 1, true);
 	}
 	if (!open_hi)
 		out_fmt(out, "%s \"%lld\"", bar, (long long)hi);
