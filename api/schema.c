@@ -30,7 +30,8 @@ static const char prelude[] =
     "integer ::= \"-\"? (\"0\" | [1-9] [0-9]{0,15})\n"
     "number ::= integer (\".\" [0-9]{1,15})? ([eE] [+-]? [0-9]{1,2})?\n"
     "ws ::= (\" \" | \"\\n\" [ \\t]{0,32})?\n"
-    "sp ::= \" \"?\n";
+    "sp ::= \" \"?\n"
+    "plain ::= [^\"\\\\\\x00-\\x1F]\n";
 
 typedef struct made { const json_t *schema; unsigned rule; } made;
 
@@ -39,6 +40,7 @@ typedef struct writer {
 	const char *param;
 	out_buf *out;     /* rules that are whole */
 	made *rules;      /* [n_rules] */
+	unsigned first;   /* number of its first rule */
 	unsigned n_rules, cap_rules, depth;
 	json_t *merged;   /* keeps what was joined */
 	size_t work;      /* that it has cost so far */
@@ -819,7 +821,7 @@ static int rule_for(writer *w, const json_t *schema, unsigned *out)
 			*out = w->rules[i].rule;
 			return SN_OK;
 		}
-	if (w->n_rules >= MAX_RULES || w->out->size > MAX_TEXT)
+	if (w->first + w->n_rules >= MAX_RULES || w->out->size > MAX_TEXT)
 		return unsupported(w, "the schema has too many parts");
 	if (w->depth >= MAX_DEPTH)
 		return unsupported(w, "the schema is nested too deep");
@@ -831,7 +833,7 @@ static int rule_for(writer *w, const json_t *schema, unsigned *out)
 		w->rules = more;
 		w->cap_rules = cap;
 	}
-	unsigned me = *out = w->n_rules;
+	unsigned me = *out = w->first + w->n_rules;
 	w->rules[w->n_rules++] = (made){schema, me};
 	out_buf rule = {0};
 	w->depth++;
@@ -847,23 +849,35 @@ static int rule_for(writer *w, const json_t *schema, unsigned *out)
 	return rc;
 }
 
-int schema_grammar(const json_t *schema, const char *param, out_buf *out, sn_error *err)
+void schema_prelude(out_buf *out)
 {
-	writer w = {.root = schema, .param = param, .out = out, .merged = json_array(), .err = err};
+	out_text(out, prelude);
+}
+
+int schema_rule(const json_t *schema, const char *param, unsigned *n_rules, out_buf *out, sn_error *err)
+{
+	writer w = {.root = schema, .param = param, .out = out, .first = *n_rules, .merged = json_array(), .err = err};
 	unsigned first;
 	json_memory_watch();
-	out_text(out, prelude);
-	out_text(out, "plain ::= [^\"\\\\\\x00-\\x1F]\nroot ::= s0\n");
 	int rc = w.merged ? rule_for(&w, schema, &first) : no_memory(&w);
 	if (out->failed || json_memory_failed() || rc == SN_ERR_NOMEM) /* what was not there may have looked like another fault */
 		rc = no_memory(&w);
+	*n_rules += w.n_rules;
 	free(w.rules);
 	json_decref(w.merged);
 	return rc;
 }
 
+int schema_grammar(const json_t *schema, const char *param, out_buf *out, sn_error *err)
+{
+	unsigned n = 0;
+	schema_prelude(out);
+	out_text(out, "root ::= s0\n");
+	return schema_rule(schema, param, &n, out, err);
+}
+
 void schema_any_object(out_buf *out)
 {
-	out_text(out, prelude);
+	schema_prelude(out);
 	out_text(out, "root ::= object\n");
 }

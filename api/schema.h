@@ -23,4 +23,15 @@ int schema_grammar(const json_t *schema, const char *param, out_buf *out, sn_err
 /* The grammar of any object. */
 void schema_any_object(out_buf *out);
 
+/* Values inside a grammar of the caller's own: the prelude once, then each schema's rules, of which s<*n_rules>, as it was before the call, is the
+ * value. *n_rules begins with 0 and counts on. The names s<number>..., any, object, member, array, string, char, integer, number, ws, sp, plain are
+ * then taken; `object` is any object.
+ *   unsigned n = 0, city;
+ *   schema_prelude(&g);
+ *   city = n;
+ *   rc = schema_rule(parameters, "tools", &n, &g, err);
+ *   out_fmt(&g, "root ::= \"call \" s%u\n", city); */
+void schema_prelude(out_buf *out);
+int schema_rule(const json_t *schema, const char *param, unsigned *n_rules, out_buf *out, sn_error *err);
+
 #endif

@@ -276,6 +276,11 @@ typedef struct sn_sampling {
 	const char *grammar;      /* [grammar_size] UTF-8 */
 	size_t grammar_size;      /* bytes */
 	const char *grammar_name;
+	/* Where the grammar begins: behind the first time that the answer has this in it (or a token of that spelling); until then anything goes.
+	 * An answer may end before that only under grammar_may_wait. NULL: at once. */
+	const char *grammar_after; /* [grammar_after_size] at most 256 bytes */
+	size_t grammar_after_size;
+	bool grammar_may_wait;
 	/* Optional token mask, asked before each sampled token: clears bits of tokens that must not be chosen.
 	 * mask: [(n_vocab + 31) / 32] words, all ones on entry; tokens: what this choice has said so far. Runs on the engine
 	 * thread: no lock, no I/O; the last call may come up to a step after the request's end was told or it was closed. */

@@ -12,7 +12,7 @@ struct shape {
 	uint32_t n_vocab;
 };
 
-sn_status shape_open(shape **out, const token_trie *trie, str text, uint32_t n_choices, sn_error *err)
+sn_status shape_open(shape **out, const token_trie *trie, str text, const grammar_lead *lead, uint32_t n_choices, sn_error *err)
 {
 	shape *s = calloc(1, sizeof *s);
 	*out = s;
@@ -26,7 +26,7 @@ sn_status shape_open(shape **out, const token_trie *trie, str text, uint32_t n_c
 	if (st == SN_OK && trie->n_ends == 0)
 		st = error_set(err, SN_ERR_UNSUPPORTED, "the model's vocabulary has no token that ends an answer");
 	if (st == SN_OK)
-		st = grammar_open(&s->g, text, err);
+		st = grammar_open_behind(&s->g, text, lead, err);
 	if (st == SN_OK)
 		st = token_mask_open(&s->mask, s->g, trie, TOKEN_MASK_MEMORY, err);
 	if (st == SN_OK && !shape_next(s, 0, NULL, 0, err))

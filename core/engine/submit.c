@@ -68,8 +68,9 @@ static sn_status open_shape(sn_request *r, const sn_sampling *s, sn_error *err)
 	if (s->mask || s->min_tokens || s->ignore_eos)
 		return error_param(err, SN_ERR_UNSUPPORTED, blame, "a grammar together with min_tokens, ignore_eos or a mask is not supported");
 	sn_status st = trie_of(r->model, &trie, &why);
+	const grammar_lead lead = {{s->grammar_after, s->grammar_after ? s->grammar_after_size : 0}, s->grammar_may_wait};
 	if (st == SN_OK)
-		st = shape_open(&r->shape, trie, (str){s->grammar, s->grammar_size}, r->n_seqs, &why);
+		st = shape_open(&r->shape, trie, (str){s->grammar, s->grammar_size}, &lead, r->n_seqs, &why);
 	return st == SN_OK ? SN_OK : error_param(err, st, blame, "%s", why.text);
 }
 
@@ -104,7 +105,7 @@ static sn_status copy_sampling(sn_request *r, const sn_sampling *s, sn_error *er
 		if (!r->lp || !r->lp_top)
 			return error_set(err, SN_ERR_NOMEM, "no memory for logprobs");
 	}
-	r->sampling.grammar = NULL;
+	r->sampling.grammar = r->sampling.grammar_after = NULL;
 	sn_status st = s->grammar ? open_shape(r, s, err) : SN_OK;
 	if (st)
 		return st;

@@ -70,4 +70,10 @@ static inline bool automaton_accepts(const automaton *a, state_id s)
 	return a->states[s].accepts;
 }
 
+/* Is it still in what comes before the grammar? */
+static inline bool automaton_leads(const automaton *a, state_id s)
+{
+	return a->states[s].n && a->places[a->states[s].first + a->states[s].n - 1].at >= a->g->lead;
+}
+
 #endif

@@ -278,6 +278,67 @@ static bool put_node(emitter *e, uint32_t at, bool tail)
 	return !tail || put(e, OP_RETURN, 0);
 }
 
+/* ---- what comes before ---- */
+
+/* next[k]: of the first k bytes of `what`, how many of the last are also its first (Knuth, Morris, Pratt). */
+static void find_borders(str what, uint32_t *next)
+{
+	next[0] = 0;
+	if (what.n)
+		next[1] = 0;
+	for (uint32_t k = 1, b = 0; k < what.n; k++) {
+		while (b && what.p[k] != what.p[b])
+			b = next[b];
+		b += what.p[k] == what.p[b];
+		next[k + 1] = b;
+	}
+}
+
+static uint32_t matched_after(str what, const uint32_t *next, uint32_t k, unsigned char byte)
+{
+	while (k && (unsigned char)what.p[k] != byte)
+		k = next[k];
+	return k + ((unsigned char)what.p[k] == byte);
+}
+
+/* One step for each number of bytes of `after` that stand at the end of what was said: a set for each number that may come next. Jumps name
+ * the number until all steps have a place. */
+static bool put_lead(emitter *e, const grammar_lead *lead)
+{
+	uint32_t next[GRAMMAR_MAX_AFTER + 1], at[GRAMMAR_MAX_AFTER + 1];
+	str after = lead->after;
+	size_t from = e->g->n_code;
+	find_borders(after, next);
+	for (uint32_t k = 0; k < after.n; k++) {
+		at[k] = (uint32_t)e->g->n_code;
+		if (lead->may_end && !(put(e, OP_SPLIT, (uint32_t)e->g->n_code + 2) && put(e, OP_RETURN, 0)))
+			return false;
+		byte_set rest = {{UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX}};
+		for (unsigned b = 0; b < 256; b++) {
+			uint32_t to = matched_after(after, next, k, (unsigned char)b);
+			if (to == 0)
+				continue;
+			rest.bits[b >> 6] &= ~(1ull << (b & 63));
+			if (!put(e, OP_SPLIT, (uint32_t)e->g->n_code + 3) || !put_range(e, b, b) || !put(e, OP_JUMP, to))
+				return false;
+		}
+		if (!put_set(e, &rest) || !put(e, OP_JUMP, 0))
+			return false;
+	}
+	at[after.n] = e->g->start;
+	for (size_t i = from; i < e->g->n_code; i++)
+		if (e->g->code[i].op == OP_JUMP)
+			e->g->code[i].a = at[e->g->code[i].a] & 0xFFFFFF;
+	e->g->lead = (uint32_t)from;
+	e->g->start = (uint32_t)from;
+	char *copy = malloc(after.n);
+	if (!copy)
+		return fails(e, SN_ERR_NOMEM, "no memory for a grammar");
+	memcpy(copy, after.p, after.n);
+	e->g->after = (str){copy, after.n};
+	return true;
+}
+
 /* Bytes that every set has or lacks together share a class. */
 static void find_classes(grammar *g)
 {
@@ -297,7 +358,7 @@ static void find_classes(grammar *g)
 	}
 }
 
-sn_status tree_emit(const tree *t, grammar *out, sn_error *err)
+sn_status tree_emit(const tree *t, const grammar_lead *lead, grammar *out, sn_error *err)
 {
 	sn_error mine = {0};
 	emitter *e = calloc(1, sizeof *e);
@@ -315,6 +376,10 @@ sn_status tree_emit(const tree *t, grammar *out, sn_error *err)
 			out->code[i] = (instruction){.op = out->code[i].op & 0x7F, .a = e->entry[out->code[i].a] & 0xFFFFFF};
 	if (ok) {
 		out->start = e->entry[t->root];
+		out->lead = (uint32_t)out->n_code;
+		ok = lead->after.n == 0 || put_lead(e, lead);
+	}
+	if (ok) {
 		find_classes(out);
 	} else if (err) {
 		*err = mine;

@@ -26,6 +26,7 @@
 #define GRAMMAR_MAX_COUNT 100000            /* of a repetition */
 #define GRAMMAR_MAX_INSTRUCTIONS (1u << 18)
 #define GRAMMAR_MAX_SETS 2048               /* different sets of bytes */
+#define GRAMMAR_MAX_AFTER 256
 #define GRAMMAR_MAX_NESTING 256             /* rules and counts inside each other, in an answer: what goes deeper is not offered */
 
 #define GRAMMAR_INF UINT32_MAX
@@ -66,10 +67,19 @@ typedef struct grammar {
 	size_t n_counts;
 	uint8_t class_of[256]; /* bytes that no set tells apart are of one class */
 	uint32_t n_classes;    /* 1..256 */
+	uint32_t lead;         /* instructions from here on are of what comes before: anything goes there */
+	str after;             /* what ends that; a copy; empty: there is none */
 } grammar;
+
+/* What comes before the grammar: anything, up to and with the first `after`; the grammar begins with the byte behind it. */
+typedef struct grammar_lead {
+	str after;    /* at most GRAMMAR_MAX_AFTER bytes; empty: the grammar begins at once */
+	bool may_end; /* an answer may end in which it never came */
+} grammar_lead;
 
 /* SN_ERR_INVALID: the text is not a grammar; SN_ERR_UNSUPPORTED: it is over a limit, or of a kind that is not done. */
 sn_status grammar_open(grammar **out, str text, sn_error *err);
+sn_status grammar_open_behind(grammar **out, str text, const grammar_lead *lead, sn_error *err);
 void grammar_close(grammar **g);
 size_t grammar_bytes(const grammar *g); /* that it holds */
 

@@ -88,7 +88,10 @@ void token_mask_push(token_mask *m, mask_place *p, int32_t token)
 {
 	str s = vocab_token(m->trie->v, token);
 	p->n_said++;
-	if (vocab_is_control(m->trie->v, token))
+	if (p->dead)
+		return;
+	bool leads = automaton_leads(&m->a, p->state);
+	if (vocab_is_control(m->trie->v, token) && !(leads && str_eq(s, m->a.g->after)))
 		return;
 	if (!p->begun && s.n) {
 		p->begun = true;
@@ -165,6 +168,9 @@ static sn_status make(token_mask *m, const mask_place *p, bool drop_blank, kept 
 	if (automaton_accepts(&m->a, p->state))
 		for (size_t i = 0; i < m->trie->n_ends; i++)
 			allow(m, m->trie->ends[i]);
+	for (int32_t t = 0; automaton_leads(&m->a, p->state) && (size_t)t < vocab_size(m->trie->v); t++)
+		if (vocab_is_control(m->trie->v, t) && !vocab_is_eog(m->trie->v, t))
+			allow(m, t);
 	if (!walk(m, drop_blank)) {
 		if (m->a.trouble == AUTOMATON_NOMEM)
 			return error_set(err, SN_ERR_NOMEM, "no memory for a grammar's states");

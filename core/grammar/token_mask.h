@@ -4,7 +4,8 @@
  *
  * Where an answer stands depends on its tokens alone, never on what is cached: after a preemption, or when the cache was
  * emptied, the tokens are pushed again. A token may come if its bytes can follow, as they are shown: the blank that a vocabulary
- * drops at the start of a text is no part of it. Tokens that end an answer may come where the whole of it fits.
+ * drops at the start of a text is no part of it. Tokens that end an answer may come where the whole of it fits. Tokens that render as
+ * nothing come only before the grammar begins (grammar_lead), where one that is spelled as what ends that counts as said.
  *
  * What a mask costs: the first time in a state, a walk over the vocabulary's tree, in which a byte that was stepped over before is
  * a look into a table; later, a copy. The first time is bounded in places looked at: beyond it the answer fails. Memory is bounded:

@@ -53,7 +53,7 @@ typedef struct tree {
 /* Each fills *t on; tree_fini is the caller's also on failure. */
 sn_status tree_parse(tree *t, str text, sn_error *err);
 sn_status tree_check(tree *t, sn_error *err);
-sn_status tree_emit(const tree *t, grammar *out, sn_error *err);
+sn_status tree_emit(const tree *t, const grammar_lead *lead, grammar *out, sn_error *err);
 void tree_fini(tree *t);
 
 #endif

@@ -1,6 +1,7 @@
 """Answers that have to be JSON, or to fit a grammar: with the official SDK, streamed, in several choices, cut off; and what is refused."""
 
 import json
+import pathlib
 import re
 import typing
 
@@ -94,6 +95,19 @@ def test_the_length_limit_cuts_and_says_so(server):
 def test_text_is_as_without(server):
     plain = post(server, ask(seed=1))[1]["choices"]
     assert post(server, ask(seed=1, response_format={"type": "text"}))[1]["choices"] == plain
+
+
+def test_an_answer_that_has_to_fit_begins_behind_the_thinking(tmp_path):
+    """The template opens it: until </think> anything goes, and there is no end before it. A prompt as it stands opens nothing."""
+    template = tmp_path / "thinks.jinja"
+    template.write_text("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n{{ '<think>\n' }}")
+    with harness.Server("--chat-template", str(template), model=str(pathlib.Path(harness.MODEL) / "model.gguf")) as thinker:
+        for temperature in (0, 2):
+            status, answer = post(thinker, ask(max_tokens=24, temperature=temperature, seed=1, response_format=schema(POINT)))
+            choice = answer["choices"][0]
+            assert status == 200 and choice["finish_reason"] == "length" and not (choice["message"]["content"] or "").startswith("{")
+        status, answer = post(thinker, {"prompt": "x<think>", "max_tokens": 80, "temperature": 0, "json_schema": POINT}, COMPLETIONS)
+        assert status == 200 and is_point(answer["choices"][0]["text"])
 
 
 REFUSED = [

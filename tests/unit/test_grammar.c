@@ -283,6 +283,14 @@ static bool has(const uint32_t *bits, int32_t t)
 	return bits[t / 32] >> (t % 32) & 1;
 }
 
+static int32_t token_of(const kit *k, str spelling)
+{
+	for (int32_t t = 0; (size_t)t < vocab_size(k->v); t++)
+		if (str_eq(vocab_token(k->v, t), spelling))
+			return t;
+	return -1;
+}
+
 /* One after the other, on an automaton of its own. */
 static void expect_mask(const kit *k, automaton *a, state_id at, const uint32_t *bits)
 {
@@ -415,6 +423,72 @@ static void a_place_goes_back_with_its_answer(void **state)
 	close_kit(&k);
 }
 
+/* Before the grammar anything goes, also what renders as nothing; no token carries an answer past its beginning into what does not fit. */
+static void a_grammar_begins_behind_what_was_asked_for(void **state)
+{
+	(void)state;
+	kit k = open_kit();
+	static const struct { const char *after, *said[6]; bool leads; const char *next, *never; } cases[] = {
+		{"((", {"a", "("}, true, "a{n(", ""},
+		{"((", {"(("}, false, "y", "ana("},
+		{"((", {"(", "x", "(", "("}, false, "y", "a("},
+		{"ab", {"aab"}, false, "y", "a"},             /* its end is in the token */
+		{"aab", {"aa", "a", "b"}, false, "y", "a"},   /* aaab */
+		{"aabaaa", {"aab", "aab", "aa", "a"}, false, "y", "ab"}, /* aabaabaaa: the second aab is the first of the three */
+		{"<|pad|>", {"a", "<|pad|>"}, false, "y", "a"}, /* it renders as nothing, and ends what comes before */
+		{"(", {"a"}, true, "(ya", ""},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		for (int may_end = 0; may_end < 2; may_end++) {
+			grammar *g = NULL;
+			token_mask *m;
+			mask_place p = {0};
+			uint32_t bits[16];
+			sn_error err = {0};
+			const grammar_lead lead = {str_of(cases[i].after), may_end};
+			assert_int_equal(grammar_open_behind(&g, STR("root ::= \"yes\""), &lead, &err), SN_OK);
+			assert_int_equal(token_mask_open(&m, g, k.trie, TOKEN_MASK_MEMORY, NULL), SN_OK);
+			token_mask_catch_up(m, &p, 0);
+			for (size_t n = 0; n < 6 && cases[i].said[n]; n++) {
+				memset(bits, 0xFF, sizeof bits);
+				assert_int_equal(token_mask_fill(m, &p, bits, (uint32_t)vocab_size(k.v), NULL), SN_OK);
+				int32_t t = token_of(&k, str_of(cases[i].said[n]));
+				if (t < 0 || !has(bits, t))
+					fail_msg("%s (%d) may not be token %zu, before %s", cases[i].said[n], t, n, cases[i].after);
+				token_mask_push(m, &p, t);
+				token_mask_catch_up(m, &p, n + 1);
+			}
+			memset(bits, 0xFF, sizeof bits);
+			assert_int_equal(token_mask_fill(m, &p, bits, (uint32_t)vocab_size(k.v), NULL), SN_OK);
+			assert_int_equal(has(bits, k.end + 1), cases[i].leads); /* what renders as nothing */
+			assert_int_equal(has(bits, k.end), cases[i].leads && may_end);
+			for (const char *c = cases[i].next; *c; c++)
+				assert_true(has(bits, (unsigned char)*c));
+			for (const char *c = cases[i].never; *c; c++)
+				assert_false(has(bits, (unsigned char)*c));
+			token_mask_close(&m);
+			grammar_close(&g);
+		}
+	/* A token that would say the end and more may come if the grammar can go on with that. */
+	grammar *g = NULL;
+	token_mask *m;
+	mask_place p = {0};
+	uint32_t bits[16];
+	const grammar_lead lead = {STR("}"), false};
+	assert_int_equal(grammar_open_behind(&g, STR("root ::= \",\""), &lead, NULL), SN_OK);
+	assert_int_equal(token_mask_open(&m, g, k.trie, TOKEN_MASK_MEMORY, NULL), SN_OK);
+	token_mask_catch_up(m, &p, 0);
+	memset(bits, 0xFF, sizeof bits);
+	assert_int_equal(token_mask_fill(m, &p, bits, (uint32_t)vocab_size(k.v), NULL), SN_OK);
+	assert_true(has(bits, token_of(&k, STR("\"}"))) && !has(bits, token_of(&k, STR("}}"))) && has(bits, token_of(&k, STR("null"))));
+	token_mask_close(&m);
+	grammar_close(&g);
+	char long_mark[GRAMMAR_MAX_AFTER + 1];
+	memset(long_mark, 'x', sizeof long_mark);
+	assert_int_equal(grammar_open_behind(&g, STR("root ::= \",\""), &(grammar_lead){{long_mark, sizeof long_mark}, false}, NULL), SN_ERR_UNSUPPORTED);
+	close_kit(&k);
+}
+
 /* Two ways through every letter: the sets stay small, because equal places are one; and what cannot stay small fails instead of taking
  * the engine's time. */
 static void ambiguity_is_bounded(void **state)
@@ -457,6 +531,7 @@ int main(void)
 		cmocka_unit_test(masks_allow_what_can_follow_and_answers_fit),
 		cmocka_unit_test(a_small_budget_changes_no_mask),
 		cmocka_unit_test(a_place_goes_back_with_its_answer),
+		cmocka_unit_test(a_grammar_begins_behind_what_was_asked_for),
 		cmocka_unit_test(ambiguity_is_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -280,12 +280,37 @@ static void what_grows_is_refused_in_time(void **state)
 	free(text);
 }
 
+/* Two tools, each with its parameters: one grammar. */
+static void schemas_stand_inside_other_grammars(void **state)
+{
+	(void)state;
+	static const char *const parameters[] = {"{\"type\":\"object\",\"properties\":{\"n\":{\"type\":\"integer\"}},\"required\":[\"n\"]}",
+	                                         "{\"type\":\"object\",\"properties\":{\"s\":{\"$ref\":\"#/$defs/s\"}},\"$defs\":{\"s\":{\"enum\":[\"x\"]}}}"};
+	out_buf text = {0};
+	unsigned n = 0, first[2];
+	sn_error err = {0};
+	schema_prelude(&text);
+	for (int i = 0; i < 2; i++) {
+		json_t *s = json_loads(parameters[i], 0, NULL);
+		first[i] = n;
+		assert_int_equal(schema_rule(s, "tools", &n, &text, &err), SN_OK);
+		json_decref(s);
+	}
+	out_fmt(&text, "root ::= \"f\" s%u | \"g\" s%u | \"h\" object", first[0], first[1]);
+	grammar *g;
+	assert_int_equal(grammar_open(&g, (str){text.data, text.size}, &err), SN_OK);
+	assert_true(fits(g, "f{\"n\":1}") && fits(g, "g{\"s\":\"x\"}") && fits(g, "g{}") && fits(g, "h{\"a\":[]}"));
+	assert_false(fits(g, "f{\"s\":\"x\"}") || fits(g, "f{}") || fits(g, "g{\"n\":1}") || fits(g, "h[]"));
+	grammar_close(&g);
+	out_fini(&text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(kinds), cmocka_unit_test(listed_values), cmocka_unit_test(objects), cmocka_unit_test(arrays), cmocka_unit_test(numbers),
 		cmocka_unit_test(strings), cmocka_unit_test(schemas_of_schemas), cmocka_unit_test(what_cannot_be_kept_is_refused_by_name),
-		cmocka_unit_test(what_grows_is_refused_in_time),
+		cmocka_unit_test(what_grows_is_refused_in_time), cmocka_unit_test(schemas_stand_inside_other_grammars),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
