@@ -299,6 +299,17 @@ typedef struct sn_sampling {
 	size_t n_stop;
 	int32_t stop_token_ids[SN_MAX_STOP_TOKENS]; /* tokens of the vocabulary that end a choice as its end token does, also under ignore_eos */
 	size_t n_stop_token_ids;
+	/* What an answer must be, as GBNF: see core/grammar/grammar.h. It ends only where the whole of it fits, unless max_tokens, a stop string
+	 * or one of stop_token_ids comes first. Logprobs stay the model's own. Not together with mask, min_tokens, ignore_eos.
+	 * NULL: anything. Errors blame grammar_name; NULL: "grammar". */
+	const char *grammar;      /* [grammar_size] UTF-8 */
+	size_t grammar_size;      /* bytes */
+	const char *grammar_name;
+	/* Where the grammar begins: behind the first time that the answer has this in it (or a token of that spelling); until then anything goes.
+	 * An answer may end before that only under grammar_may_wait. NULL: at once. */
+	const char *grammar_after; /* [grammar_after_size] at most 256 bytes */
+	size_t grammar_after_size;
+	bool grammar_may_wait;
 	/* Optional token mask, asked before each sampled token: clears bits of tokens that must not be chosen.
 	 * mask: [(n_vocab + 31) / 32] words, all ones on entry; tokens: what this choice has said so far. Runs on the engine
 	 * thread: no lock, no I/O; the last call may come up to a step after the request's end was told or it was closed. */

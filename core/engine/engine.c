@@ -123,6 +123,8 @@ void sn_engine_close(sn_engine **ep)
 	media_gate_fini(&e->gate);
 	for (uint32_t i = 0; i < e->n_models; i++) {
 		encoders_close(&e->models[i]);
+		token_trie *trie = atomic_load(&e->models[i].trie);
+		token_trie_close(&trie);
 		model_close(&e->models[i].m);
 		free(e->models[i].name);
 	}

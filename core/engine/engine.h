@@ -14,6 +14,7 @@
 #include "engine/media.h"
 #include "engine/sampler.h"
 #include "engine/schedule.h"
+#include "engine/shape.h"
 #include "engine/speaker.h"
 #include "engine/transcriber.h"
 #include "model/forward.h"
@@ -35,6 +36,7 @@ typedef struct served_model {
 	uint32_t max_len;   /* rows of a sequence; of an encoder-decoder, those behind its medium's */
 	double row_ms;      /* measured cost of a row of a large chunk; engine thread */
 	size_t longest_token; /* bytes */
+	token_trie *_Atomic trie; /* for grammars; made when the first request asks for one */
 } served_model;
 
 /* What the engine thread hands over: one more token of a choice, or its end. */
@@ -81,6 +83,7 @@ struct sn_request {
 	char id[72];
 	sn_sampling sampling;
 	const token_rules *rules;    /* the answer is under; NULL: none. In mem, or a speaker's */
+	shape *shape;                /* the grammar that the answers are under; NULL: none */
 	struct utterance *voice;     /* it speaks: see utterance.h; NULL: it says text */
 	uint64_t seed;
 	atomic_int owners;

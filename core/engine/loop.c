@@ -431,9 +431,15 @@ static void sample_rows(sn_engine *e, const served_model *sm)
 		sn_request *r = s->req;
 		sample t;
 		const float *logits = e->buffers.logits + (size_t)i * n_logits;
+		const uint32_t *allowed = NULL;
+		sn_error why = {0};
+		if (r->shape && !a->outs[i].probe)
+			allowed = shape_next(r->shape, s->choice, s->rows + r->n_prompt, s->n_known - r->n_prompt, &why);
 		if (a->outs[i].probe)
 			answer_probe(r, logits, n_logits);
-		else if (!sampler_run(&e->sampler, &r->sampling, r->rules, r->seed, s->choice, sm->m->vocab, logits, n_logits, first,
+		else if (r->shape && !allowed)
+			fail(e, r, why.status, why.text);
+		else if (!sampler_run(&e->sampler, &r->sampling, r->rules, allowed, r->seed, s->choice, sm->m->vocab, logits, n_logits, first,
 		                      s->rows, s->n_known, r->n_prompt, &t))
 			fail(e, r, SN_ERR_INTERNAL, no_probabilities);
 		else if (begins_frame(r, t.token))

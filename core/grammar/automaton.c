@@ -1,0 +1,315 @@
+#include "grammar/automaton.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "grammar/grow.h"
+
+#define COUNT_FRAME 0x80000000u
+#define SEEN 32768 /* slots; a step that looks at half as many places is ambiguous beyond use */
+
+/* ---- what is equal is one ---- */
+
+static uint64_t mix(uint64_t h, uint64_t v)
+{
+	h = (h ^ v) * 0x9E3779B97F4A7C15u;
+	return h ^ h >> 29;
+}
+
+static uint64_t frame_hash(const auto_frame *f)
+{
+	return mix(mix(mix(1, f->below), f->what), f->times);
+}
+
+static uint64_t places_hash(const place *p, size_t n, bool accepts)
+{
+	uint64_t h = accepts;
+	for (size_t i = 0; i < n; i++)
+		h = mix(h, (uint64_t)p[i].at << 32 | p[i].stack);
+	return h;
+}
+
+static uint64_t hash_at(const automaton *a, const index_table *t, uint32_t i)
+{
+	const auto_state *s = &a->states[i];
+	return t == &a->by_frame ? frame_hash(&a->frames[i]) : places_hash(a->places + s->first, s->n, s->accepts);
+}
+
+static bool table_room(automaton *a, index_table *t)
+{
+	if (2 * (t->n + 1) <= t->cap)
+		return true;
+	size_t cap = t->cap ? 2 * t->cap : 64;
+	uint32_t *slots = calloc(cap, sizeof *slots);
+	if (!slots)
+		return false;
+	for (size_t i = 0; i < t->cap; i++)
+		if (t->slots[i]) {
+			size_t at = hash_at(a, t, t->slots[i] - 1) & (cap - 1);
+			while (slots[at])
+				at = (at + 1) & (cap - 1);
+			slots[at] = t->slots[i];
+		}
+	free(t->slots);
+	t->slots = slots;
+	t->cap = cap;
+	return true;
+}
+
+static bool no_memory(automaton *a)
+{
+	a->trouble = AUTOMATON_NOMEM;
+	return false;
+}
+
+static bool push_frame(automaton *a, uint32_t below, uint32_t what, uint32_t times, uint32_t *out)
+{
+	auto_frame f = {below, what, times, a->frames[below].depth + 1};
+	if (!table_room(a, &a->by_frame))
+		return no_memory(a);
+	size_t at = frame_hash(&f) & (a->by_frame.cap - 1);
+	for (; a->by_frame.slots[at]; at = (at + 1) & (a->by_frame.cap - 1)) {
+		const auto_frame *g = &a->frames[a->by_frame.slots[at] - 1];
+		if (g->below == below && g->what == what && g->times == times) {
+			*out = a->by_frame.slots[at] - 1;
+			return true;
+		}
+	}
+	if (a->n_frames >= UINT32_MAX / 2 || !grow(&a->frames, &a->cap_frames, a->n_frames + 1, sizeof *a->frames))
+		return no_memory(a);
+	*out = (uint32_t)a->n_frames;
+	a->frames[a->n_frames++] = f;
+	a->by_frame.slots[at] = *out + 1;
+	a->by_frame.n++;
+	return true;
+}
+
+/* ---- from one place to all that are reached without a byte ---- */
+
+static bool todo_push(automaton *a, size_t *n, uint32_t at, uint32_t stack)
+{
+	if (!grow(&a->todo, &a->cap_todo, *n + 1, sizeof *a->todo))
+		return no_memory(a);
+	a->todo[(*n)++] = (place){at, stack};
+	return true;
+}
+
+/* True the first time in this step. */
+static bool first_seen(automaton *a, place p, size_t *n_seen)
+{
+	uint64_t key = (uint64_t)p.at << 32 | p.stack;
+	size_t i = mix(7, key) & (SEEN - 1);
+	for (; a->stamp[i] == a->now; i = (i + 1) & (SEEN - 1))
+		if (a->seen[i] == key)
+			return false;
+	if (*n_seen >= SEEN / 2) {
+		a->trouble = AUTOMATON_AMBIGUOUS;
+		return false;
+	}
+	++*n_seen;
+	a->work++;
+	a->stamp[i] = a->now;
+	a->seen[i] = key;
+	return true;
+}
+
+static bool expand_next(automaton *a, place p, const count *c, size_t *n)
+{
+	auto_frame f = a->frames[p.stack];
+	uint32_t times = f.times + 1, again;
+	if (c->max == GRAMMAR_INF && times > c->min)
+		times = c->min; /* how often above the least does not matter */
+	if (times < c->max && !(push_frame(a, f.below, f.what, times, &again) && todo_push(a, n, c->body, again)))
+		return false;
+	return times < c->min || todo_push(a, n, c->exit, f.below);
+}
+
+static bool expand(automaton *a, place p, size_t *n, bool *accepts)
+{
+	const grammar *g = a->g;
+	instruction in = g->code[p.at];
+	uint32_t frame_id, depth = a->frames[p.stack].depth;
+	switch ((op)in.op) {
+	case OP_SPLIT:
+		return todo_push(a, n, p.at + 1, p.stack) && todo_push(a, n, in.a, p.stack);
+	case OP_JUMP:
+		return todo_push(a, n, in.a, p.stack);
+	case OP_CALL:
+		if (depth >= GRAMMAR_MAX_NESTING)
+			return true;
+		return push_frame(a, p.stack, p.at + 1, 0, &frame_id) && todo_push(a, n, in.a, frame_id);
+	case OP_RETURN:
+		if (p.stack == 0) {
+			*accepts = true;
+			return true;
+		}
+		return todo_push(a, n, a->frames[p.stack].what, a->frames[p.stack].below);
+	case OP_COUNT:
+		if (g->counts[in.a].min == 0 && !todo_push(a, n, g->counts[in.a].exit, p.stack))
+			return false;
+		if (depth >= GRAMMAR_MAX_NESTING)
+			return true;
+		return push_frame(a, p.stack, COUNT_FRAME | in.a, 0, &frame_id) && todo_push(a, n, g->counts[in.a].body, frame_id);
+	case OP_NEXT:
+		return expand_next(a, p, &g->counts[in.a], n);
+	case OP_NEED:
+		return depth + in.a > GRAMMAR_MAX_NESTING || todo_push(a, n, p.at + 1, p.stack);
+	case OP_SET:
+		break;
+	}
+	return true;
+}
+
+static int by_place(const void *a, const void *b)
+{
+	const place *x = a, *y = b;
+	return x->at != y->at ? (x->at < y->at ? -1 : 1) : x->stack < y->stack ? -1 : x->stack > y->stack;
+}
+
+/* The state whose places were collected in places[first, n_places): an old one if it is there. */
+static state_id settle(automaton *a, size_t first, bool accepts)
+{
+	size_t n = a->n_places - first;
+	if (n == 0 && !accepts)
+		return STATE_DEAD;
+	qsort(a->places + first, n, sizeof *a->places, by_place);
+	if (!table_room(a, &a->by_places) || !grow(&a->states, &a->cap_states, a->n_states + 1, sizeof *a->states) ||
+	    !grow(&a->table, &a->cap_table, (a->n_states + 1) * a->g->n_classes, sizeof *a->table)) {
+		no_memory(a);
+		return STATE_DEAD;
+	}
+	size_t at = places_hash(a->places + first, n, accepts) & (a->by_places.cap - 1);
+	for (; a->by_places.slots[at]; at = (at + 1) & (a->by_places.cap - 1)) {
+		const auto_state *s = &a->states[a->by_places.slots[at] - 1];
+		if (s->n == n && s->accepts == accepts && memcmp(a->places + s->first, a->places + first, n * sizeof *a->places) == 0) {
+			a->n_places = first;
+			return a->by_places.slots[at] - 1;
+		}
+	}
+	state_id id = (state_id)a->n_states++;
+	a->states[id] = (auto_state){(uint32_t)first, (uint32_t)n, accepts};
+	for (size_t c = 0; c < a->g->n_classes; c++)
+		a->table[(size_t)id * a->g->n_classes + c] = STATE_UNKNOWN;
+	a->by_places.slots[at] = id + 1;
+	a->by_places.n++;
+	return id;
+}
+
+/* Everything that todo[0, n) leads to, as a state. */
+static state_id close_over(automaton *a, size_t n)
+{
+	size_t first = a->n_places, n_seen = 0;
+	bool accepts = false;
+	if (++a->now == 0) {
+		memset(a->stamp, 0, SEEN * sizeof *a->stamp);
+		a->now = 1;
+	}
+	while (n) {
+		place p = a->todo[--n];
+		if (!first_seen(a, p, &n_seen)) {
+			if (a->trouble)
+				break;
+			continue;
+		}
+		if (a->g->code[p.at].op == OP_SET) {
+			if (a->n_places - first >= AUTOMATON_MAX_PLACES) {
+				a->trouble = AUTOMATON_AMBIGUOUS;
+				break;
+			}
+			if (!grow(&a->places, &a->cap_places, a->n_places + 1, sizeof *a->places)) {
+				no_memory(a);
+				break;
+			}
+			a->places[a->n_places++] = p;
+		} else if (!expand(a, p, &n, &accepts)) {
+			break;
+		}
+	}
+	if (!a->trouble)
+		return settle(a, first, accepts);
+	a->n_places = first;
+	return STATE_DEAD;
+}
+
+state_id automaton_make(automaton *a, state_id from, unsigned char byte)
+{
+	size_t n = 0;
+	const auto_state s = a->states[from];
+	if (a->trouble)
+		return STATE_DEAD;
+	a->work += s.n;
+	for (uint32_t i = 0; i < s.n; i++) {
+		place p = a->places[s.first + i];
+		if (byte_set_has(&a->g->sets[a->g->code[p.at].a], byte) && !todo_push(a, &n, p.at + 1, p.stack))
+			return STATE_DEAD;
+	}
+	state_id to = n ? close_over(a, n) : STATE_DEAD;
+	if (!a->trouble)
+		a->table[(size_t)from * a->g->n_classes + a->g->class_of[byte]] = to;
+	return to;
+}
+
+/* ---- life ---- */
+
+static void make_start(automaton *a)
+{
+	size_t n = 0;
+	a->n_frames = 1;
+	a->frames[0] = (auto_frame){0};
+	a->n_states = 0;
+	a->states[a->n_states++] = (auto_state){0};
+	for (size_t c = 0; c < a->g->n_classes; c++)
+		a->table[c] = STATE_DEAD;
+	a->start = todo_push(a, &n, a->g->start, 0) ? close_over(a, n) : STATE_DEAD;
+}
+
+sn_status automaton_init(automaton *a, const grammar *g, sn_error *err)
+{
+	*a = (automaton){.g = g};
+	a->seen = malloc(SEEN * sizeof *a->seen);
+	a->stamp = calloc(SEEN, sizeof *a->stamp);
+	bool ok = a->seen && a->stamp && grow(&a->frames, &a->cap_frames, 1, sizeof *a->frames) &&
+	          grow(&a->states, &a->cap_states, 1, sizeof *a->states) && grow(&a->table, &a->cap_table, g->n_classes, sizeof *a->table);
+	if (ok)
+		make_start(a);
+	sn_status st = SN_OK;
+	if (!ok || a->trouble == AUTOMATON_NOMEM)
+		st = error_set(err, SN_ERR_NOMEM, "no memory for a grammar");
+	else if (a->trouble)
+		st = error_set(err, SN_ERR_UNSUPPORTED, "the grammar has too many ways to begin");
+	if (st != SN_OK)
+		automaton_fini(a);
+	return st;
+}
+
+void automaton_fini(automaton *a)
+{
+	free(a->states);
+	free(a->table);
+	free(a->places);
+	free(a->frames);
+	free(a->by_places.slots);
+	free(a->by_frame.slots);
+	free(a->seen);
+	free(a->stamp);
+	free(a->todo);
+	*a = (automaton){0};
+}
+
+void automaton_forget(automaton *a)
+{
+	a->n_places = 0;
+	a->by_places.n = a->by_frame.n = 0;
+	if (a->by_places.cap)
+		memset(a->by_places.slots, 0, a->by_places.cap * sizeof *a->by_places.slots);
+	if (a->by_frame.cap)
+		memset(a->by_frame.slots, 0, a->by_frame.cap * sizeof *a->by_frame.slots);
+	a->trouble = AUTOMATON_FINE;
+	make_start(a);
+}
+
+size_t automaton_bytes(const automaton *a)
+{
+	return a->n_states * (sizeof *a->states + a->g->n_classes * sizeof *a->table) + a->n_places * sizeof *a->places +
+	       a->n_frames * sizeof *a->frames + (a->by_places.cap + a->by_frame.cap) * sizeof(uint32_t) + SEEN * (sizeof *a->seen + sizeof *a->stamp);
+}
