@@ -218,11 +218,40 @@ typedef struct sn_part {
 	uint32_t max_frames;   /* in all */
 } sn_part;
 
+/* What a chat template sees beside texts: tools, arguments. The client's words: special tokens spelled out in them are text. */
+typedef enum sn_value_kind { SN_VALUE_NULL, SN_VALUE_BOOL, SN_VALUE_INT, SN_VALUE_REAL, SN_VALUE_STRING, SN_VALUE_LIST, SN_VALUE_DICT } sn_value_kind;
+typedef struct sn_value sn_value;
+struct sn_value {
+	sn_value_kind kind;
+	bool b;
+	int64_t i;
+	double real;
+	const char *string;    /* [n] UTF-8, may hold NUL */
+	const sn_value *items; /* LIST: [n]; DICT: [2 * n] each name, a string, before its value. At most SN_MAX_VALUE_DEPTH deep */
+	size_t n;
+};
+
+#define SN_MAX_VALUE_DEPTH 64
+
+/* What the assistant asked of a tool. */
+typedef struct sn_tool_call {
+	const char *id, *name;
+	sn_value arguments;    /* a DICT */
+	const char *text;      /* [size] the same, as it was written */
+	size_t size;
+} sn_tool_call;
+
 typedef struct sn_message {
 	const char *role;
 	const sn_part *parts;
 	size_t n_parts;
 	bool is_string; /* content came as one string, not as a list of parts (n_parts is 1) */
+	bool no_content; /* there is none: n_parts is 0 */
+	const sn_tool_call *calls; /* [n_calls] assistant */
+	size_t n_calls;
+	const char *call_id, *name; /* tool: which call this is the result of, and which function; name NULL: not known */
+	const char *thinking;       /* [thinking_size] assistant: what it thought before it said this; NULL: not known */
+	size_t thinking_size;
 } sn_message;
 
 /* A variable for the chat template beside those that it always has, such as enable_thinking. A string is the client's word:
@@ -298,12 +327,35 @@ typedef struct sn_chat {
 	const char *cache_salt; /* the client's own partition of its caches; narrows what cache_key shares, never widens it. NULL: none */
 	const sn_message *messages;
 	size_t n_messages;
+	const sn_value *tools;     /* LIST of what may be called, as the template shows it; NULL: none */
 	bool no_generation_prompt; /* end the prompt after the last message, without the opening of the assistant's turn */
 	const sn_chat_var *vars;   /* [n_vars], at most SN_MAX_CHAT_VARS */
 	size_t n_vars;
 	sn_sampling sampling;
 	uint32_t timeout_ms;    /* total, from submit; 0: none */
 } sn_chat;
+
+/* How a model writes calls of tools: pieces of text around names and arguments (JSON objects). White space between the tokens of
+ * the pieces may be more or less.
+ *   begin head  open NAME arguments {...} close  between  open NAME arguments {...} close  end */
+typedef struct sn_tool_format {
+	const char *name;      /* "hermes" */
+	const char *begin;     /* opens the calls, anywhere in an answer; "": an answer is calls from its first byte on, or it has none */
+	const char *may_begin; /* may stand before such an answer; "": nothing */
+	const char *head, *open, *arguments, *close, *between, *end;
+	const char *marks[4];  /* those of all these that are tokens of their own in some vocabularies; NULL-terminated */
+} sn_tool_format;
+
+/* What a model's chat template does with more than texts. */
+typedef struct sn_chat_skills {
+	const sn_tool_format *tools; /* NULL: tools are not taken */
+	bool many_calls;             /* in one answer */
+	bool thinking_switch;        /* there is a variable enable_thinking */
+	bool effort_switch;          /* there is a variable reasoning_effort */
+} sn_chat_skills;
+
+/* False: there is no such model, or it does not chat. [any] */
+bool sn_engine_chat_skills(const sn_engine *engine, const char *model, sn_chat_skills *out);
 
 typedef struct sn_request sn_request;
 
@@ -543,6 +595,7 @@ typedef struct sn_tokenize_input {
 	const char *model;          /* NULL or "": the first model */
 	const sn_message *messages; /* [n_messages], text only: media are refused. NULL: the text */
 	size_t n_messages;
+	const sn_value *tools;      /* messages: as in sn_chat */
 	bool no_generation_prompt;  /* messages: as in sn_chat */
 	const sn_chat_var *vars;    /* [n_vars] messages: as in sn_chat */
 	size_t n_vars;

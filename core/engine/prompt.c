@@ -144,7 +144,7 @@ sn_status prompt_of_chat(sn_request *r, const sn_chat *chat, sn_error *err)
 	marked_init(&prompt, MAX_PROMPT_BYTES);
 	chat_marker markers[2 * MAX_ENCODERS];
 	const chat_options options = {.markers = markers, .n_markers = markers_of(r->model, markers),
-	                              .vars = chat->vars, .n_vars = chat->n_vars, .add_generation_prompt = !chat->no_generation_prompt};
+	                              .vars = chat->vars, .n_vars = chat->n_vars, .tools = chat->tools, .add_generation_prompt = !chat->no_generation_prompt};
 	struct placed *placed = arena_array(r->mem, MAX_MEDIA, sizeof *placed);
 	sn_status st = SN_OK;
 	if (!placed)

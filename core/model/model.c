@@ -426,7 +426,10 @@ static sn_status open_chat(model *m, const char *template_source, sn_error *err)
 	str source = str_of(template_source);
 	if (!template_source && !file_str(m->file, "tokenizer.chat_template", &source))
 		return SN_OK;
-	return name_the_file(m->file, err, chat_template_open(&m->chat, source, err));
+	sn_status st = chat_template_open(&m->chat, source, err);
+	if (!st && !template_source && file_str(m->file, "tokenizer.chat_template.tool_use", &source))
+		st = chat_template_add_tools(m->chat, source, err);
+	return name_the_file(m->file, err, st);
 }
 
 /* ---- life ---- */
