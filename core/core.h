@@ -66,7 +66,7 @@ void sn_log_write(sn_log *log, sn_log_level level, const char *topic, const char
 typedef struct sn_engine sn_engine;
 
 /* auto: f32 for a model whose matrices are all F32 (so that it is exact), else f16. */
-typedef enum sn_kv_dtype { SN_KV_AUTO, SN_KV_F16, SN_KV_F32 } sn_kv_dtype;
+typedef enum sn_kv_dtype { SN_KV_AUTO, SN_KV_F16, SN_KV_F32, SN_KV_BF16, SN_KV_Q8_0, SN_KV_FP8 } sn_kv_dtype;
 
 /* Every field has a default (0 or NULL means it). The command line's flags carry vLLM's names for the same things. */
 typedef struct sn_engine_config {
@@ -89,7 +89,7 @@ typedef struct sn_engine_config {
 	uint32_t queue_timeout_ms;       /* until a request's first row is computed; 0: as long as its timeout_ms lets it wait */
 	uint32_t step_timeout_ms;        /* watchdog: readiness goes off when a step takes longer; default 30000 */
 	bool no_prefix_caching;          /* --no-enable-prefix-caching */
-	sn_kv_dtype kv_dtype;            /* of keys, values and media rows; default auto */
+	sn_kv_dtype kv_dtype;            /* of keys and values; default auto. Rows of media: f32, bf16, else f16 */
 	bool share_cache;                /* one cache salt for all keys */
 } sn_engine_config;
 

@@ -201,7 +201,7 @@ static void log_model(const sn_engine *e, const served_model *s)
 		                        kv->groups[g].block_tokens, window);
 	}
 	log_info(e->log, "engine", NULL, "model %s: %s, %u layers, context %u, %.1f MB of weights, KV %s: %s", s->name, s->m->h.arch->name,
-	         s->m->h.n_layers, s->max_len, (double)s->m->weight_bytes * 1e-6, kv->groups[0].type == KV_F32 ? "f32" : "f16", groups);
+	         s->m->h.n_layers, s->max_len, (double)s->m->weight_bytes * 1e-6, kv_type_name(kv->groups[0].type), groups);
 }
 
 sn_status sn_engine_load(sn_engine *e, const sn_model_config *config, sn_error *err)

@@ -26,11 +26,11 @@ static void print_value(const file_key *k, FILE *out)
 
 static void print_layout(const hparams *h, FILE *out)
 {
-	for (int f32 = 0; f32 < 2; f32++) {
-		const char *type = f32 ? "f32" : "f16";
+	for (enum kv_type t = 0; t < KV_TYPES; t++) {
+		const char *type = kv_type_name(t);
 		sn_error err;
 		kv_layout kv;
-		hparams_groups(h, f32 ? KV_F32 : KV_F16, &kv);
+		hparams_groups(h, t, &kv);
 		if (kv_layout_plan(&kv, &err) != SN_OK) {
 			fprintf(out, "KV %s: %s\n", type, err.text);
 			continue;
@@ -42,8 +42,8 @@ static void print_layout(const hparams *h, FILE *out)
 				fprintf(out, "group %u, %u layers that see %u rows of a medium: ", i, g->n_layers, g->limit);
 			else if (kv.n_groups > 1 || g->window)
 				fprintf(out, g->window ? "group %u, %u layers that see %u rows: " : "group %u, %u layers that see all rows: ", i, g->n_layers, g->window);
-			fprintf(out, "blocks of %u tokens, %u layers a page, %u pages a block, %.1f %% of a page unused\n", g->block_tokens, g->slab_layers,
-			        g->n_slabs, (double)g->waste * 100);
+			fprintf(out, "%u bytes a token, blocks of %u tokens, %u layers a page, %u pages a block, %.1f %% of a page unused\n", kv_token_bytes(g),
+			        g->block_tokens, g->slab_layers, g->n_slabs, (double)g->waste * 100);
 		}
 	}
 }

@@ -87,7 +87,7 @@ sn_status medium_place(sn_request *r, encoder *enc, const sn_media *media, uint3
 		return st;
 	r->media_keys[i] = entry_key(e, enc, media, &p->plan, &r->salt);
 	r->media[i] = media_cache_get(&e->cache, &r->media_keys[i]);
-	enum kv_type type = r->model->m->kv.groups[0].type;
+	enum kv_type type = media_type(r->model->m->kv.groups[0].type);
 	if (!r->media[i] && p->group)
 		st = media_cache_enqueue(&e->cache, &r->media_keys[i], enc, type, media, &p->plan, r->id, &r->media[i], err);
 	else if (!r->media[i])

@@ -118,10 +118,11 @@ void forward_free(forward_buffers *b)
 
 static void media_row(const model *m, const ops *o, float *row, const void *stored)
 {
-	if (m->kv.groups[0].type == KV_F16)
-		o->k.load_f16(row, stored, m->h.n_embd);
-	else
-		memcpy(row, stored, m->h.n_embd * sizeof *row);
+	switch (media_type(m->kv.groups[0].type)) {
+	case KV_F16: o->k.load_f16(row, stored, m->h.n_embd); break;
+	case KV_BF16: o->k.load_bf16(row, stored, m->h.n_embd); break;
+	default: memcpy(row, stored, m->h.n_embd * sizeof *row); break;
+	}
 }
 
 /* Of a row's two tokens, the one that is its own or the one that is added: 1 + the token, 0: none. */

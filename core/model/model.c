@@ -439,7 +439,15 @@ static enum kv_type choose_kv_type(const model *m, sn_kv_dtype asked)
 	bool exact = true;
 	for (size_t i = 0; i < m->file->n_tensors; i++)
 		exact &= m->file->tensors[i].type == KN_F32;
-	return asked == SN_KV_F32 || (asked == SN_KV_AUTO && exact) ? KV_F32 : KV_F16;
+	switch (asked) {
+	case SN_KV_F16: return KV_F16;
+	case SN_KV_F32: return KV_F32;
+	case SN_KV_BF16: return KV_BF16;
+	case SN_KV_Q8_0: return KV_Q8_0;
+	case SN_KV_FP8: return KV_FP8;
+	case SN_KV_AUTO: break;
+	}
+	return exact ? KV_F32 : KV_F16;
 }
 
 sn_status model_open(model **out, const char *path, const char *template_source, sn_kv_dtype kv, ops *o, sn_error *err)
