@@ -20,11 +20,14 @@ enum {
 	HF_DEPTH_IN = 512, /* which is narrower than the talker */
 	HF_FUSED = 1024,   /* q, k and v are one matrix, gate and up another */
 	HF_EXPERTS = 2048, /* some layers have many feed-forwards */
-	HF_F8 = 4096       /* weights may be 8-bit floats with scales beside them */
+	HF_F8 = 4096,      /* weights may be 8-bit floats with scales beside them */
+	HF_HEADLESS = 8192, /* of a class that has no head, */
+	HF_EMBEDS = 16384  /* or of a model that embeds texts: a head is not missed, and names may do without "model." */
 };
 
 typedef struct hf_config {
 	const char *architecture; /* "LlamaForCausalLM" */
+	const char *name;         /* GGUF's: "llama" */
 	unsigned has;             /* HF_... */
 	uint32_t n_layers, n_vocab;
 	uint32_t n_encoder_layers; /* HF_ENCDEC */
