@@ -92,7 +92,7 @@ static int load(sn_engine *engine, const model_file *f, const char *name, sn_log
 		sn_log_write(log, SN_LOG_ERROR, "start", NULL, "--chat-template: %s", strerror(errno));
 		return EXIT_USAGE;
 	}
-	const sn_model_config config = {name, f->path, (const char *const *)f->mmproj, f->n_mmproj, source};
+	const sn_model_config config = {name, f->path, (const char *const *)f->mmproj, f->n_mmproj, source, f->pooling};
 	sn_status rc = sn_engine_load(engine, &config, &err);
 	free(source);
 	if (rc == SN_OK)

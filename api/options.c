@@ -56,6 +56,8 @@ static const option_row table[] = {
 	{"--speaker", OPT_TEXT, FIELD(speaker), CMD_SERVE, "NAME", NULL, 0, 0, "the model that speaks what the others answer, where a chat asks for audio"},
 	{"--chat-template", OPT_LIST, FIELD(chat_template), CMD_SERVE | CMD_RUN, "[NAME=]FILE", NULL, 0, OPTIONS_MAX_LIST,
 	 "Jinja file instead of the model's own; NAME as for --mmproj"},
+	{"--pooling", OPT_LIST, FIELD(pooling), CMD_SERVE, "[NAME=]HOW", NULL, 0, OPTIONS_MAX_LIST,
+	 "how embeddings are made of a text's rows: last, mean or cls; without it as the model says, or last"},
 	{"--plugin-dir", OPT_TEXT, FIELD(plugin_dir), ENGINE | CMD_PLUGINS, "DIR", NULL, 0, 0,
 	 "absolute; default: plugins beside the program, else ../lib/sensorium/plugins"},
 	{"--isolate-codecs", OPT_TEXT, FIELD(isolate_codecs), CMD_SERVE, "auto|on|off", "auto", 0, 0,

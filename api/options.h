@@ -22,6 +22,8 @@ typedef struct options {
 	uint64_t n_mmproj;
 	const char *chat_template[OPTIONS_MAX_LIST]; /* likewise */
 	uint64_t n_chat_template;
+	const char *pooling[OPTIONS_MAX_LIST]; /* likewise */
+	uint64_t n_pooling;
 	const char *images[OPTIONS_MAX_LIST];
 	uint64_t n_images;
 	const char *audio[OPTIONS_MAX_LIST];

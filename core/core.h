@@ -101,12 +101,16 @@ int sn_codec_helper(void);
  * or soon after: the call waits for them. [main] */
 void sn_engine_close(sn_engine **engine);
 
+/* How the rows of a text become its embedding. auto: as the model's file says, else the last row. */
+typedef enum sn_pooling { SN_POOLING_AUTO, SN_POOLING_LAST, SN_POOLING_MEAN, SN_POOLING_CLS } sn_pooling;
+
 typedef struct sn_model_config {
 	const char *name;   /* what "model" in a request selects */
 	const char *path;   /* GGUF file */
 	const char *const *mmproj; /* GGUF files of its media towers, no two of one kind, and of its speaker; [n_mmproj] */
 	size_t n_mmproj;
 	const char *chat_template; /* Jinja source that replaces the file's, or NULL */
+	sn_pooling pooling;        /* instead of what the file says */
 } sn_model_config;
 
 /* Maps and checks the files, loads an encoder plugin for each tower and a vocoder for the speaker, makes room for its KV in the pool. [main] */
@@ -428,6 +432,54 @@ void sn_request_cancel(sn_request *request);
 void sn_request_close(sn_request **request);
 /* The seed in use: given, or drawn. */
 uint64_t sn_request_seed(const sn_request *request);
+
+/* ---- embeddings --------------------------------------------------------------------------------------------- */
+
+#define SN_MAX_EMBEDDING_INPUTS 2048
+#define SN_MAX_EMBEDDING_VALUES (4u << 20) /* of all vectors of one ask */
+
+typedef struct sn_embedding_input {
+	const int32_t *ids; /* [n_ids] tokens of the vocabulary; NULL: text is */
+	size_t n_ids;
+	const char *text;   /* UTF-8, may hold NUL; special tokens spelled out in it are those tokens */
+	size_t size;        /* bytes */
+} sn_embedding_input;
+
+/* Texts as vectors: each is a sequence of its own, a few at once, from the same pages as everything else. A vector does not depend on
+ * what else is asked. */
+typedef struct sn_embedding_ask {
+	const char *request_id, *model, *cache_key, *cache_salt; /* as in sn_chat */
+	const sn_embedding_input *inputs; /* [n_inputs], at most SN_MAX_EMBEDDING_INPUTS; borrowed until the close */
+	size_t n_inputs;
+	bool add_special_tokens; /* texts only: what the vocabulary puts before and behind a text, if it does */
+	uint32_t dimensions;     /* the vectors' first so many values, of length 1 again; 0: all. Only of models that embed */
+	uint32_t timeout_ms;     /* total, from open; 0: none */
+} sn_embedding_ask;
+
+typedef enum sn_embedding_kind {
+	SN_EMBEDDING_NONE,   /* the timeout passed */
+	SN_EMBEDDING_VECTOR, /* of the next input, in order */
+	SN_EMBEDDING_DONE,   /* last: usage */
+	SN_EMBEDDING_ERROR   /* last */
+} sn_embedding_kind;
+
+typedef struct sn_embedding_event {
+	sn_embedding_kind kind;
+	size_t index;
+	const float *values; /* [n_values]; valid until the next call */
+	size_t n_values;
+	uint64_t prompt_tokens; /* DONE: of all inputs */
+	sn_error error;
+} sn_embedding_event;
+
+typedef struct sn_embedding sn_embedding;
+
+/* On success *out must be closed. Takes one place in the queue. Errors blame "input", "dimensions" or "model". [any] */
+sn_status sn_embedding_open(sn_engine *engine, const sn_embedding_ask *ask, sn_embedding **out, sn_error *err);
+/* Waits up to timeout_ms. One consumer thread. After DONE or ERROR only close is legal. */
+sn_embedding_kind sn_embedding_next(sn_embedding *e, int timeout_ms, sn_embedding_event *ev);
+/* Cancels what still runs, and frees. Sets *e to NULL. */
+void sn_embedding_close(sn_embedding **e);
 
 /* ---- transcriptions ----------------------------------------------------------------------------------------- */
 

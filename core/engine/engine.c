@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/embed.h"
 #include "engine/frames.h"
 #include "plugin/isolate.h"
 
@@ -162,7 +163,10 @@ static sn_status find_its_voice(sn_engine *e, served_model *s, sn_error *err)
 
 static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config *config, sn_error *err)
 {
-	sn_status st = model_open(&s->m, config->path, config->chat_template, e->config.kv_dtype, &e->ops, err);
+	model_file *f;
+	sn_status st = model_file_open(&f, config->path, err);
+	if (!st)
+		st = model_open_file(&s->m, f, config->chat_template, e->config.kv_dtype, config->pooling, &e->ops, err);
 	if (!st)
 		s->m->kv.max_chunk = e->config.max_num_batched_tokens;
 	if (!st && e->config.max_model_len && e->config.max_model_len < s->m->h.n_context)
@@ -279,7 +283,9 @@ static sn_status warm_up(sn_engine *e, served_model *s, sn_error *err)
 	r->sampling.temperature = 0;
 	r->sampling.max_tokens = 1;
 	r->t_submit = clock_ms();
-	sn_status st = sequences_make(r, rows, n_cross + 1, err);
+	sn_status st = s->m->pooling.declared ? pooled_begin(r, 1, err) : SN_OK;
+	if (!st)
+		st = sequences_make(r, rows, n_cross + 1, err);
 	free(rows);
 	if (!st) {
 		atomic_fetch_add(&r->owners, 1);

@@ -1,6 +1,6 @@
 /* engine.h - the engine's inside: served models, requests, sequences, and who owns what.
  *
- * A request is made by sn_chat_submit, sn_completion_submit, window_submit or utterance_submit on an API thread, handed over through the bounded inbox, run by
+ * A request is made by sn_chat_submit, sn_completion_submit, window_submit, utterance_submit or embed_submit on an API thread, handed over through the bounded inbox, run by
  * the engine thread and read through its event ring. It has two owners, consumer and engine, and is freed when both have
  * let go. A request owns its sequences, one for each choice: the scheduler knows sequences only, the ring carries all of them.
  */
@@ -103,9 +103,11 @@ struct sn_request {
 	 * thread writes them; p may be read behind the first token, weights behind its end. */
 	struct { bool wanted, done; int32_t token; uint32_t row; float p; } probe;
 	struct { const uint32_t (*heads)[2]; uint32_t n_heads, max_rows; float *weights; } tap; /* weights: [n_heads][max_rows][n_cross] or NULL */
+	struct pooled *pooled;       /* a vector is made of its rows, and no token is sampled: see embed.h; NULL: it says something */
 	uint32_t max_tokens;
 	double t_submit, t_deadline; /* ms; deadline 0: none */
-	bool goes_on;                /* a part of work that was accepted: taken also while draining */
+	bool goes_on;                /* a part of work that was accepted: taken also while draining, */
+	bool uncounted;              /* under the one place of that work */
 	uint64_t gang;               /* see window_ask; 0: none */
 	bool started;                /* a row of it was computed: it waits in no queue; engine thread */
 	bool any_token, any_length;  /* a choice has said something, was cut by length; engine thread */
@@ -226,6 +228,9 @@ void encoders_serve_newcomer(sn_engine *e); /* engine thread, between steps */
 
 /* submit.c: parsing, decoding and tokenizing stand back behind the compute threads: lowers the calling thread's priority for good. */
 void submit_stand_back(void);
+/* Is this what the model does? The refusal names what it does instead. */
+enum submit_kind { SUBMIT_CHAT, SUBMIT_COMPLETION, SUBMIT_WINDOW, SUBMIT_UTTERANCE, SUBMIT_EMBEDDING };
+sn_status submit_can(const served_model *m, enum submit_kind kind, sn_error *err);
 /* A place in the queue: one of n_requests, the taker's to give back. */
 sn_status submit_take_place(sn_engine *e, sn_error *err);
 
@@ -284,8 +289,8 @@ float window_probe(const sn_request *r);
  * Valid until the request is closed. (Not with stop strings: there an end is told before the engine knows.) NULL: none were asked for. */
 const float *window_taps(const sn_request *r, size_t *head_stride, uint32_t *n_tokens);
 
-/* tokenize.c: ids of a text that is trusted or not, with the vocabulary's bos if it adds one and `bos` asks for it */
-sn_status text_encode(const vocab *v, const char *text, size_t size, bool trusted, bool bos, int32_t **ids, size_t *n, sn_error *err);
+/* tokenize.c: ids of a text that is trusted or not; special: between the tokens that the vocabulary puts before and behind a text, if it does */
+sn_status text_encode(const vocab *v, const char *text, size_t size, bool trusted, bool special, int32_t **ids, size_t *n, sn_error *err);
 
 served_model *engine_find_model(sn_engine *e, const char *name);
 served_model *engine_find_speaking(sn_engine *e, const char *name); /* no name: the first model that speaks */

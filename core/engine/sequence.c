@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "engine/engine.h"
+#include "engine/embed.h"
 
 /* ---- making ---- */
 
@@ -46,6 +46,12 @@ static sn_status bound_rows(sn_request *r, uint32_t n_rows, uint32_t *max_rows, 
 	n_rows -= n_cross;
 	if (n_rows == 0)
 		return error_param(err, SN_ERR_INVALID, r->blame, "the prompt is empty");
+	if (r->pooled) { /* nothing follows */
+		*max_rows = n_rows;
+		if (kv_layout_pages(kv, n_rows) <= total)
+			return SN_OK;
+		return error_param(err, SN_ERR_CONTEXT_LENGTH, r->blame, "%u tokens do not fit the KV pool", n_rows);
+	}
 	if (n_rows >= max_len || want > max_len - n_rows)
 		return error_param(err, SN_ERR_CONTEXT_LENGTH, want && n_rows < max_len ? "max_tokens" : r->blame,
 		                   "%u prompt tokens and max_tokens %u exceed the context of %u tokens", n_rows, want, max_len);
@@ -125,7 +131,10 @@ static void ask_prefix_cache(sequence *s)
 	if (e->config.no_prefix_caching || kv_layout_is_split(s->kv.layout))
 		return;
 	/* The last known row is always computed: its logits are wanted. */
-	s->n_computed = s->n_given = kv_seq_match(&s->kv, s->rows, r->media_keys, s->n_known - 1);
+	uint32_t most = r->pooled ? pooled_spare(r->pooled) : s->n_known - 1;
+	if (most == 0)
+		return;
+	s->n_computed = s->n_given = kv_seq_match(&s->kv, s->rows, r->media_keys, most);
 	metric_add(&e->metrics, M_PREFIX_QUERIES, s->n_known);
 	metric_add(&e->metrics, M_PREFIX_HITS, s->n_computed);
 	if (s->choice == 0 && !s->started)

@@ -22,6 +22,7 @@ typedef struct step_batch {
 	uint32_t *positions, *key_begin, *key_end, *out_rows, *with;
 	batch_seq *seqs, *cross_seqs;
 	batch_tap *taps;
+	batch_pool *pools;
 } step_batch;
 
 /* NULL: no memory. */

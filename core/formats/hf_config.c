@@ -98,15 +98,27 @@ struct reader {
 
 /* ---- the family ---- */
 
+/* "Qwen3Model" is Qwen3ForCausalLM without its head. */
+static bool is_headless(const char *name, const struct family *a)
+{
+	static const char with[] = "ForCausalLM";
+	size_t n = strlen(a->architecture), k = sizeof with - 1;
+	n = n > k && strcmp(a->architecture + n - k, with) == 0 ? n - k : 0;
+	return n && strncmp(name, a->architecture, n) == 0 && strcmp(name + n, "Model") == 0;
+}
+
 static sn_status read_family(struct reader *r)
 {
 	const json_t *list = json_object_get(r->json, "architectures");
 	const char *name = json_string_value(json_array_get(list, 0)), *type = json_get_string(r->json, "model_type");
 	if (json_array_size(list) != 1 || !name)
 		return REFUSE(r, SN_ERR_INVALID, "architectures is not a list of one name");
-	for (size_t i = 0; i < sizeof families / sizeof *families; i++)
-		if (strcmp(name, families[i].architecture) == 0)
+	bool headless = false;
+	for (size_t i = 0; i < sizeof families / sizeof *families && !r->family; i++) {
+		headless = is_headless(name, &families[i]);
+		if (headless || strcmp(name, families[i].architecture) == 0)
 			r->family = &families[i];
+	}
 	char names[480];
 	size_t last = sizeof families / sizeof *families - 1, n = 0;
 	for (size_t i = 0; i <= last && n < sizeof names; i++)
@@ -116,7 +128,8 @@ static sn_status read_family(struct reader *r)
 	if (!type || strcmp(type, r->family->model_type) != 0)
 		return REFUSE(r, SN_ERR_INVALID, "model_type: %.64s does not go with %s", type ? type : "none", name);
 	r->out->architecture = r->family->architecture;
-	r->out->has = r->family->has;
+	r->out->name = r->family->name;
+	r->out->has = r->family->has | (headless ? HF_HEADLESS : 0);
 	const json_t *text = r->family->text ? json_get(r->json, r->family->text) : NULL;
 	type = text ? json_get_string(text, "model_type") : NULL;
 	if (text && (!json_is_object(text) || !type || strcmp(type, r->family->text_type) != 0))

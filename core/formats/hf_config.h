@@ -22,11 +22,14 @@ enum {
 	HF_EXPERTS = 2048, /* some layers have many feed-forwards */
 	HF_F8 = 4096,      /* weights may be 8-bit floats with scales beside them */
 	HF_TOWER = 8192,   /* a media tower's tensors may lie beside the text model's, which then has a prefix of its own */
-	HF_ACROSS = 16384  /* tensors of all experts are stored [expert][in][out] */
+	HF_ACROSS = 16384, /* tensors of all experts are stored [expert][in][out] */
+	HF_HEADLESS = 32768, /* of a class that has no head, */
+	HF_EMBEDS = 65536 /* or of a model that embeds texts: a head is not missed, and names may do without "model." */
 };
 
 typedef struct hf_config {
 	const char *architecture; /* "LlamaForCausalLM" */
+	const char *name;         /* GGUF's: "llama" */
 	unsigned has;             /* HF_... */
 	uint32_t n_layers, n_vocab;
 	uint32_t n_encoder_layers; /* HF_ENCDEC */

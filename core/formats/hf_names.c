@@ -191,6 +191,7 @@ struct translator {
 	bool *used; /* [n] */
 	const char *root;         /* of a text model's names */
 	const char *embed, *head; /* their names */
+	bool bare;  /* names are without "model." */
 	sn_error *err;
 };
 
@@ -199,8 +200,12 @@ static int by_name(const void *name, const void *tensor)
 	return strcmp(name, ((const st_tensor *)tensor)->name.p);
 }
 
+static const char model_prefix[] = "model.";
+
 static const st_tensor *find(const struct translator *t, const char *name)
 {
+	const size_t n = sizeof model_prefix - 1;
+	name += t->bare && strncmp(name, model_prefix, n) == 0 ? n : 0;
 	return bsearch(name, t->all, t->n, sizeof *t->all, by_name);
 }
 
@@ -482,6 +487,13 @@ sn_status hf_names_translate(model_file *f, const hf_config *config, const st_te
 	                       .root = "model.", .embed = encdec ? encdec_top[0].hf : talker ? talker_top[0].hf : "model.embed_tokens.weight",
 	                       .head = encdec ? "proj_out.weight" : "lm_head.weight", .err = err};
 	f->tensors = arena_array(f->mem, n + config->n_made + more, sizeof *f->tensors); /* each found at most once */
+	hf_config own = *config;
+	if (config->has & HF_EMBEDS) {
+		t.bare = !find(&t, t.embed);
+		t.embed += t.bare ? sizeof model_prefix - 1 : 0;
+		own.has &= find(&t, t.head) ? own.has : ~(unsigned)HF_HEAD;
+		t.config = &own;
+	}
 	if (!t.used || !f->tensors)
 		return error_set(err, SN_ERR_NOMEM, "no memory for %zu tensors", n);
 	if (config->has & HF_TOWER)

@@ -344,6 +344,16 @@ static void fill_cross(const model *m, ops *o, forward_buffers *fb, uint8_t *pag
 		}
 }
 
+static void pool_rows(const model *m, ops *o, forward_buffers *fb, const batch_pool *p)
+{
+	size_t e = m->h.n_embd;
+	float *normed = fb->h + p->first * e;
+	norm_rows(o, normed, fb->x + p->first * e, &m->output_norm, &m->h, p->n_rows, e);
+	for (uint32_t r = 0; r < p->n_rows; r++)
+		for (size_t i = 0; i < e; i++)
+			p->sum[i] += (double)normed[r * e + i];
+}
+
 void forward(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, const batch *b)
 {
 	size_t e = m->h.n_embd;
@@ -367,6 +377,8 @@ void forward(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, con
 			cross_block(m, o, fb, pages_at, b, l, n_tasks);
 		ffn_block(m, o, fb, l, b->n_rows);
 	}
+	for (uint32_t i = 0; i < b->n_pools; i++)
+		pool_rows(m, o, fb, &b->pools[i]);
 	if (b->n_out == 0)
 		return;
 	for (uint32_t i = 0; i < b->n_out; i++)

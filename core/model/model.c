@@ -353,6 +353,11 @@ static sn_status bind_vocabulary(struct binder *b)
 		return st;
 	if (!two)
 		m->h.n_vocab = (uint32_t)rows;
+	if (m->pooling.declared) { /* nobody asks what its head would say */
+		m->h.n_logits = 0;
+		mark_used(b, "output.weight");
+		return SN_OK;
+	}
 	m->head = m->embed;
 	m->h.n_logits = m->h.n_vocab;
 	if (!file_tensor_find(m->file, "output.weight") && !m->h.arch->speaks)
@@ -452,18 +457,27 @@ static enum kv_type choose_kv_type(const model *m, sn_kv_dtype asked)
 
 sn_status model_open(model **out, const char *path, const char *template_source, sn_kv_dtype kv, ops *o, sn_error *err)
 {
+	model_file *f;
+	sn_status st = model_file_open(&f, path, err);
+	return st ? st : model_open_file(out, f, template_source, kv, SN_POOLING_AUTO, o, err);
+}
+
+sn_status model_open_file(model **out, model_file *f, const char *template_source, sn_kv_dtype kv, sn_pooling asked, ops *o, sn_error *err)
+{
 	arena *mem = arena_open(0), *tmp = arena_open(0);
 	model *m = mem ? arena_alloc(mem, sizeof *m) : NULL;
 	sn_status st = SN_OK;
 	if (!m || !tmp) {
 		arena_close(&mem);
 		arena_close(&tmp);
+		model_file_close(&f);
 		return error_set(err, SN_ERR_NOMEM, "no memory to open a model");
 	}
 	m->mem = mem;
-	st = model_file_open(&m->file, path, err);
+	m->file = f;
+	st = hparams_read(&m->h, f, err);
 	if (!st)
-		st = hparams_read(&m->h, m->file, err);
+		st = pooling_read(&m->pooling, f, m->h.arch->name, asked, err);
 	if (!st)
 		hparams_groups(&m->h, choose_kv_type(m, kv), &m->kv);
 	if (!st)

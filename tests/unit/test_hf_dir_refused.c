@@ -289,6 +289,79 @@ static void tensors_must_be_the_configurations(void **state)
 	refused("tensor model.norm.weight: 1 dimensions and 0 bytes");
 }
 
+#define MODULE(kind, path) "{\"type\":\"sentence_transformers.models." kind "\",\"path\":\"" path "\"}"
+#define THREE "[" MODULE("Transformer", "") "," MODULE("Pooling", "1_Pooling") "," MODULE("Normalize", "2_Normalize") "]"
+#define LAST "{\"pooling_mode_lasttoken\":true}"
+
+/* What a directory of sentence-transformers does with a text's rows is computed, or refused. */
+static void embedding_models_say_how(void **state)
+{
+	(void)state;
+	static const struct { const char *modules, *pooling, *config, *says; uint32_t type; bool plain; } cases[] = {
+	    {THREE, LAST, "", NULL, 3, false},
+	    {"[" MODULE("Transformer", "") "," MODULE("Pooling", "1_Pooling") "]", "{\"pooling_mode\":\"mean\"}", "", NULL, 1, true},
+	    {THREE, "{\"pooling_mode_cls_token\":true,\"pooling_mode_mean_tokens\":false}", "", NULL, 2, false},
+	    {THREE, "{\"pooling_mode_max_tokens\":true}", "", "max is not supported", 0, false},
+	    {THREE, "{\"pooling_mode_weightedmean_tokens\":true}", "", "weightedmean is not supported", 0, false},
+	    {THREE, "{\"pooling_mode_cls_token\":true,\"pooling_mode_lasttoken\":true}", "", "cls with lasttoken is not supported", 0, false},
+	    {THREE, "{\"pooling_mode\":\"nothing\"}", "", "no pooling that is known", 0, false},
+	    {THREE, "{\"pooling_mode_lasttoken\":true,\"include_prompt\":false}", "", "include_prompt false is not supported", 0, false},
+	    {THREE, LAST, "\"matryoshka_dimensions\":[]", "matryoshka_dimensions is not a list of 1 to 64", 0, false},
+	    {THREE, LAST, "\"matryoshka_dimensions\":[4,\"8\"]", "matryoshka_dimensions: number 1 is none", 0, false},
+	    {"[" MODULE("Transformer", "") "]", LAST, "", "1 modules are not supported", 0, false},
+	    {"[" MODULE("Transformer", "") "," MODULE("Pooling", "1_Pooling") "," MODULE("Dense", "2_Dense") "]", LAST, "", "Dense as module 2 is not supported", 0, false},
+	    {"[" MODULE("Transformer", "") "," MODULE("Pooling", "..") "]", LAST, "", "path is not a folder of this directory", 0, false},
+	    {"{}", LAST, "", "0 modules are not supported", 0, false},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		fresh_llama(cases[i].config);
+		assert_int_equal(mkdir(scratch_path(MINI "/1_Pooling"), 0700), 0);
+		write_file("modules.json", cases[i].modules);
+		write_file("1_Pooling/config.json", cases[i].pooling);
+		if (cases[i].says) {
+			refused(cases[i].says);
+			continue;
+		}
+		model_file *f = opened();
+		uint32_t type = 0;
+		bool plain = !cases[i].plain;
+		assert_true(file_u32(f, "llama.pooling_type", &type) && type == cases[i].type);
+		assert_true(file_bool(f, "llama.pooling_plain", &plain) && plain == cases[i].plain);
+		model_file_close(&f);
+	}
+	fresh_llama("");
+	write_file("modules.json", THREE);
+	refused("config.json");
+	assert_int_equal(mkdir(scratch_path(MINI "/1_Pooling"), 0700), 0);
+	write_file("1_Pooling/config.json", LAST);
+	write_file("config_sentence_transformers.json", "{\"default_prompt_name\":\"query\"}");
+	refused("default_prompt_name is not supported");
+}
+
+/* A class without a head needs none, nor the prefix of those that have one; a class with a head misses it. */
+static void only_models_that_embed_do_without_a_head(void **state)
+{
+	(void)state;
+	weights w = weights_of(0);
+	fresh_llama("");
+	write_weights(&w);
+	refused("tensor lm_head.weight is missing");
+	write_config("LlamaModel", "llama", "");
+	model_file *f = opened();
+	assert_null(file_tensor_find(f, "output.weight"));
+	model_file_close(&f);
+	for (size_t i = 0; i < w.n; i++)
+		memmove(w.e[i].name, w.e[i].name + strlen("model."), strlen(w.e[i].name) - strlen("model.") + 1);
+	write_weights(&w);
+	f = opened();
+	assert_non_null(file_tensor_find(f, "blk.1.ffn_down.weight"));
+	model_file_close(&f);
+	write_llama("");
+	refused("tensor model.embed_tokens.weight is missing");
+	write_config("LlamaModels", "llama", "");
+	refused("architectures: LlamaModels is not supported");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -297,6 +370,8 @@ int main(void)
 	    cmocka_unit_test(sizes_that_lie_are_refused),
 	    cmocka_unit_test(broken_json_is_refused),
 	    cmocka_unit_test(tensors_must_be_the_configurations),
+	    cmocka_unit_test(embedding_models_say_how),
+	    cmocka_unit_test(only_models_that_embed_do_without_a_head),
 	};
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }
