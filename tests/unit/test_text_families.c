@@ -8,7 +8,8 @@
 #include "text/normalize.h"
 #include "text/spm.h"
 
-static const char *const families[] = {"gpt2", "smollm", "llama3", "qwen2", "tekken", "gpt4o", "gemma", "llama2", "llama2-first", "phi3"};
+static const char *const families[] = {"gpt2", "smollm", "llama3", "qwen2", "tekken", "gpt4o", "gemma", "llama2", "llama2-first", "phi3",
+                                       "gemma-pieces", "llama2-pieces", "tekken-alone", "tekken-v1"};
 enum { N_FAMILIES = sizeof families / sizeof *families };
 
 static void ids_of_directories_are_those_of_tokenizers(void **state)
@@ -62,7 +63,7 @@ static void decode(const vocab *v, const int32_t *ids, size_t n, buf *out)
  * Metaspace puts no blank before text that starts with one, decoding drops one all the same. */
 static bool loses(const char *family, const char *p, size_t n)
 {
-	return ((!strcmp(family, "llama2") || !strcmp(family, "phi3")) && memmem(p, n, "\n\n", 2)) || (!strcmp(family, "llama2-first") && n && *p == ' ');
+	return ((!strcmp(family, "llama2") || !strcmp(family, "llama2-pieces") || !strcmp(family, "phi3")) && memmem(p, n, "\n\n", 2)) || (!strcmp(family, "llama2-first") && n && *p == ' ');
 }
 
 /* Any text without U+2581, which SentencePiece takes for a blank. */
