@@ -30,13 +30,12 @@ typedef struct options {
 	uint64_t n_audio;
 	const char *videos[OPTIONS_MAX_LIST];
 	uint64_t n_videos;
-	const char *file;        /* inspect */
 	const char *prompt_lengths, *batch_sizes; /* bench */
 	uint64_t output_len, rounds;
 	const char *check, *only, *check_model; /* plugins */
 	const char *samples[OPTIONS_MAX_LIST];
 	uint64_t n_samples, time_limit_s;
-	bool json;
+	bool json, tensors;
 
 	const char *host, *admin_api_key, *api_key, *api_key_file, *served_model_name, *plugin_dir;
 	const char *ssl_certfile, *ssl_keyfile;

@@ -174,8 +174,51 @@ const char *sn_engine_kind_of(const sn_engine *engine, const void *bytes, size_t
 /* Prometheus text exposition of the engine's metrics, appended to out. [any] */
 sn_status sn_engine_metrics(const sn_engine *engine, FILE *out);
 
-/* Human-readable description of a model file: hyper-parameters, tensors, KV layout and page waste. [any] */
-sn_status sn_inspect(const char *path, FILE *out, sn_error *err);
+/* What is counted of memory: see core/engine/memory.c. Bytes. */
+typedef struct sn_memory { size_t weights, tables, buffers, plugins, pool, sum; } sn_memory;
+
+#define SN_INSPECT_TYPES 40
+#define SN_INSPECT_GROUPS 8
+
+/* A model file, and what serving it would take: by the same functions that serve it. */
+typedef struct sn_inspection {
+	const char *name;      /* base name; all strings live as long as the inspection */
+	const char *container; /* "GGUF v3", "Hugging Face directory" */
+	size_t file_bytes, n_keys, n_tensors, n_types;
+	struct { const char *name; size_t n_tensors, bytes; } types[SN_INSPECT_TYPES];
+	const char *tokenizer, *pre_tokenizer; /* "gpt2", "qwen2"; NULL: none is named */
+	size_t template_bytes; /* of its chat template; 0: none */
+	/* The rest is of a model that can be served; else refusal says why not */
+	const char *refusal;   /* NULL: it can */
+	const char *architecture, *rope, *window_rope; /* window_rope NULL: no layer has a window */
+	uint32_t n_layers, n_embd, n_ffn, n_head, n_kv_head, head_dim, n_context, window, n_windowed, n_experts, n_experts_used, n_cross, n_vocab;
+	const char *pooling;   /* "last", "mean", "cls"; NULL: it does not embed */
+	bool embeds;           /* and nothing else */
+	const char *kinds[SN_MAX_MODALITIES + 1]; /* of media that it takes; NULL-terminated */
+	sn_memory memory;      /* with the pool that serve makes */
+	const char *kv_type;
+	size_t page_bytes;
+	uint32_t n_pages, least_rows, least_pages; /* of the pool; rows that one sequence must be able to have, and their pages */
+	size_t n_groups;
+	struct {
+		uint32_t n_layers, n_kv_head, head_dim, window, limit, block_tokens, slab_layers, n_slabs;
+		double waste; /* share of its pages */
+	} groups[SN_INSPECT_GROUPS];
+	double token_bytes;    /* of a long sequence's next token, without windows that are full */
+	uint32_t pages_per_gb; /* of 2^30 bytes */
+	uint32_t longest;      /* tokens of the longest sequence that the pool holds */
+	size_t total, available; /* the machine's memory, or its control group's; SIZE_MAX: not known */
+	size_t left;           /* for a pool: --memory-limit's, or what is available, less the rest */
+	uint32_t longest_left; /* tokens of the longest sequence that a pool of all that holds */
+	bool fits;             /* serve would not refuse it for memory; else misfit says why */
+	const char *misfit;
+} sn_inspection;
+
+/* config as for sn_engine_open, of which log may be NULL. Reads headers and tables, no weights but norms; opens no pool. [main] */
+sn_status sn_inspect_open(sn_inspection **out, const sn_engine_config *config, const sn_model_config *model, sn_error *err);
+void sn_inspect_close(sn_inspection **inspection);
+/* Every key and tensor of the file, a line each. */
+void sn_inspect_list(const sn_inspection *inspection, FILE *out);
 
 /* ---- checking a plugin file ---------------------------------------------------------------------------------- */
 

@@ -69,13 +69,13 @@ static sn_status open_parts(sn_engine *e, sn_error *err)
 	sn_status st = SN_OK;
 	if (c->max_num_batched_tokens < c->max_num_seqs)
 		st = error_set(err, SN_ERR_INVALID, "max_num_batched_tokens %u is less than max_num_seqs %u", c->max_num_batched_tokens, c->max_num_seqs);
-	if (!st)
+	if (!st && !e->plans_only)
 		st = memory_check_pool(e, err);
 	if (!st)
 		st = pool_open(&e->threads, c->threads, err);
 	if (!st)
 		ops_init(&e->ops, e->threads, (kn_isa)c->isa_mask);
-	if (!st)
+	if (!st && !e->plans_only)
 		st = page_pool_open(&e->pages, c->kv_cache_memory, err);
 	if (!st)
 		st = plugin_host_open(&e->plugins, c->plugin_dir, c->max_media_memory, e->threads, e->log, err);
@@ -86,7 +86,7 @@ static sn_status open_parts(sn_engine *e, sn_error *err)
 	return st;
 }
 
-sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_error *err)
+static sn_status open_engine(sn_engine **out, const sn_engine_config *config, bool plans_only, sn_error *err)
 {
 	sn_engine *e = calloc(1, sizeof *e);
 	if (!e || sodium_init() < 0) {
@@ -94,18 +94,31 @@ sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_err
 		return error_set(err, SN_ERR_NOMEM, "no memory for the engine");
 	}
 	init_state(e, config);
+	e->plans_only = plans_only;
 	sn_status st = open_parts(e, err);
 	if (st) {
 		sn_engine_close(&e);
 		return st;
 	}
 	e->gate.host = e->plugins;
+	*out = e;
+	if (plans_only)
+		return SN_OK;
 	metric_set(&e->metrics, M_PAGES_TOTAL, page_pool_total(e->pages));
 	metric_set(&e->metrics, M_PAGES_FREE, page_pool_available(e->pages));
 	log_info(e->log, "engine", NULL, "%u threads, kernels %s, %u KV pages of %d KiB", e->config.threads, kn_isa_name(e->ops.isa),
 	         page_pool_total(e->pages), PAGE_BYTES / 1024);
-	*out = e;
 	return SN_OK;
+}
+
+sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_error *err)
+{
+	return open_engine(out, config, false, err);
+}
+
+sn_status engine_open_plan(sn_engine **out, const sn_engine_config *config, sn_error *err)
+{
+	return open_engine(out, config, true, err);
 }
 
 void sn_engine_close(sn_engine **ep)
@@ -165,6 +178,8 @@ static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config
 {
 	model_file *f;
 	sn_status st = model_file_open(&f, config->path, err);
+	if (!st && (st = memory_check_file(e, s, f, err)))
+		model_file_close(&f);
 	if (!st)
 		st = model_open_file(&s->m, f, config->chat_template, e->config.kv_dtype, config->pooling, &e->ops, err);
 	if (!st)
@@ -182,8 +197,9 @@ static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config
 		encoders_attach_own(e, s, false);
 	if (!st)
 		st = find_its_voice(e, s, err);
-	if (!st)
-		st = forward_reserve(&e->buffers, s->m, e->config.max_num_batched_tokens, e->config.max_num_seqs, err);
+	if (st || e->plans_only)
+		return st;
+	st = forward_reserve(&e->buffers, s->m, e->config.max_num_batched_tokens, e->config.max_num_seqs, err);
 	if (!st)
 		st = sampler_reserve(&e->sampler, frames_choices(s->m), err);
 	if (!st)
@@ -240,6 +256,9 @@ sn_status sn_engine_load(sn_engine *e, const sn_model_config *config, sn_error *
 	info->max_model_len = s->max_len;
 	info->n_vocab = (uint32_t)vocab_size(s->m->vocab);
 	info->created = time(NULL);
+	if (e->plans_only)
+		return SN_OK;
+	memory_publish(e, s);
 	log_model(e, s);
 	return SN_OK;
 }

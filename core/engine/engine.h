@@ -138,6 +138,7 @@ struct sn_request {
 
 struct sn_engine {
 	sn_engine_config config;
+	bool plans_only; /* nothing is computed, and nothing refused for memory: see inspect.c */
 	sn_log *log;
 	metrics metrics;
 	pool *threads;
@@ -204,15 +205,27 @@ void loop_fail_request(sn_engine *e, sn_request *r, const sn_error *err);
 void engine_gang_begin(sn_engine *e, uint64_t gang);
 void engine_gang_end(sn_engine *e, uint64_t gang);
 
+/* engine.c: one into which models are loaded to see what they take. */
+sn_status engine_open_plan(sn_engine **out, const sn_engine_config *config, sn_error *err);
+
 /* sequence.c */
 /* A request's sequences over these prompt rows, bounded by the context and the pool. */
 sn_status sequences_make(sn_request *r, const seq_row *rows, uint32_t n_rows, sn_error *err);
 /* Gives a sequence without rows its first ones, and says how many of its known rows may be computed now. Engine thread. */
 uint32_t sequence_prepare(sequence *s);
 
-/* memory.c: would all that is needed fit --memory-limit? The refusals say what is needed and what there is. */
+/* memory.c: would all that is needed fit? The refusals say what is needed and what there is. */
 sn_status memory_check_pool(const sn_engine *e, sn_error *err);
+/* By the header of s's file alone. */
+sn_status memory_check_file(const sn_engine *e, const served_model *s, const model_file *f, sn_error *err);
 /* With model s, which may be the next one, and an encoder that is not in its list yet, or NULL. */
+sn_memory memory_count(const sn_engine *e, const served_model *s, const encoder *newcomer);
+void memory_publish(sn_engine *e, const served_model *s); /* as metrics */
+/* Rows of a sequence that the pool must hold, and its pages. */
+uint32_t memory_least_rows(const sn_engine *e, const served_model *s);
+uint32_t memory_pages(const sn_engine *e);
+/* What serve would refuse, of an engine of engine_open_plan. */
+sn_status memory_judge(const sn_engine *e, const served_model *s, sn_error *err);
 sn_status memory_check(const sn_engine *e, const served_model *s, const encoder *newcomer, sn_error *err);
 
 /* encoders.c: what stands beside a model */

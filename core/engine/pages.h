@@ -86,6 +86,8 @@ uint32_t kv_token_bytes(const kv_group *g);
 sn_status kv_layout_plan(kv_layout *layout, sn_error *err);
 /* The most pages that a sequence occupies in all groups, at any time until it has n_rows rows. */
 uint32_t kv_layout_pages(const kv_layout *layout, uint32_t n_rows);
+/* The most rows, at most max, whose pages are no more than so many; 0: not one's. */
+uint32_t kv_layout_rows(const kv_layout *layout, uint32_t n_pages, uint32_t max);
 /* The most rows, at most n_rows, behind which every group has a block's end, or all the rows that it will ever have. */
 uint32_t kv_whole_rows(const kv_layout *layout, uint32_t n_rows);
 /* Some group holds a part of the rows only. */

@@ -55,10 +55,11 @@ static sn_status bound_rows(sn_request *r, uint32_t n_rows, uint32_t *max_rows, 
 	if (n_rows >= max_len || want > max_len - n_rows)
 		return error_param(err, SN_ERR_CONTEXT_LENGTH, want && n_rows < max_len ? "max_tokens" : r->blame,
 		                   "%u prompt tokens and max_tokens %u exceed the context of %u tokens", n_rows, want, max_len);
-	uint32_t n = n_rows + (want ? want : max_len - n_rows);
-	if (!want)
-		while (n > n_rows + 1 && kv_layout_pages(kv, n_cross + n) > total)
-			n -= (n - n_rows + 1) / 2;
+	uint32_t n = n_rows + want;
+	if (!want) {
+		uint32_t most = kv_layout_rows(kv, total, n_cross + max_len);
+		n = most > n_cross + n_rows ? most - n_cross : n_rows + 1;
+	}
 	if (kv_layout_pages(kv, n_cross + n) > total)
 		return error_param(err, SN_ERR_CONTEXT_LENGTH, r->blame, "%u prompt tokens and max_tokens %u do not fit the KV pool", n_rows, want);
 	*max_rows = n_cross + n;

@@ -348,7 +348,7 @@ static sn_status read_named(reader *r)
 	c->add_last = r->pipe.last;
 	c->last = c->add_last ? id_of(r, r->pipe.last) : -1;
 	if (c->add_last && c->last < 0)
-		return error_set(r->err, SN_ERR_INVALID, FILE_NAME ": post_processor appends '%s', which is not in the vocabulary", show(r->pipe.last).s);
+		return error_set(r->err, SN_ERR_INVALID, FILE_NAME ": post_processor appends '%s', which is not in the vocabulary", hf_show(r->pipe.last).s);
 	if (json_get_bool(r->config, "add_eos_token", false) && !c->add_last)
 		return error_set(r->err, SN_ERR_UNSUPPORTED, "tokenizer_config.json: add_eos_token is not supported where the post_processor of " FILE_NAME " appends nothing");
 	return SN_OK;
