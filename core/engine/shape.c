@@ -7,7 +7,8 @@ struct shape {
 	grammar *g;
 	token_mask *mask;
 	mask_place *places; /* [n_choices] */
-	uint32_t *bits;     /* [n_words] */
+	uint32_t *bits;     /* [n_choices][n_words] */
+	uint32_t *ready;    /* [n_choices] tokens behind which the bits stand, + 1; 0: none are there */
 	size_t n_words;
 	uint32_t n_vocab;
 };
@@ -21,8 +22,9 @@ sn_status shape_open(shape **out, const token_trie *trie, str text, const gramma
 	s->n_vocab = (uint32_t)vocab_size(trie->v);
 	s->n_words = ((size_t)s->n_vocab + 31) / 32;
 	s->places = calloc(n_choices, sizeof *s->places);
-	s->bits = calloc(s->n_words, sizeof *s->bits);
-	sn_status st = s->places && s->bits ? SN_OK : error_set(err, SN_ERR_NOMEM, "no memory for a grammar");
+	s->ready = calloc(n_choices, sizeof *s->ready);
+	s->bits = calloc(n_choices * s->n_words, sizeof *s->bits);
+	sn_status st = s->places && s->bits && s->ready ? SN_OK : error_set(err, SN_ERR_NOMEM, "no memory for a grammar");
 	if (st == SN_OK && trie->n_ends == 0)
 		st = error_set(err, SN_ERR_UNSUPPORTED, "the model's vocabulary has no token that ends an answer");
 	if (st == SN_OK)
@@ -44,16 +46,30 @@ void shape_close(shape **s)
 	grammar_close(&(*s)->g);
 	free((*s)->places);
 	free((*s)->bits);
+	free((*s)->ready);
 	free(*s);
 	*s = NULL;
 }
 
-const uint32_t *shape_next(shape *s, uint32_t choice, const seq_row *said, uint32_t n_said, sn_error *err)
+shape_state shape_prepare(shape *s, uint32_t choice, const seq_row *said, uint32_t n_said, size_t *patience, sn_error *err)
 {
 	mask_place *p = &s->places[choice];
+	bool again;
+	if (s->ready[choice] == n_said + 1)
+		return SHAPE_READY;
 	token_mask_catch_up(s->mask, p, n_said);
 	while (p->n_said < n_said)
 		token_mask_push(s->mask, p, said[p->n_said].id);
-	memset(s->bits, 0xFF, s->n_words * sizeof *s->bits);
-	return token_mask_fill(s->mask, p, s->bits, s->n_vocab, err) == SN_OK ? s->bits : NULL;
+	if (token_mask_fill(s->mask, p, s->bits + choice * s->n_words, s->n_vocab, patience, &again, err) != SN_OK)
+		return SHAPE_FAILED;
+	if (again)
+		return SHAPE_AGAIN;
+	s->ready[choice] = n_said + 1;
+	return SHAPE_READY;
+}
+
+const uint32_t *shape_next(shape *s, uint32_t choice, const seq_row *said, uint32_t n_said, sn_error *err)
+{
+	size_t patience = SIZE_MAX;
+	return shape_prepare(s, choice, said, n_said, &patience, err) == SHAPE_READY ? s->bits + choice * s->n_words : NULL;
 }

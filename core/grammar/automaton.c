@@ -5,7 +5,6 @@
 
 #include "grammar/grow.h"
 
-#define COUNT_FRAME 0x80000000u
 #define SEEN 32768 /* slots; a step that looks at half as many places is ambiguous beyond use */
 
 /* ---- what is equal is one ---- */
@@ -21,9 +20,14 @@ static uint64_t frame_hash(const auto_frame *f)
 	return mix(mix(mix(1, f->below), f->what), f->times);
 }
 
-static uint64_t places_hash(const place *p, size_t n, bool accepts)
+static unsigned flags_of(const auto_state *s)
 {
-	uint64_t h = accepts;
+	return s->accepts | s->outline << 1 | s->leaves << 2 | s->deep << 3;
+}
+
+static uint64_t places_hash(const place *p, size_t n, unsigned flags)
+{
+	uint64_t h = flags;
 	for (size_t i = 0; i < n; i++)
 		h = mix(h, (uint64_t)p[i].at << 32 | p[i].stack);
 	return h;
@@ -32,7 +36,7 @@ static uint64_t places_hash(const place *p, size_t n, bool accepts)
 static uint64_t hash_at(const automaton *a, const index_table *t, uint32_t i)
 {
 	const auto_state *s = &a->states[i];
-	return t == &a->by_frame ? frame_hash(&a->frames[i]) : places_hash(a->places + s->first, s->n, s->accepts);
+	return t == &a->by_frame ? frame_hash(&a->frames[i]) : places_hash(a->places + s->first, s->n, flags_of(s));
 }
 
 static bool table_room(automaton *a, index_table *t)
@@ -62,7 +66,7 @@ static bool no_memory(automaton *a)
 	return false;
 }
 
-static bool push_frame(automaton *a, uint32_t below, uint32_t what, uint32_t times, uint32_t *out)
+bool automaton_push_frame(automaton *a, uint32_t below, uint32_t what, uint32_t times, uint32_t *out)
 {
 	auto_frame f = {below, what, times, a->frames[below].depth + 1};
 	if (!table_room(a, &a->by_frame))
@@ -94,6 +98,13 @@ static bool todo_push(automaton *a, size_t *n, uint32_t at, uint32_t stack)
 	return true;
 }
 
+/* Deeper than may be. */
+static bool refuse_depth(automaton *a)
+{
+	a->deep = a->outline;
+	return true;
+}
+
 /* True the first time in this step. */
 static bool first_seen(automaton *a, place p, size_t *n_seen)
 {
@@ -119,7 +130,7 @@ static bool expand_next(automaton *a, place p, const count *c, size_t *n)
 	uint32_t times = f.times + 1, again;
 	if (c->max == GRAMMAR_INF && times > c->min)
 		times = c->min; /* how often above the least does not matter */
-	if (times < c->max && !(push_frame(a, f.below, f.what, times, &again) && todo_push(a, n, c->body, again)))
+	if (times < c->max && !(automaton_push_frame(a, f.below, f.what, times, &again) && todo_push(a, n, c->body, again)))
 		return false;
 	return times < c->min || todo_push(a, n, c->exit, f.below);
 }
@@ -136,11 +147,15 @@ static bool expand(automaton *a, place p, size_t *n, bool *accepts)
 		return todo_push(a, n, in.a, p.stack);
 	case OP_CALL:
 		if (depth >= GRAMMAR_MAX_NESTING)
-			return true;
-		return push_frame(a, p.stack, p.at + 1, 0, &frame_id) && todo_push(a, n, in.a, frame_id);
+			return refuse_depth(a);
+		return automaton_push_frame(a, p.stack, p.at + 1, 0, &frame_id) && todo_push(a, n, in.a, frame_id);
 	case OP_RETURN:
 		if (p.stack == 0) {
 			*accepts = true;
+			return true;
+		}
+		if (p.stack == FRAME_UNSEEN) {
+			a->leaves = true;
 			return true;
 		}
 		return todo_push(a, n, a->frames[p.stack].what, a->frames[p.stack].below);
@@ -148,12 +163,12 @@ static bool expand(automaton *a, place p, size_t *n, bool *accepts)
 		if (g->counts[in.a].min == 0 && !todo_push(a, n, g->counts[in.a].exit, p.stack))
 			return false;
 		if (depth >= GRAMMAR_MAX_NESTING)
-			return true;
-		return push_frame(a, p.stack, COUNT_FRAME | in.a, 0, &frame_id) && todo_push(a, n, g->counts[in.a].body, frame_id);
+			return refuse_depth(a);
+		return automaton_push_frame(a, p.stack, COUNT_FRAME | in.a, 0, &frame_id) && todo_push(a, n, g->counts[in.a].body, frame_id);
 	case OP_NEXT:
 		return expand_next(a, p, &g->counts[in.a], n);
 	case OP_NEED:
-		return depth + in.a > GRAMMAR_MAX_NESTING || todo_push(a, n, p.at + 1, p.stack);
+		return depth + in.a > GRAMMAR_MAX_NESTING ? refuse_depth(a) : todo_push(a, n, p.at + 1, p.stack);
 	case OP_SET:
 		break;
 	}
@@ -167,27 +182,34 @@ static int by_place(const void *a, const void *b)
 }
 
 /* The state whose places were collected in places[first, n_places): an old one if it is there. */
-static state_id settle(automaton *a, size_t first, bool accepts)
+state_id automaton_settle(automaton *a, size_t first, bool accepts)
 {
-	size_t n = a->n_places - first;
-	if (n == 0 && !accepts)
+	size_t n = a->n_places - first, once = 0;
+	place *p = a->places + first;
+	if (n)
+		qsort(p, n, sizeof *p, by_place);
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || by_place(&p[i], &p[i - 1]) != 0)
+			p[once++] = p[i];
+	a->n_places = first + (n = once);
+	const auto_state made = {(uint32_t)first, (uint32_t)n, accepts, a->outline, a->leaves, a->deep};
+	if (n == 0 && !accepts && !a->leaves && !a->deep)
 		return STATE_DEAD;
-	qsort(a->places + first, n, sizeof *a->places, by_place);
 	if (!table_room(a, &a->by_places) || !grow(&a->states, &a->cap_states, a->n_states + 1, sizeof *a->states) ||
 	    !grow(&a->table, &a->cap_table, (a->n_states + 1) * a->g->n_classes, sizeof *a->table)) {
 		no_memory(a);
 		return STATE_DEAD;
 	}
-	size_t at = places_hash(a->places + first, n, accepts) & (a->by_places.cap - 1);
+	size_t at = places_hash(a->places + first, n, flags_of(&made)) & (a->by_places.cap - 1);
 	for (; a->by_places.slots[at]; at = (at + 1) & (a->by_places.cap - 1)) {
 		const auto_state *s = &a->states[a->by_places.slots[at] - 1];
-		if (s->n == n && s->accepts == accepts && memcmp(a->places + s->first, a->places + first, n * sizeof *a->places) == 0) {
+		if (s->n == n && flags_of(s) == flags_of(&made) && memcmp(a->places + s->first, a->places + first, n * sizeof *a->places) == 0) {
 			a->n_places = first;
 			return a->by_places.slots[at] - 1;
 		}
 	}
 	state_id id = (state_id)a->n_states++;
-	a->states[id] = (auto_state){(uint32_t)first, (uint32_t)n, accepts};
+	a->states[id] = made;
 	for (size_t c = 0; c < a->g->n_classes; c++)
 		a->table[(size_t)id * a->g->n_classes + c] = STATE_UNKNOWN;
 	a->by_places.slots[at] = id + 1;
@@ -200,6 +222,7 @@ static state_id close_over(automaton *a, size_t n)
 {
 	size_t first = a->n_places, n_seen = 0;
 	bool accepts = false;
+	a->leaves = a->deep = false;
 	if (++a->now == 0) {
 		memset(a->stamp, 0, SEEN * sizeof *a->stamp);
 		a->now = 1;
@@ -226,7 +249,7 @@ static state_id close_over(automaton *a, size_t n)
 		}
 	}
 	if (!a->trouble)
-		return settle(a, first, accepts);
+		return automaton_settle(a, first, accepts);
 	a->n_places = first;
 	return STATE_DEAD;
 }
@@ -238,6 +261,7 @@ state_id automaton_make(automaton *a, state_id from, unsigned char byte)
 	if (a->trouble)
 		return STATE_DEAD;
 	a->work += s.n;
+	a->outline = s.outline;
 	for (uint32_t i = 0; i < s.n; i++) {
 		place p = a->places[s.first + i];
 		if (byte_set_has(&a->g->sets[a->g->code[p.at].a], byte) && !todo_push(a, &n, p.at + 1, p.stack))
@@ -249,18 +273,25 @@ state_id automaton_make(automaton *a, state_id from, unsigned char byte)
 	return to;
 }
 
+state_id automaton_go_on(automaton *a, uint32_t at, uint32_t stack)
+{
+	size_t n = 0;
+	a->outline = false;
+	return !a->trouble && todo_push(a, &n, at, stack) ? close_over(a, n) : STATE_DEAD;
+}
+
 /* ---- life ---- */
 
 static void make_start(automaton *a)
 {
-	size_t n = 0;
-	a->n_frames = 1;
+	a->n_frames = 2;
 	a->frames[0] = (auto_frame){0};
+	a->frames[FRAME_UNSEEN] = (auto_frame){.depth = OUTLINE_DEPTH};
 	a->n_states = 0;
 	a->states[a->n_states++] = (auto_state){0};
 	for (size_t c = 0; c < a->g->n_classes; c++)
 		a->table[c] = STATE_DEAD;
-	a->start = todo_push(a, &n, a->g->start, 0) ? close_over(a, n) : STATE_DEAD;
+	a->start = automaton_go_on(a, a->g->start, 0);
 }
 
 sn_status automaton_init(automaton *a, const grammar *g, sn_error *err)
@@ -268,7 +299,7 @@ sn_status automaton_init(automaton *a, const grammar *g, sn_error *err)
 	*a = (automaton){.g = g};
 	a->seen = malloc(SEEN * sizeof *a->seen);
 	a->stamp = calloc(SEEN, sizeof *a->stamp);
-	bool ok = a->seen && a->stamp && grow(&a->frames, &a->cap_frames, 1, sizeof *a->frames) &&
+	bool ok = a->seen && a->stamp && grow(&a->frames, &a->cap_frames, 2, sizeof *a->frames) &&
 	          grow(&a->states, &a->cap_states, 1, sizeof *a->states) && grow(&a->table, &a->cap_table, g->n_classes, sizeof *a->table);
 	if (ok)
 		make_start(a);
