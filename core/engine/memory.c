@@ -1,6 +1,7 @@
 /* What --memory-limit counts, in bytes that are known before they are taken: the files' weights, the tables made of them
  * (vocabularies, keys, templates), the buffers of a step, what plugins hold (their instances, and what they asked the host for), and
- * the page pool with its tables. What comes and goes with requests has limits of its own: the queue, decoded media, the media cache. */
+ * the page pool with its tables. What comes and goes with requests has limits of its own: the queue, decoded media, the media cache,
+ * grammars (grammars.h). */
 #include "base/error.h"
 #include "engine/frames.h"
 

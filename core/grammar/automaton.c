@@ -5,7 +5,8 @@
 
 #include "grammar/grow.h"
 
-#define SEEN 32768 /* slots; a step that looks at half as many places is ambiguous beyond use */
+#define FEWEST_SEEN 512  /* slots */
+#define MOST_SEEN 32768 /* a step that looks at half as many places is ambiguous beyond use */
 
 /* ---- what is equal is one ---- */
 
@@ -105,17 +106,53 @@ static bool refuse_depth(automaton *a)
 	return true;
 }
 
+static size_t seen_slot(const automaton *a, uint64_t key)
+{
+	size_t i = mix(7, key) & (a->n_seen - 1);
+	while (a->stamp[i] == a->now && a->seen[i] != key)
+		i = (i + 1) & (a->n_seen - 1);
+	return i;
+}
+
+/* Twice the slots; those of this step stay. */
+static bool more_seen(automaton *a)
+{
+	automaton b = {.n_seen = a->n_seen ? 2 * a->n_seen : FEWEST_SEEN, .now = 1};
+	b.seen = malloc(b.n_seen * sizeof *b.seen);
+	b.stamp = calloc(b.n_seen, sizeof *b.stamp);
+	if (!b.seen || !b.stamp) {
+		free(b.seen);
+		free(b.stamp);
+		return no_memory(a);
+	}
+	for (size_t i = 0; i < a->n_seen; i++)
+		if (a->stamp[i] == a->now) {
+			size_t at = seen_slot(&b, a->seen[i]);
+			b.seen[at] = a->seen[i];
+			b.stamp[at] = 1;
+		}
+	free(a->seen);
+	free(a->stamp);
+	a->seen = b.seen;
+	a->stamp = b.stamp;
+	a->n_seen = b.n_seen;
+	a->now = 1;
+	return true;
+}
+
 /* True the first time in this step. */
 static bool first_seen(automaton *a, place p, size_t *n_seen)
 {
 	uint64_t key = (uint64_t)p.at << 32 | p.stack;
-	size_t i = mix(7, key) & (SEEN - 1);
-	for (; a->stamp[i] == a->now; i = (i + 1) & (SEEN - 1))
-		if (a->seen[i] == key)
-			return false;
-	if (*n_seen >= SEEN / 2) {
-		a->trouble = AUTOMATON_AMBIGUOUS;
+	size_t i = seen_slot(a, key);
+	if (a->stamp[i] == a->now)
 		return false;
+	if (*n_seen >= a->n_seen / 2) {
+		if (a->n_seen >= MOST_SEEN)
+			a->trouble = AUTOMATON_AMBIGUOUS;
+		if (a->trouble || !more_seen(a))
+			return false;
+		i = seen_slot(a, key);
 	}
 	++*n_seen;
 	a->work++;
@@ -224,7 +261,7 @@ static state_id close_over(automaton *a, size_t n)
 	bool accepts = false;
 	a->leaves = a->deep = false;
 	if (++a->now == 0) {
-		memset(a->stamp, 0, SEEN * sizeof *a->stamp);
+		memset(a->stamp, 0, a->n_seen * sizeof *a->stamp);
 		a->now = 1;
 	}
 	while (n) {
@@ -297,10 +334,8 @@ static void make_start(automaton *a)
 sn_status automaton_init(automaton *a, const grammar *g, sn_error *err)
 {
 	*a = (automaton){.g = g};
-	a->seen = malloc(SEEN * sizeof *a->seen);
-	a->stamp = calloc(SEEN, sizeof *a->stamp);
-	bool ok = a->seen && a->stamp && grow(&a->frames, &a->cap_frames, 2, sizeof *a->frames) &&
-	          grow(&a->states, &a->cap_states, 1, sizeof *a->states) && grow(&a->table, &a->cap_table, g->n_classes, sizeof *a->table);
+	bool ok = more_seen(a) && grow(&a->frames, &a->cap_frames, 2, sizeof *a->frames) && grow(&a->states, &a->cap_states, 1, sizeof *a->states) &&
+	          grow(&a->table, &a->cap_table, g->n_classes, sizeof *a->table);
 	if (ok)
 		make_start(a);
 	sn_status st = SN_OK;
@@ -329,18 +364,14 @@ void automaton_fini(automaton *a)
 
 void automaton_forget(automaton *a)
 {
-	a->n_places = 0;
-	a->by_places.n = a->by_frame.n = 0;
-	if (a->by_places.cap)
-		memset(a->by_places.slots, 0, a->by_places.cap * sizeof *a->by_places.slots);
-	if (a->by_frame.cap)
-		memset(a->by_frame.slots, 0, a->by_frame.cap * sizeof *a->by_frame.slots);
-	a->trouble = AUTOMATON_FINE;
-	make_start(a);
+	const grammar *g = a->g;
+	automaton_fini(a);
+	if (automaton_init(a, g, NULL) != SN_OK) /* it could begin once: memory is short */
+		*a = (automaton){.g = g, .trouble = AUTOMATON_NOMEM};
 }
 
 size_t automaton_bytes(const automaton *a)
 {
-	return a->n_states * (sizeof *a->states + a->g->n_classes * sizeof *a->table) + a->n_places * sizeof *a->places +
-	       a->n_frames * sizeof *a->frames + (a->by_places.cap + a->by_frame.cap) * sizeof(uint32_t) + SEEN * (sizeof *a->seen + sizeof *a->stamp);
+	return a->cap_states * sizeof *a->states + a->cap_table * sizeof *a->table + a->cap_places * sizeof *a->places + a->cap_frames * sizeof *a->frames +
+	       a->cap_todo * sizeof *a->todo + (a->by_places.cap + a->by_frame.cap) * sizeof(uint32_t) + a->n_seen * (sizeof *a->seen + sizeof *a->stamp);
 }

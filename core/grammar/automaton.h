@@ -53,8 +53,9 @@ typedef struct automaton {
 	auto_frame *frames;    /* [n_frames]; 0 is the empty stack, 1 FRAME_UNSEEN */
 	size_t n_states, cap_states, cap_table, n_places, cap_places, n_frames, cap_frames;
 	index_table by_places, by_frame;
-	uint64_t *seen;   /* [n_seen] place + 1, of one step */
-	uint32_t *stamp;  /* [SEEN] */
+	uint64_t *seen;   /* [n_seen] places of one step: those whose stamp is `now` */
+	uint32_t *stamp;  /* [n_seen] */
+	size_t n_seen;    /* a power of two */
 	uint32_t now;
 	place *todo;
 	size_t cap_todo;

@@ -55,6 +55,7 @@ struct token_mask {
 	uint32_t *bits;    /* [n_words] of the mask that is put together */
 	uint32_t *walked;  /* [n_words] of the piece that is being made */
 	state_id *path;    /* [deepest + 1] */
+	size_t n_waiting;  /* places whose masks were begun: what was found for them is not forgotten */
 };
 
 sn_status token_mask_open(token_mask **out, const grammar *g, const token_trie *trie, size_t memory, sn_error *err)
@@ -118,15 +119,35 @@ size_t token_mask_bytes(const token_mask *m)
 	       m->by_key.cap * sizeof(uint32_t) + m->walk.cap_exits * sizeof(uint32_t) + (2 * m->n_words + m->trie->deepest + 3) * sizeof(uint32_t);
 }
 
+void token_mask_limit(token_mask *m, size_t memory)
+{
+	m->memory = memory;
+}
+
 /* ---- where an answer stands ---- */
+
+void token_mask_forget(token_mask *m)
+{
+	forget_pieces(m);
+	automaton_forget(&m->a);
+	m->n_waiting = 0;
+	m->age++;
+}
+
+static void set_waits(token_mask *m, mask_place *p, bool waits)
+{
+	m->n_waiting += waits;
+	m->n_waiting -= p->waits;
+	p->waits = waits;
+}
 
 void token_mask_catch_up(token_mask *m, mask_place *p, size_t n_said)
 {
-	if (m->a.trouble || token_mask_bytes(m) > m->memory) {
-		forget_pieces(m);
-		automaton_forget(&m->a);
-		m->age++;
-	}
+	size_t most = m->memory + (m->n_waiting ? TOKEN_MASK_MORE : 0);
+	if (m->a.trouble || token_mask_bytes(m) > most)
+		token_mask_forget(m);
+	if (p->age == m->age && p->n_said > n_said)
+		set_waits(m, p, false);
 	if (p->age != m->age || p->n_said > n_said)
 		*p = (mask_place){.age = m->age, .state = m->a.start};
 }
@@ -321,7 +342,7 @@ static walked go_on(token_mask *m, size_t *patience)
 			if (done != WALKED)
 				return done;
 			size_t cost = 1 + PLACE_COST * (m->a.work - work);
-			if (m->a.work - w->work > TOKEN_MASK_WORK)
+			if (m->a.work - w->work > TOKEN_MASK_WORK || (m->a.work != work && automaton_bytes(&m->a) > m->memory + TOKEN_MASK_MORE))
 				return WALK_TROUBLE;
 			if (cost >= *patience) {
 				*patience = 0;
@@ -432,15 +453,8 @@ static sn_status add_tier(token_mask *m, const mask_place *p, size_t tier, bool 
 	return st;
 }
 
-sn_status token_mask_fill(token_mask *m, const mask_place *p, uint32_t *bits, uint32_t n_vocab, size_t *patience, bool *again, sn_error *err)
+static sn_status fill(token_mask *m, const mask_place *p, size_t *patience, bool *again, sn_error *err)
 {
-	size_t n_words = ((size_t)n_vocab + 31) / 32;
-	n_words = n_words < m->n_words ? n_words : m->n_words;
-	*again = false;
-	if (m->a.trouble)
-		return too_ambiguous(err);
-	if (p->dead || p->age != m->age)
-		return error_set(err, SN_ERR_INVALID, "the answer has left its grammar");
 	memset(m->bits, 0, m->n_words * sizeof *m->bits);
 	if (automaton_accepts(&m->a, p->state))
 		for (size_t i = 0; i < m->trie->n_ends; i++)
@@ -449,13 +463,28 @@ sn_status token_mask_fill(token_mask *m, const mask_place *p, uint32_t *bits, ui
 		for (size_t i = 0; i < m->trie->n_silent; i++)
 			allow(m->bits, m->trie->silent[i]);
 	bool drop_blank = !p->begun && vocab_strips_blank(m->trie->v);
-	for (size_t tier = 0; tier < TRIE_TIERS; tier++) {
-		sn_status st = add_tier(m, p, tier, drop_blank, patience, again, err);
-		if (st != SN_OK || *again)
-			return st;
-	}
+	sn_status st = SN_OK;
+	for (size_t tier = 0; tier < TRIE_TIERS && st == SN_OK && !*again; tier++)
+		st = add_tier(m, p, tier, drop_blank, patience, again, err);
+	return st;
+}
+
+sn_status token_mask_fill(token_mask *m, mask_place *p, uint32_t *bits, uint32_t n_vocab, size_t *patience, bool *again, sn_error *err)
+{
+	*again = false;
+	if (m->a.trouble)
+		return too_ambiguous(err);
+	if (p->dead || p->age != m->age)
+		return error_set(err, SN_ERR_INVALID, "the answer has left its grammar");
+	sn_status st = fill(m, p, patience, again, err);
+	set_waits(m, p, st == SN_OK && *again);
+	if (st != SN_OK || *again)
+		return st;
 	uint32_t any = 0;
-	for (size_t w = 0; w < n_words; w++)
-		any |= bits[w] = m->bits[w];
+	for (size_t w = 0; w < m->n_words; w++)
+		any |= m->bits[w];
+	size_t n_words = ((size_t)n_vocab + 31) / 32;
+	if (n_words)
+		memcpy(bits, m->bits, (n_words < m->n_words ? n_words : m->n_words) * sizeof *bits);
 	return any ? SN_OK : error_set(err, SN_ERR_UNSUPPORTED, "the grammar asks for text that the model's vocabulary cannot spell");
 }

@@ -149,7 +149,10 @@ static void run(const bench_case *c, const token_trie *trie, bool random)
 	sn_error err = {0};
 	shape *s;
 	double from = now_us();
-	if (shape_open(&s, trie, (str){text.data, text.size}, &(grammar_lead){0}, 16, &err) != SN_OK)
+	grammars all;
+	const grammar_ask ask = {.trie = trie, .text = {text.data, text.size}};
+	grammars_init(&all);
+	if (shape_open(&s, &all, &ask, 16, &err) != SN_OK)
 		fprintf(stderr, "%s: %s\n", c->name, err.text), exit(1);
 	printf("  %s: opened in %.2f ms\n", c->name, (now_us() - from) / 1e3);
 	for (uint32_t i = 0; i < 2 && c->answers[0]; i++) {
@@ -172,7 +175,9 @@ static void run(const bench_case *c, const token_trie *trie, bool random)
 		n += answer(s, i, v, NULL, 300, us + n, &seed);
 	if (n)
 		line("random", us, n);
+	printf("    kept: %.0f kB of states and pieces, %.0f kB of program and text\n", (double)shape_bytes(s) / 1e3, (double)grammars_bytes(&all) / 1e3);
 	shape_close(&s);
+	grammars_fini(&all);
 	out_fini(&text);
 }
 

@@ -307,7 +307,7 @@ static void expect_mask(const kit *k, automaton *a, state_id at, const uint32_t 
 	}
 }
 
-static sn_status fill(token_mask *m, const mask_place *p, uint32_t *bits, uint32_t n_vocab, sn_error *err)
+static sn_status fill(token_mask *m, mask_place *p, uint32_t *bits, uint32_t n_vocab, sn_error *err)
 {
 	size_t patience = SIZE_MAX;
 	bool again;
