@@ -58,6 +58,7 @@ static void init_state(sn_engine *e, const sn_engine_config *config)
 	pthread_cond_init(&e->newcomer_served, NULL);
 	pthread_condattr_destroy(&attr);
 	media_cache_init(&e->cache, c->media_cache_memory, c->max_media_memory, &e->metrics, e->log);
+	grammars_init(&e->grammars);
 	media_gate_init(&e->gate, NULL, &e->metrics, e->log, &e->key, c->max_media_memory, c->media_threads);
 	e->max_requests = c->max_num_seqs + c->max_queued_requests;
 	e->max_active = e->max_requests * SN_MAX_CHOICES;
@@ -135,6 +136,7 @@ void sn_engine_close(sn_engine **ep)
 		usleep(1000);
 	media_cache_fini(&e->cache);
 	media_gate_fini(&e->gate);
+	grammars_fini(&e->grammars);
 	for (uint32_t i = 0; i < e->n_models; i++) {
 		encoders_close(&e->models[i]);
 		token_trie *trie = atomic_load(&e->models[i].trie);

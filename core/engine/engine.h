@@ -149,6 +149,8 @@ struct sn_engine {
 	plugin_host *plugins;
 	media_gate gate;
 	media_cache cache;
+	grammars grammars;
+	bool masks_wait;        /* a mask is not whole yet: the next turn goes on with it; engine thread */
 	hash_key key;
 	served_model models[MAX_MODELS];
 	sn_model_info infos[MAX_MODELS];

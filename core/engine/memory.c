@@ -1,6 +1,6 @@
 /* What is needed, in bytes that are known before they are taken: the files' weights, the tables made of them (vocabularies, keys,
  * templates), the buffers of a step, what plugins hold (their instances, and what they asked the host for), and the page pool with
- * its tables. What comes and goes with requests has limits of its own: the queue, decoded media, the media cache.
+ * its tables. What comes and goes with requests has limits of its own: the queue, decoded media, the media cache, grammars (grammars.h).
  *
  * With --memory-limit all of it counts, weights that are mapped too, and must not exceed the limit. Without, the machine (or its
  * control group) is the measure, and refused is only what certainly does not work: mapped weights can be dropped and read again, and a

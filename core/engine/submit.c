@@ -66,14 +66,14 @@ static sn_status trie_of(served_model *m, const token_trie **out, sn_error *err)
 static sn_status open_shape(sn_request *r, const sn_sampling *s, sn_error *err)
 {
 	const char *blame = s->grammar_name ? s->grammar_name : "grammar";
-	const token_trie *trie;
+	const token_trie *trie = NULL;
 	sn_error why = {0};
 	if (s->mask || s->min_tokens || s->ignore_eos)
 		return error_param(err, SN_ERR_UNSUPPORTED, blame, "a grammar together with min_tokens, ignore_eos or a mask is not supported");
 	sn_status st = trie_of(r->model, &trie, &why);
-	const grammar_lead lead = {{s->grammar_after, s->grammar_after ? s->grammar_after_size : 0}, s->grammar_may_wait};
+	const grammar_ask ask = {trie, {s->grammar, s->grammar_size}, {{s->grammar_after, s->grammar_after ? s->grammar_after_size : 0}, s->grammar_may_wait}, r->salt};
 	if (st == SN_OK)
-		st = shape_open(&r->shape, trie, (str){s->grammar, s->grammar_size}, &lead, r->n_seqs, &why);
+		st = shape_open(&r->shape, &r->engine->grammars, &ask, r->n_seqs, &why);
 	return st == SN_OK ? SN_OK : error_param(err, st, blame, "%s", why.text);
 }
 
