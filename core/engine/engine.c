@@ -162,6 +162,8 @@ static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config
 {
 	sn_status st = model_open(&s->m, config->path, config->chat_template, e->config.kv_dtype, &e->ops, err);
 	if (!st)
+		st = page_pool_admit(e->pages, &s->m->kv, err);
+	if (!st)
 		s->m->kv.max_chunk = e->config.max_num_batched_tokens;
 	if (!st && e->config.max_model_len && e->config.max_model_len < s->m->h.n_context)
 		model_limit(s->m, e->config.max_model_len);

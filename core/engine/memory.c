@@ -57,7 +57,7 @@ sn_status memory_check(const sn_engine *e, const served_model *s, const encoder 
 {
 	const sn_engine_config *c = &e->config;
 	const served_model *end = e->models + e->n_models;
-	size_t parts[N_PARTS] = {[POOL] = page_pool_bytes(c->kv_cache_memory), [PLUGINS] = plugin_host_bytes(e->plugins)};
+	size_t parts[N_PARTS] = {[POOL] = page_pool_bytes(c->kv_cache_memory) + page_pool_more(e->pages), [PLUGINS] = plugin_host_bytes(e->plugins)};
 	for (const served_model *m = e->models; m < end || m == s; m++)
 		add_model(parts, m);
 	if (newcomer)
