@@ -275,9 +275,7 @@ sn_status hparams_read(hparams *h, const model_file *f, sn_error *err)
 		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key general.architecture: %.*s is not supported (%s)", f->name,
 		                 name.n > 64 ? 64 : (int)name.n, name.p, names);
 	char key[96];
-	uint32_t experts = 0, parts = 0;
-	if (file_u32(f, "split.count", &parts) && parts > 1)
-		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key split.count: %u: a model in several files is not supported", f->name, parts);
+	uint32_t experts = 0;
 	if (file_u32(f, key_of(key, sizeof key, h, "expert_count"), &experts) && experts && !h->arch->experts)
 		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key %s: %u: experts are not supported", f->name, key, experts);
 
