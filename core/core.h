@@ -140,6 +140,7 @@ typedef struct sn_model_info {
 	const char *_Atomic modalities[SN_MAX_MODALITIES + 1]; /* input kinds beside text: "image"; NULL-terminated. Grows while serving */
 	uint32_t max_model_len;   /* tokens */
 	_Atomic bool transcribes; /* it was made for sn_transcript_submit, and has no chat */
+	bool embeds_only;         /* it was made for sn_embedding_open, and has no chat */
 	_Atomic bool speaks;      /* it was made for sn_speech_open: sn_engine_voices */
 	uint32_t n_vocab;
 	int64_t created;          /* unix seconds of the load */

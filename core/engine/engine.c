@@ -257,6 +257,7 @@ sn_status sn_engine_load(sn_engine *e, const sn_model_config *config, sn_error *
 	sn_model_info *info = &e->infos[e->n_models - 1];
 	info->name = s->name; /* its modalities are there already */
 	info->architecture = s->m->h.arch->name;
+	info->embeds_only = s->m->pooling.declared;
 	info->max_model_len = s->max_len;
 	info->n_vocab = (uint32_t)vocab_size(s->m->vocab);
 	info->created = time(NULL);
