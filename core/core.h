@@ -173,6 +173,9 @@ sn_status sn_engine_metrics(const sn_engine *engine, FILE *out);
 /* Human-readable description of a model file: hyper-parameters, tensors, KV layout and page waste. [any] */
 sn_status sn_inspect(const char *path, FILE *out, sn_error *err);
 
+/* Which models run, from which container, with which types of weights: a Markdown table out of the tables that the readers use. [any] */
+void sn_architectures(FILE *out);
+
 /* ---- checking a plugin file ---------------------------------------------------------------------------------- */
 
 typedef enum sn_check_verdict {
