@@ -221,6 +221,9 @@ void sn_inspect_close(sn_inspection **inspection);
 /* Every key and tensor of the file, a line each. */
 void sn_inspect_list(const sn_inspection *inspection, FILE *out);
 
+/* Which models run, from which container, with which types of weights: a Markdown table out of the tables that the readers use. [any] */
+void sn_architectures(FILE *out);
+
 /* ---- checking a plugin file ---------------------------------------------------------------------------------- */
 
 typedef enum sn_check_verdict {

@@ -84,6 +84,15 @@ static const struct family families[] = {
     {.architecture = "Qwen3TTSForConditionalGeneration", .model_type = "qwen3_tts", .name = "qwen3tts", .read = hf_talker_config},
 };
 
+const char *hf_family(size_t i, const char **gguf, bool *f8)
+{
+	if (i >= sizeof families / sizeof *families)
+		return NULL;
+	*gguf = families[i].name;
+	*f8 = !families[i].read && !(families[i].has & HF_EXPERTS); /* tensors of many experts have no scales */
+	return families[i].architecture;
+}
+
 struct reader {
 	const json_t *json;  /* of the text model */
 	const json_t *whole; /* the file */
