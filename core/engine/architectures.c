@@ -43,5 +43,5 @@ void sn_architectures(FILE *out)
 	print_types(out, true, false);
 	fprintf(out, ".\nWeights in directories: ");
 	print_types(out, false, true);
-	fprintf(out, " (with its scales, as compressed-tensors writes it; \\* without).\n");
+	fprintf(out, " (with its scales, as compressed-tensors, DeepSeek and Qwen write them; \\* without).\n");
 }

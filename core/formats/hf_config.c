@@ -89,7 +89,7 @@ const char *hf_family(size_t i, const char **gguf, bool *f8)
 	if (i >= sizeof families / sizeof *families)
 		return NULL;
 	*gguf = families[i].name;
-	*f8 = !families[i].read && !(families[i].has & HF_EXPERTS); /* tensors of many experts have no scales */
+	*f8 = !families[i].read && !(families[i].has & HF_ACROSS); /* tensors of all experts together have no scales */
 	return families[i].architecture;
 }
 
