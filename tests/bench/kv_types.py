@@ -54,7 +54,7 @@ def main():
                 peer.quietly(other.close)
         print("%-16s %12s %12s %8s %8s" % ("medians of %d" % args.rounds, "prompt /s", "answer /s", "x f16", "floor"))
         for kind, pairs in got.items():
-            ratio = common.median([b / f for (_, b), (_, f) in zip(pairs, got["f16"])]) if "f16" in got else float("nan")
+            ratio = common.median([b / f for (_, b), (_, f) in zip(pairs, got["f16"]) if b and f]) if "f16" in got else float("nan")
             floor = read / (weights + (args.prompt + args.output / 2) * stored[kind.split()[-1]])
             print("%-16s %12.1f %12.2f %8.2f %8.1f" % (kind, common.median([a for a, _ in pairs]), common.median([b for _, b in pairs]), ratio, floor))
 
