@@ -12,7 +12,8 @@ struct shape {
 	uint32_t n_vocab;
 };
 
-sn_status shape_open(shape **out, const token_trie *trie, str text, const grammar_lead *lead, uint32_t n_choices, sn_error *err)
+sn_status shape_open(shape **out, const token_trie *trie, str text, const grammar_lead *lead, const int32_t *shown, size_t n_shown, uint32_t n_choices,
+                     sn_error *err)
 {
 	shape *s = calloc(1, sizeof *s);
 	*out = s;
@@ -29,6 +30,8 @@ sn_status shape_open(shape **out, const token_trie *trie, str text, const gramma
 		st = grammar_open_behind(&s->g, text, lead, err);
 	if (st == SN_OK)
 		st = token_mask_open(&s->mask, s->g, trie, TOKEN_MASK_MEMORY, err);
+	if (st == SN_OK)
+		token_mask_show(s->mask, shown, n_shown);
 	if (st == SN_OK && !shape_next(s, 0, NULL, 0, err))
 		st = err ? err->status : SN_ERR_UNSUPPORTED;
 	if (st != SN_OK)

@@ -22,6 +22,8 @@ struct token_mask {
 	size_t cap_masks, mask_bytes;
 	uint32_t *bits;    /* [n_words] of the mask that is being made */
 	state_id *path;    /* [deepest + 1] */
+	const int32_t *shown; /* [n_shown] control tokens that are text */
+	size_t n_shown;
 };
 
 sn_status token_mask_open(token_mask **out, const grammar *g, const token_trie *trie, size_t memory, sn_error *err)
@@ -41,6 +43,12 @@ sn_status token_mask_open(token_mask **out, const grammar *g, const token_trie *
 		token_mask_close(&m);
 	*out = m;
 	return st;
+}
+
+void token_mask_show(token_mask *m, const int32_t *tokens, size_t n)
+{
+	m->shown = tokens;
+	m->n_shown = n;
 }
 
 static void forget_masks(token_mask *m)
@@ -84,6 +92,14 @@ void token_mask_catch_up(token_mask *m, mask_place *p, size_t n_said)
 		*p = (mask_place){.age = m->age, .state = m->a.start};
 }
 
+static bool is_shown(const token_mask *m, int32_t token)
+{
+	for (size_t i = 0; i < m->n_shown; i++)
+		if (m->shown[i] == token)
+			return true;
+	return false;
+}
+
 void token_mask_push(token_mask *m, mask_place *p, int32_t token)
 {
 	str s = vocab_token(m->trie->v, token);
@@ -91,7 +107,7 @@ void token_mask_push(token_mask *m, mask_place *p, int32_t token)
 	if (p->dead)
 		return;
 	bool leads = automaton_leads(&m->a, p->state);
-	if (vocab_is_control(m->trie->v, token) && !(leads && str_eq(s, m->a.g->after)))
+	if (vocab_is_control(m->trie->v, token) && !is_shown(m, token) && !(leads && str_eq(s, m->a.g->after)))
 		return;
 	if (!p->begun && s.n) {
 		p->begun = true;
@@ -171,7 +187,15 @@ static sn_status make(token_mask *m, const mask_place *p, bool drop_blank, kept 
 	for (int32_t t = 0; automaton_leads(&m->a, p->state) && (size_t)t < vocab_size(m->trie->v); t++)
 		if (vocab_is_control(m->trie->v, t) && !vocab_is_eog(m->trie->v, t))
 			allow(m, t);
-	if (!walk(m, drop_blank)) {
+	for (size_t i = 0; i < m->n_shown; i++) {
+		str s = vocab_token(m->trie->v, m->shown[i]);
+		state_id to = p->state;
+		for (size_t b = 0; b < s.n && to != STATE_DEAD; b++)
+			to = automaton_step(&m->a, to, (unsigned char)s.p[b]);
+		if (to != STATE_DEAD && s.n)
+			allow(m, m->shown[i]);
+	}
+	if (m->a.trouble || !walk(m, drop_blank)) {
 		if (m->a.trouble == AUTOMATON_NOMEM)
 			return error_set(err, SN_ERR_NOMEM, "no memory for a grammar's states");
 		return error_set(err, SN_ERR_UNSUPPORTED, "the grammar is too ambiguous to follow");

@@ -35,6 +35,8 @@ typedef struct mask_place {
 /* g and trie are borrowed. */
 sn_status token_mask_open(token_mask **out, const grammar *g, const token_trie *trie, size_t memory, sn_error *err);
 void token_mask_close(token_mask **m);
+/* Control tokens that are text here, as they are spelled: [n], borrowed. Before anything else. */
+void token_mask_show(token_mask *m, const int32_t *tokens, size_t n);
 size_t token_mask_bytes(const token_mask *m);
 
 /* Before each token: makes *p one of n_said tokens or fewer, all of which were pushed; push the rest. */
