@@ -214,11 +214,12 @@ static unsigned write_unlike(out_buf *out, const prefix *at, size_t n, size_t de
 	return me;
 }
 
-/* words: nothing that begins as a call, nor white space. */
-static int write_unlike_calls(const tools *t, const sn_tool_format *f, out_buf *out, sn_error *err)
+/* words: nothing that begins as a call or as thinking, nor white space. */
+static int write_unlike_calls(const tools *t, const tool_grammar_ask *ask, out_buf *out, sn_error *err)
 {
+	const sn_tool_format *f = ask->format;
 	out_buf bytes = {0};
-	prefix *at = calloc(t->n + 1, sizeof *at);
+	prefix *at = calloc(t->n + 2, sizeof *at);
 	size_t n = 0, open = strlen(f->open), may = strlen(f->may_begin);
 	unsigned n_rules = 0;
 	for (size_t i = 0; i < t->n; i++) {
@@ -240,6 +241,8 @@ static int write_unlike_calls(const tools *t, const sn_tool_format *f, out_buf *
 	}
 	if (may)
 		at[n++] = (prefix){f->may_begin, may};
+	if (ask->thinks)
+		at[n++] = (prefix){ask->thinks, strlen(ask->thinks)};
 	qsort(at, n, sizeof *at, by_bytes);
 	size_t kept = 0;
 	for (size_t i = 0; i < n; i++) /* cut names may be equal */
@@ -259,7 +262,7 @@ int tool_grammar(const tools *t, const tool_grammar_ask *ask, out_buf *out, sn_e
 	out_text(out, "gap ::= [ \\n]?\nblanks ::= [ \\n\\t\\r]*\n");
 	int rc = write_call(t, ask, out, err);
 	if (rc == SN_OK && !must && !*f->begin)
-		rc = write_unlike_calls(t, f, out, err);
+		rc = write_unlike_calls(t, ask, out, err);
 	if (rc != SN_OK)
 		return rc;
 	if (!must && *f->begin)

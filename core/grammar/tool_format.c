@@ -28,6 +28,11 @@ static const tool_row rows[] = {
 	 .result = "```tool_output\n{{ content }}\n```"},
 };
 
+const tool_row *tool_format_at(size_t i)
+{
+	return i < sizeof rows / sizeof *rows ? &rows[i] : NULL;
+}
+
 const tool_row *tool_format_find(str written)
 {
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
