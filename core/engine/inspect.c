@@ -5,6 +5,7 @@
 #include "engine/pages.h"
 #include "formats/model_file.h"
 #include "model/arch.h"
+#include "text/chat.h"
 
 static void print_value(const file_key *k, FILE *out)
 {
@@ -48,6 +49,31 @@ static void print_layout(const hparams *h, FILE *out)
 	}
 }
 
+/* What the chat template takes; nothing where there is none. */
+static void print_chat(const model_file *f, FILE *out)
+{
+	chat_template *t;
+	str source;
+	sn_error err;
+	if (!file_str(f, "tokenizer.chat_template", &source))
+		return;
+	sn_status st = chat_template_open(&t, source, &err);
+	if (!st && file_str(f, "tokenizer.chat_template.tool_use", &source))
+		st = chat_template_add_tools(t, source, &err);
+	if (st) {
+		fprintf(out, "chat: %s\n", err.text);
+		chat_template_close(&t);
+		return;
+	}
+	const chat_caps k = chat_template_caps(t);
+	const sn_tool_format *tools = chat_template_tools(t);
+	fprintf(out, "chat: contents as %s, %s system messages, tools: %s%s", !k.lists ? "text" : k.strings ? "text or parts" : "parts", k.system ? "with" : "without",
+	        tools ? tools->name : "none", tools ? chat_template_many_calls(t) ? ", several calls at once" : ", one call at once" : "");
+	fprintf(out, "%s%s%s%s\n", k.thinks ? ", thinking: " : "", k.thinks ? k.thinks : "", k.thinking_switch ? ", enable_thinking" : "",
+	        k.effort_switch ? ", reasoning_effort" : "");
+	chat_template_close(&t);
+}
+
 sn_status sn_inspect(const char *path, FILE *out, sn_error *err)
 {
 	model_file *f;
@@ -73,6 +99,7 @@ sn_status sn_inspect(const char *path, FILE *out, sn_error *err)
 		        h.n_kv_head, h.head_dim, h.n_context);
 		print_layout(&h, out);
 	}
+	print_chat(f, out);
 	model_file_close(&f);
 	return SN_OK;
 }
