@@ -66,7 +66,7 @@ void sn_log_write(sn_log *log, sn_log_level level, const char *topic, const char
 typedef struct sn_engine sn_engine;
 
 /* auto: f32 for a model whose matrices are all F32 (so that it is exact), else f16. */
-typedef enum sn_kv_dtype { SN_KV_AUTO, SN_KV_F16, SN_KV_F32 } sn_kv_dtype;
+typedef enum sn_kv_dtype { SN_KV_AUTO, SN_KV_F16, SN_KV_F32, SN_KV_BF16, SN_KV_Q8_0, SN_KV_FP8 } sn_kv_dtype;
 
 /* Every field has a default (0 or NULL means it). The command line's flags carry vLLM's names for the same things. */
 typedef struct sn_engine_config {
@@ -89,7 +89,7 @@ typedef struct sn_engine_config {
 	uint32_t queue_timeout_ms;       /* until a request's first row is computed; 0: as long as its timeout_ms lets it wait */
 	uint32_t step_timeout_ms;        /* watchdog: readiness goes off when a step takes longer; default 30000 */
 	bool no_prefix_caching;          /* --no-enable-prefix-caching */
-	sn_kv_dtype kv_dtype;            /* of keys, values and media rows; default auto */
+	sn_kv_dtype kv_dtype;            /* of keys and values; default auto. Rows of media: f32, bf16, else f16 */
 	bool share_cache;                /* one cache salt for all keys */
 } sn_engine_config;
 
@@ -101,12 +101,16 @@ int sn_codec_helper(void);
  * or soon after: the call waits for them. [main] */
 void sn_engine_close(sn_engine **engine);
 
+/* How the rows of a text become its embedding. auto: as the model's file says, else the last row. */
+typedef enum sn_pooling { SN_POOLING_AUTO, SN_POOLING_LAST, SN_POOLING_MEAN, SN_POOLING_CLS } sn_pooling;
+
 typedef struct sn_model_config {
 	const char *name;   /* what "model" in a request selects */
 	const char *path;   /* GGUF file */
 	const char *const *mmproj; /* GGUF files of its media towers, no two of one kind, and of its speaker; [n_mmproj] */
 	size_t n_mmproj;
 	const char *chat_template; /* Jinja source that replaces the file's, or NULL */
+	sn_pooling pooling;        /* instead of what the file says */
 } sn_model_config;
 
 /* Maps and checks the files, loads an encoder plugin for each tower and a vocoder for the speaker, makes room for its KV in the pool. [main] */
@@ -170,8 +174,53 @@ const char *sn_engine_kind_of(const sn_engine *engine, const void *bytes, size_t
 /* Prometheus text exposition of the engine's metrics, appended to out. [any] */
 sn_status sn_engine_metrics(const sn_engine *engine, FILE *out);
 
-/* Human-readable description of a model file: hyper-parameters, tensors, KV layout and page waste. [any] */
-sn_status sn_inspect(const char *path, FILE *out, sn_error *err);
+/* What is counted of memory: see core/engine/memory.c. Bytes. */
+typedef struct sn_memory { size_t weights, tables, buffers, plugins, pool, sum; } sn_memory;
+
+#define SN_INSPECT_TYPES 40
+#define SN_INSPECT_GROUPS 8
+
+/* A model file, and what serving it would take: by the same functions that serve it. */
+typedef struct sn_inspection {
+	const char *name;      /* base name; all strings live as long as the inspection */
+	const char *container; /* "GGUF v3", "Hugging Face directory" */
+	size_t file_bytes, n_keys, n_tensors, n_types;
+	struct { const char *name; size_t n_tensors, bytes; } types[SN_INSPECT_TYPES];
+	const char *tokenizer, *pre_tokenizer; /* "gpt2", "qwen2"; NULL: none is named */
+	size_t template_bytes; /* of its chat template; 0: none */
+	/* The rest is of a model that can be served; else refusal says why not */
+	const char *refusal;   /* NULL: it can */
+	const char *architecture, *rope, *window_rope; /* window_rope NULL: no layer has a window */
+	uint32_t n_layers, n_embd, n_ffn, n_head, n_kv_head, head_dim, n_context, window, n_windowed, n_experts, n_experts_used, n_cross, n_vocab;
+	const char *pooling;   /* "last", "mean", "cls"; NULL: it does not embed */
+	bool embeds;           /* and nothing else */
+	const char *tools;     /* how its chat template has calls written: "hermes"; NULL: it takes no tools */
+	const char *thinks;    /* the mark before its thinking; NULL: none is known */
+	const char *kinds[SN_MAX_MODALITIES + 1]; /* of media that it takes; NULL-terminated */
+	sn_memory memory;      /* with the pool that serve makes */
+	const char *kv_type;
+	size_t page_bytes;
+	uint32_t n_pages, least_rows, least_pages; /* of the pool; rows that one sequence must be able to have, and their pages */
+	size_t n_groups;
+	struct {
+		uint32_t n_layers, n_kv_head, head_dim, window, limit, block_tokens, slab_layers, n_slabs;
+		double waste; /* share of its pages */
+	} groups[SN_INSPECT_GROUPS];
+	double token_bytes;    /* of a long sequence's next token, without windows that are full */
+	uint32_t pages_per_gb; /* of 2^30 bytes */
+	uint32_t longest;      /* tokens of the longest sequence that the pool holds */
+	size_t total, available; /* the machine's memory, or its control group's; SIZE_MAX: not known */
+	size_t left;           /* for a pool: --memory-limit's, or what is available, less the rest */
+	uint32_t longest_left; /* tokens of the longest sequence that a pool of all that holds */
+	bool fits;             /* serve would not refuse it for memory; else misfit says why */
+	const char *misfit;
+} sn_inspection;
+
+/* config as for sn_engine_open, of which log may be NULL. Reads headers and tables, no weights but norms; opens no pool. [main] */
+sn_status sn_inspect_open(sn_inspection **out, const sn_engine_config *config, const sn_model_config *model, sn_error *err);
+void sn_inspect_close(sn_inspection **inspection);
+/* Every key and tensor of the file, a line each. */
+void sn_inspect_list(const sn_inspection *inspection, FILE *out);
 
 /* ---- checking a plugin file ---------------------------------------------------------------------------------- */
 
@@ -434,6 +483,54 @@ void sn_request_cancel(sn_request *request);
 void sn_request_close(sn_request **request);
 /* The seed in use: given, or drawn. */
 uint64_t sn_request_seed(const sn_request *request);
+
+/* ---- embeddings --------------------------------------------------------------------------------------------- */
+
+#define SN_MAX_EMBEDDING_INPUTS 2048
+#define SN_MAX_EMBEDDING_VALUES (4u << 20) /* of all vectors of one ask */
+
+typedef struct sn_embedding_input {
+	const int32_t *ids; /* [n_ids] tokens of the vocabulary; NULL: text is */
+	size_t n_ids;
+	const char *text;   /* UTF-8, may hold NUL; special tokens spelled out in it are those tokens */
+	size_t size;        /* bytes */
+} sn_embedding_input;
+
+/* Texts as vectors: each is a sequence of its own, a few at once, from the same pages as everything else. A vector does not depend on
+ * what else is asked. */
+typedef struct sn_embedding_ask {
+	const char *request_id, *model, *cache_key, *cache_salt; /* as in sn_chat */
+	const sn_embedding_input *inputs; /* [n_inputs], at most SN_MAX_EMBEDDING_INPUTS; borrowed until the close */
+	size_t n_inputs;
+	bool add_special_tokens; /* texts only: what the vocabulary puts before and behind a text, if it does */
+	uint32_t dimensions;     /* the vectors' first so many values, of length 1 again; 0: all. Only of models that embed */
+	uint32_t timeout_ms;     /* total, from open; 0: none */
+} sn_embedding_ask;
+
+typedef enum sn_embedding_kind {
+	SN_EMBEDDING_NONE,   /* the timeout passed */
+	SN_EMBEDDING_VECTOR, /* of the next input, in order */
+	SN_EMBEDDING_DONE,   /* last: usage */
+	SN_EMBEDDING_ERROR   /* last */
+} sn_embedding_kind;
+
+typedef struct sn_embedding_event {
+	sn_embedding_kind kind;
+	size_t index;
+	const float *values; /* [n_values]; valid until the next call */
+	size_t n_values;
+	uint64_t prompt_tokens; /* DONE: of all inputs */
+	sn_error error;
+} sn_embedding_event;
+
+typedef struct sn_embedding sn_embedding;
+
+/* On success *out must be closed. Takes one place in the queue. Errors blame "input", "dimensions" or "model". [any] */
+sn_status sn_embedding_open(sn_engine *engine, const sn_embedding_ask *ask, sn_embedding **out, sn_error *err);
+/* Waits up to timeout_ms. One consumer thread. After DONE or ERROR only close is legal. */
+sn_embedding_kind sn_embedding_next(sn_embedding *e, int timeout_ms, sn_embedding_event *ev);
+/* Cancels what still runs, and frees. Sets *e to NULL. */
+void sn_embedding_close(sn_embedding **e);
 
 /* ---- transcriptions ----------------------------------------------------------------------------------------- */
 

@@ -75,7 +75,8 @@ static sn_status push_medium(sn_request *r, struct row_list *l, const struct pla
 		marked_append(pending, p->text + at, p->holes[h].text_offset - at, true);
 		st = flush_text(r, l, pending, err);
 		if (!st)
-			st = rows_add_hole(r, l, p->enc->row_token, i, row, p->holes[h].n_rows, p->plan.both_ways, err);
+			st = rows_add_hole(r, l, p->enc->row_token, i, row, p->holes[h].n_rows,
+			                   p->positions ? p->positions + row : NULL, p->plan.both_ways, err);
 		row += p->holes[h].n_rows;
 		at = p->holes[h].text_offset;
 	}

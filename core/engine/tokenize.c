@@ -7,7 +7,7 @@
 
 enum { MAX_TEXT_BYTES = 64 << 20 };
 
-sn_status text_encode(const vocab *v, const char *text, size_t size, bool trusted, bool bos, int32_t **ids, size_t *n, sn_error *err)
+sn_status text_encode(const vocab *v, const char *text, size_t size, bool trusted, bool special, int32_t **ids, size_t *n, sn_error *err)
 {
 	marked_text marked;
 	marked_init(&marked, MAX_TEXT_BYTES);
@@ -21,14 +21,18 @@ sn_status text_encode(const vocab *v, const char *text, size_t size, bool truste
 	if (!st)
 		st = vocab_encode(v, &marked, ids, n, err);
 	marked_fini(&marked);
-	if (st || !bos || !vocab_adds_bos(v) || vocab_bos(v) < 0)
+	size_t before = special && vocab_adds_bos(v) && vocab_bos(v) >= 0, behind = special && vocab_last(v) >= 0;
+	if (st || before + behind == 0)
 		return st;
-	int32_t *with = malloc((*n + 1) * sizeof *with);
+	int32_t *with = malloc((*n + before + behind) * sizeof *with);
 	if (with) {
-		with[0] = vocab_bos(v);
+		if (before)
+			with[0] = vocab_bos(v);
 		if (*n)
-			memcpy(with + 1, *ids, *n * sizeof *with);
-		++*n;
+			memcpy(with + before, *ids, *n * sizeof *with);
+		if (behind)
+			with[before + *n] = vocab_last(v);
+		*n += before + behind;
 	}
 	free(*ids);
 	*ids = with;

@@ -2,6 +2,7 @@
 says is chance, so whatever holds here is held by the masks."""
 
 import json
+import shutil
 import struct
 import typing
 
@@ -363,6 +364,9 @@ def test_history_that_is_wrong_is_refused_by_its_place(server, param, messages):
     assert status == 400 and answer["error"]["param"] == param, answer
 
 
-def test_inspect_tells_the_format():
-    code, text, _ = run("inspect", str(MODEL))
-    assert code == 0 and "\nchat: contents as text or parts, with system messages, tools: none\n" in text
+def test_inspect_tells_the_format(tmp_path):
+    for template, tells in (("hermes", "\ntools: hermes\n"), ("args", "\ntools: mistral-args\n"), ("plain", "\ntools: none\n"), ("opens", "\nthinking: <think>\n")):
+        folder = shutil.copytree(REPO / "tests" / "golden" / "hf" / "llama", tmp_path / template)
+        (folder / "chat_template.jinja").write_text(TEMPLATES[template])
+        code, text, _ = run("inspect", str(folder))
+        assert code == 0 and tells in text, text

@@ -171,9 +171,9 @@ static void windows_that_make_no_sense_are_refused(void **state)
 	    {"attention.sliding_window_pattern", BOOLS, LAYERS, NULL, 0},
 	};
 	CHECK_TWISTS("gemma3", list);
-	static const twist none[] = { /* no windows in these families: refused if rows would be hidden */
-	    {"attention.sliding_window", U32, 1, "windows in architecture qwen2", 0},
-	    {"attention.sliding_window", U32, CONTEXT - 1, "255: windows", 0},
+	static const twist none[] = { /* which of these families' layers would have it, the file has to say: refused if rows would be hidden */
+	    {"attention.sliding_window", U32, 1, "sliding_window_pattern is missing: which layers of architecture qwen2", 0},
+	    {"attention.sliding_window", U32, CONTEXT - 1, "is missing: which layers", 0},
 	    {"attention.sliding_window", I32, -1, "-1 is not an integer", 0},
 	    {"attention.sliding_window", U32, CONTEXT, NULL, 0},
 	    {"attention.sliding_window", U32, 0, NULL, 0},
@@ -198,6 +198,7 @@ static void scales_and_bases_that_make_no_sense_are_refused(void **state)
 	    {"final_logit_softcapping", F32, 30, "caps of scores are not supported", 0},
 	    {"final_logit_softcapping", F32, NAN, "caps of scores are not supported", 0},
 	    {"final_logit_softcapping", STRING, 0, "caps of scores are not supported", "30"},
+	    {"attention.temperature_scale", F32, 0.1, "queries scaled by their position are not supported", 0},
 	    {"final_logit_softcapping", F32, 0, NULL, 0},
 	};
 	CHECK_TWISTS("gemma3", caps);

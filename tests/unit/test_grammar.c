@@ -246,11 +246,13 @@ static void byte_alphabet(unsigned b, char out[5])
 
 static kit open_kit(void)
 {
-	static char names[400][40];
+	static char names[400][80];
 	static str tokens[400];
 	static int32_t types[400];
 	static const char *const pieces[] = {"{\"", "\":", "\",\"", "\"}", "}}", "[[", "]", "null", "true", "fal", "se", "name", "\\u00", "12", "1.5", ",", ":[",
-	                                     "\\\"", "yes", "no", "ab", "aab", "((", "))", "()", "aa", "aaaa"};
+	                                     "\\\"", "yes", "no", "ab", "aab", "((", "))", "()", "aa", "aaaa", "aaaaaaaaa",
+	                                     "aaaaaaaaaaaaaaaaaaaaaaaaaaa", "aaaaaaa\",\"aaa", "((((((((((((((((", "))))))))))))))))))))))))))))))))))",
+	                                     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab", "]]]]]]]]", "\"]},{\"name\":[\"a"};
 	size_t n = 0;
 	kit k = {0};
 	for (unsigned b = 0; b < 256; b++, n++)
@@ -305,6 +307,15 @@ static void expect_mask(const kit *k, automaton *a, state_id at, const uint32_t 
 	}
 }
 
+static sn_status fill(token_mask *m, mask_place *p, uint32_t *bits, uint32_t n_vocab, sn_error *err)
+{
+	size_t patience = SIZE_MAX;
+	bool again;
+	sn_status st = token_mask_fill(m, p, bits, n_vocab, &patience, &again, err);
+	assert_false(again);
+	return st;
+}
+
 static int32_t pick(rng *r, const uint32_t *bits, size_t n_vocab)
 {
 	int32_t all[400];
@@ -317,7 +328,9 @@ static int32_t pick(rng *r, const uint32_t *bits, size_t n_vocab)
 
 static const char *const GRAMMARS[] = {
 	JSON_GRAMMAR, "root ::= (\"yes\" | \"no\"){1,20}", "root ::= \"a\"{3,9} \"b\" root | \"\"", "root ::= \"(\" root \")\" root | \"\"",
-	"root ::= .{1,40}", "root ::= a | b\na ::= \"a\" a \"b\" | \"x\"\nb ::= \"a\" b \"c\" | \"y\"", "root ::= \"a\"* \"a\"{2,5} \"a\"*",
+	"root ::= .{1,40}", "root ::= \"[\" (\"a\"{2,30} | [a-b]{20,70} | item{0,40}) \"]\" root | \"\"\nitem ::= \"a\" \"b\"? | \"((\" item{1,3} \"))\"",
+	"root ::= \"{\" (\"\\\"name\\\":[\" s (\",\" s){0,9} \"]},\"){1,12} \"}\"\ns ::= \"\\\"\" [a-z]{3,60} \"\\\"\"",
+	"root ::= a | b\na ::= \"a\" a \"b\" | \"x\"\nb ::= \"a\" b \"c\" | \"y\"", "root ::= \"a\"* \"a\"{2,5} \"a\"*",
 };
 enum { N_GRAMMARS = sizeof GRAMMARS / sizeof *GRAMMARS };
 
@@ -341,9 +354,8 @@ static void masks_allow_what_can_follow_and_answers_fit(void **state)
 				uint32_t bits[16];
 				memset(bits, 0xFF, sizeof bits);
 				token_mask_catch_up(m, &p, n);
-				assert_int_equal(token_mask_fill(m, &p, bits, (uint32_t)vocab_size(k.v), NULL), SN_OK);
-				if (n % 7 == 0)
-					expect_mask(&k, &a, at, bits);
+				assert_int_equal(fill(m, &p, bits, (uint32_t)vocab_size(k.v), NULL), SN_OK);
+				expect_mask(&k, &a, at, bits);
 				int32_t t = pick(&r, bits, vocab_size(k.v));
 				assert_true(t >= 0);
 				if (t == k.end)
@@ -361,6 +373,89 @@ static void masks_allow_what_can_follow_and_answers_fit(void **state)
 			grammar_close(&gr);
 		}
 	assert_true(ended > 60);
+	close_kit(&k);
+}
+
+/* Deeper than outlines are made for, up to what is not offered any more. */
+static void masks_are_right_where_nesting_ends(void **state)
+{
+	(void)state;
+	kit k = open_kit();
+	static const char *const grammars[] = {"root ::= \"(\" root \")\" | \"a\"{0,3}", "root ::= x \"!\"\nx ::= (\"((\" x \"))\"){1,2} | y\ny ::= \"()\"{2,3} z\nz ::= \"a\" x \"b\" | \"\""};
+	for (size_t i = 0; i < 2; i++)
+		for (int step = 0; step < 2; step++) {
+			grammar *g = open_grammar(grammars[i]);
+			token_mask *m;
+			automaton a;
+			assert_int_equal(token_mask_open(&m, g, k.trie, TOKEN_MASK_MEMORY, NULL), SN_OK);
+			assert_int_equal(automaton_init(&a, g, NULL), SN_OK);
+			state_id at = a.start;
+			mask_place p = {0};
+			int32_t open = token_of(&k, STR("(("));
+			size_t n = 0, refused = 0;
+			for (; n < 400; n++) {
+				uint32_t bits[16];
+				token_mask_catch_up(m, &p, n);
+				assert_int_equal(fill(m, &p, bits, (uint32_t)vocab_size(k.v), NULL), SN_OK);
+				expect_mask(&k, &a, at, bits);
+				int32_t t = step == 0 && has(bits, '(') ? '(' : has(bits, open) ? open : -1;
+				refused += t < 0;
+				if (t < 0) { /* out again */
+					t = has(bits, ')') ? ')' : has(bits, '!') ? '!' : has(bits, '(') ? '(' : -1;
+					if (t < 0 || refused > 60)
+						break;
+				}
+				str s = vocab_token(k.v, t);
+				for (size_t b = 0; b < s.n; b++)
+					at = automaton_step(&a, at, (unsigned char)s.p[b]);
+				token_mask_push(m, &p, t);
+			}
+			assert_true(n > 100 && refused);
+			automaton_fini(&a);
+			token_mask_close(&m);
+			grammar_close(&g);
+		}
+	close_kit(&k);
+}
+
+/* A walk that is cut into parts of a few nodes gives the same mask; also when another answer asks in between. */
+static void masks_made_in_parts_are_the_same(void **state)
+{
+	(void)state;
+	kit k = open_kit();
+	rng r = {9};
+	for (size_t g = 0; g < N_GRAMMARS; g++) {
+		grammar *gr = open_grammar(GRAMMARS[g]);
+		token_mask *whole, *parts;
+		assert_int_equal(token_mask_open(&whole, gr, k.trie, TOKEN_MASK_MEMORY, NULL), SN_OK);
+		assert_int_equal(token_mask_open(&parts, gr, k.trie, TOKEN_MASK_MEMORY, NULL), SN_OK);
+		mask_place p = {0}, q = {0}, other = {0};
+		unsigned cuts = 0;
+		for (size_t n = 0; n < 60; n++) {
+			uint32_t x[16], y[16], z[16];
+			bool again = true;
+			token_mask_catch_up(whole, &p, n);
+			token_mask_catch_up(parts, &q, n);
+			token_mask_catch_up(parts, &other, 0);
+			assert_int_equal(fill(whole, &p, x, (uint32_t)vocab_size(k.v), NULL), SN_OK);
+			for (size_t patience; again; cuts += again) {
+				patience = 40;
+				assert_int_equal(token_mask_fill(parts, &other, z, (uint32_t)vocab_size(k.v), &patience, &again, NULL), SN_OK);
+				patience = 40;
+				assert_int_equal(token_mask_fill(parts, &q, y, (uint32_t)vocab_size(k.v), &patience, &again, NULL), SN_OK);
+			}
+			assert_memory_equal(x, y, (vocab_size(k.v) + 31) / 32 * sizeof *x);
+			int32_t t = pick(&r, x, vocab_size(k.v));
+			if (t == k.end)
+				break;
+			token_mask_push(whole, &p, t);
+			token_mask_push(parts, &q, t);
+		}
+		assert_true(cuts > 5);
+		token_mask_close(&whole);
+		token_mask_close(&parts);
+		grammar_close(&gr);
+	}
 	close_kit(&k);
 }
 
@@ -385,8 +480,8 @@ static void a_small_budget_changes_no_mask(void **state)
 			assert_int_equal(q.n_said, 0);
 			while (q.n_said < n)
 				token_mask_push(poor, &q, said[q.n_said]);
-			assert_int_equal(token_mask_fill(rich, &p, x, (uint32_t)vocab_size(k.v), NULL), SN_OK);
-			assert_int_equal(token_mask_fill(poor, &q, y, (uint32_t)vocab_size(k.v), NULL), SN_OK);
+			assert_int_equal(fill(rich, &p, x, (uint32_t)vocab_size(k.v), NULL), SN_OK);
+			assert_int_equal(fill(poor, &q, y, (uint32_t)vocab_size(k.v), NULL), SN_OK);
 			assert_memory_equal(x, y, sizeof x);
 			said[n] = pick(&r, x, vocab_size(k.v));
 			if (said[n] == k.end)
@@ -414,9 +509,9 @@ static void a_place_goes_back_with_its_answer(void **state)
 	token_mask_push(m, &p, 'x'); /* does not fit */
 	memset(bits, 0xFF, sizeof bits);
 	sn_error err = {0};
-	assert_int_equal(token_mask_fill(m, &p, bits, (uint32_t)vocab_size(k.v), &err), SN_ERR_INVALID);
+	assert_int_equal(fill(m, &p, bits, (uint32_t)vocab_size(k.v), &err), SN_ERR_INVALID);
 	token_mask_catch_up(m, &p, 0);
-	assert_int_equal(token_mask_fill(m, &p, bits, (uint32_t)vocab_size(k.v), &err), SN_OK);
+	assert_int_equal(fill(m, &p, bits, (uint32_t)vocab_size(k.v), &err), SN_OK);
 	assert_true(has(bits, 'a') && !has(bits, 'b') && !has(bits, k.end));
 	token_mask_close(&m);
 	grammar_close(&g);
@@ -451,7 +546,7 @@ static void a_grammar_begins_behind_what_was_asked_for(void **state)
 			token_mask_catch_up(m, &p, 0);
 			for (size_t n = 0; n < 6 && cases[i].said[n]; n++) {
 				memset(bits, 0xFF, sizeof bits);
-				assert_int_equal(token_mask_fill(m, &p, bits, (uint32_t)vocab_size(k.v), NULL), SN_OK);
+				assert_int_equal(fill(m, &p, bits, (uint32_t)vocab_size(k.v), NULL), SN_OK);
 				int32_t t = token_of(&k, str_of(cases[i].said[n]));
 				if (t < 0 || !has(bits, t))
 					fail_msg("%s (%d) may not be token %zu, before %s", cases[i].said[n], t, n, cases[i].after);
@@ -459,7 +554,7 @@ static void a_grammar_begins_behind_what_was_asked_for(void **state)
 				token_mask_catch_up(m, &p, n + 1);
 			}
 			memset(bits, 0xFF, sizeof bits);
-			assert_int_equal(token_mask_fill(m, &p, bits, (uint32_t)vocab_size(k.v), NULL), SN_OK);
+			assert_int_equal(fill(m, &p, bits, (uint32_t)vocab_size(k.v), NULL), SN_OK);
 			assert_int_equal(has(bits, k.end + 1), cases[i].leads); /* what renders as nothing */
 			assert_int_equal(has(bits, k.end), cases[i].leads && may_end);
 			for (const char *c = cases[i].next; *c; c++)
@@ -479,7 +574,7 @@ static void a_grammar_begins_behind_what_was_asked_for(void **state)
 	assert_int_equal(token_mask_open(&m, g, k.trie, TOKEN_MASK_MEMORY, NULL), SN_OK);
 	token_mask_catch_up(m, &p, 0);
 	memset(bits, 0xFF, sizeof bits);
-	assert_int_equal(token_mask_fill(m, &p, bits, (uint32_t)vocab_size(k.v), NULL), SN_OK);
+	assert_int_equal(fill(m, &p, bits, (uint32_t)vocab_size(k.v), NULL), SN_OK);
 	assert_true(has(bits, token_of(&k, STR("\"}"))) && !has(bits, token_of(&k, STR("}}"))) && has(bits, token_of(&k, STR("null"))));
 	token_mask_close(&m);
 	grammar_close(&g);
@@ -511,7 +606,7 @@ static void ambiguity_is_bounded(void **state)
 		token_mask_catch_up(m, &p, n);
 		while (p.n_said < n)
 			token_mask_push(m, &p, 'a');
-		st = token_mask_fill(m, &p, bits, (uint32_t)vocab_size(k.v), NULL);
+		st = fill(m, &p, bits, (uint32_t)vocab_size(k.v), NULL);
 	}
 	assert_int_equal(st, SN_ERR_UNSUPPORTED);
 	assert_true(seconds() - from < 2);
@@ -529,6 +624,8 @@ int main(void)
 		cmocka_unit_test(broken_grammars_are_refused_with_their_line),
 		cmocka_unit_test(large_grammars_are_refused_in_time),
 		cmocka_unit_test(masks_allow_what_can_follow_and_answers_fit),
+		cmocka_unit_test(masks_are_right_where_nesting_ends),
+		cmocka_unit_test(masks_made_in_parts_are_the_same),
 		cmocka_unit_test(a_small_budget_changes_no_mask),
 		cmocka_unit_test(a_place_goes_back_with_its_answer),
 		cmocka_unit_test(a_grammar_begins_behind_what_was_asked_for),

@@ -8,7 +8,8 @@
 #include "text/normalize.h"
 #include "text/spm.h"
 
-static const char *const families[] = {"gpt2", "smollm", "llama3", "qwen2", "tekken", "gpt4o", "gemma", "llama2", "llama2-first", "phi3"};
+static const char *const families[] = {"gpt2", "smollm", "llama3", "qwen2", "tekken", "gpt4o", "gemma", "llama2", "llama2-first", "phi3",
+                                       "gemma-pieces", "llama2-pieces", "tekken-alone", "tekken-v1"};
 enum { N_FAMILIES = sizeof families / sizeof *families };
 
 static void ids_of_directories_are_those_of_tokenizers(void **state)
@@ -62,7 +63,7 @@ static void decode(const vocab *v, const int32_t *ids, size_t n, buf *out)
  * Metaspace puts no blank before text that starts with one, decoding drops one all the same. */
 static bool loses(const char *family, const char *p, size_t n)
 {
-	return ((!strcmp(family, "llama2") || !strcmp(family, "phi3")) && memmem(p, n, "\n\n", 2)) || (!strcmp(family, "llama2-first") && n && *p == ' ');
+	return ((!strcmp(family, "llama2") || !strcmp(family, "llama2-pieces") || !strcmp(family, "phi3")) && memmem(p, n, "\n\n", 2)) || (!strcmp(family, "llama2-first") && n && *p == ' ');
 }
 
 /* Any text without U+2581, which SentencePiece takes for a blank. */
@@ -471,7 +472,9 @@ static void unknown_components_are_refused_by_name(void **state)
 		{"llama2-first", J, "pre_tokenizer/prepend_scheme", "\"sometimes\"", "sometimes"},
 		{"qwen2", J, "post_processor", "null", NULL},
 		{"qwen2", J, "post_processor", "{\"type\":\"RobertaProcessing\"}", "RobertaProcessing"},
-		{"gemma", J, "post_processor/single/+", "{\"SpecialToken\":{\"id\":\"<eos>\",\"type_id\":0}}", "appends <eos>"},
+		{"gemma", J, "post_processor/single/+", "{\"SpecialToken\":{\"id\":\"<eos>\",\"type_id\":0}}", "appends several tokens"},
+		{"gemma", J, "post_processor/single/+", "{\"SpecialToken\":{\"id\":\"<bos>\",\"type_id\":0}}", NULL},
+		{"gemma", J, "post_processor/single/+", "{\"Sequence\":{\"id\":\"B\",\"type_id\":0}}", "appends more than one token"},
 		{"gemma", J, "post_processor/single/1", "{\"Sequence\":{\"id\":\"B\",\"type_id\":0}}", "of this form"},
 		{"gemma", J, "post_processor/special_tokens/<bos>/ids", "[1,2]", "several"},
 		{"qwen2", J, "decoder", "null", "decoder null"},
