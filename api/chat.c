@@ -63,16 +63,32 @@ static void show_marks(sn_sampling *s, const sn_tool_format *f)
 		s->shown[s->n_shown++] = f->marks[i];
 }
 
+/* The schema that response_format gives, NULL if it is not that which made the grammar. */
+static const json_t *answer_schema(const chat_body *b, json_t **any)
+{
+	const json_t *format = json_object_get(b->root, "response_format");
+	*any = NULL;
+	if (!b->generation.form.by || strncmp(b->generation.form.by, "response_format", 15) != 0)
+		return NULL;
+	const json_t *schema = json_object_get(json_object_get(format, "json_schema"), "schema");
+	return schema ? schema : (*any = json_pack("{s:s}", "type", "object"));
+}
+
 /* The grammar of calls, and of what may stand before them. */
 static int ask_for_calls(chat_body *b, const sn_chat_skills *skills, const reasoning *thinking, sn_error *err)
 {
 	sn_sampling *s = &b->chat.sampling;
 	const bool may_think = skills->thinks && !thinking->inside && !thinking->closed;
-	const tool_grammar_ask ask = {.format = skills->tools, .many = b->tools.many && skills->many_calls,
+	tool_grammar_ask ask = {.format = skills->tools, .many = b->tools.many && skills->many_calls,
 	                              .thinks = may_think ? reasoning_begin_mark(thinking) : NULL, .thought = may_think ? reasoning_end_mark(thinking) : NULL};
-	if (s->grammar)
-		return fault_set(err, SN_ERR_UNSUPPORTED, s->grammar_name, "%s together with tools is not supported: tool_choice none leaves them out", s->grammar_name);
-	int rc = tool_grammar(&b->tools, &ask, &b->grammar, err);
+	json_t *any;
+	ask.answer = answer_schema(b, &any);
+	int rc = SN_OK;
+	if (s->grammar && !ask.answer)
+		rc = fault_set(err, SN_ERR_UNSUPPORTED, s->grammar_name, "%s together with tools is not supported: tool_choice none leaves them out", s->grammar_name);
+	if (rc == SN_OK)
+		rc = tool_grammar(&b->tools, &ask, &b->grammar, err);
+	json_decref(any);
 	if (rc != SN_OK)
 		return rc;
 	s->grammar = b->grammar.data;

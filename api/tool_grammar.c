@@ -82,7 +82,16 @@ static bool may_call(const tools *t, const tool *one)
 	return !t->named || strcmp(t->named, one->name) == 0;
 }
 
-static int write_call(const tools *t, const tool_grammar_ask *ask, out_buf *out, sn_error *err)
+/* answer: a value that the schema of the answer takes. */
+static int write_answer(const tool_grammar_ask *ask, unsigned *n_rules, out_buf *out, sn_error *err)
+{
+	unsigned rule = *n_rules;
+	int rc = schema_rule(ask->answer, "response_format", n_rules, out, err);
+	out_fmt(out, "answer ::= s%u\n", rule);
+	return rc;
+}
+
+static int write_call(const tools *t, const tool_grammar_ask *ask, unsigned *n_all, out_buf *out, sn_error *err)
 {
 	const sn_tool_format *f = ask->format;
 	unsigned n_rules = 0;
@@ -90,6 +99,7 @@ static int write_call(const tools *t, const tool_grammar_ask *ask, out_buf *out,
 	for (size_t i = 0; i < t->n && rc == SN_OK; i++)
 		if (may_call(t, &t->list[i]))
 			rc = arguments_rule(t, &t->list[i], &n_rules, &rules[i], out, err);
+	*n_all = n_rules;
 	if (rc != SN_OK)
 		return rc;
 	bool quoted = false, first = true;
@@ -257,15 +267,18 @@ static int write_unlike_calls(const tools *t, const tool_grammar_ask *ask, out_b
 int tool_grammar(const tools *t, const tool_grammar_ask *ask, out_buf *out, sn_error *err)
 {
 	const sn_tool_format *f = ask->format;
-	bool must = t->choice == TOOL_CHOICE_REQUIRED;
+	bool must = t->choice == TOOL_CHOICE_REQUIRED, words = !must && !ask->answer;
+	unsigned n_rules = 0;
 	schema_prelude(out);
 	out_text(out, "gap ::= [ \\n]?\nblanks ::= [ \\n\\t\\r]*\n");
-	int rc = write_call(t, ask, out, err);
-	if (rc == SN_OK && !must && !*f->begin)
+	int rc = write_call(t, ask, &n_rules, out, err);
+	if (rc == SN_OK && !must && ask->answer)
+		rc = write_answer(ask, &n_rules, out, err);
+	if (rc == SN_OK && words && !*f->begin)
 		rc = write_unlike_calls(t, ask, out, err);
 	if (rc != SN_OK)
 		return rc;
-	if (!must && *f->begin)
+	if (words && *f->begin)
 		write_without(out, "words", f->begin);
 	if (ask->thinks) {
 		write_without(out, "thoughts", ask->thought);
@@ -276,6 +289,6 @@ int tool_grammar(const tools *t, const tool_grammar_ask *ask, out_buf *out, sn_e
 		out_text(out, "\n");
 	}
 	out_text(out, ask->thinks ? "root ::= thinking?" : "root ::=");
-	out_text(out, must ? " gap gap calls\n" : *f->begin ? " words calls?\n" : " blanks (calls | words)\n");
+	out_text(out, must ? " gap gap calls\n" : ask->answer ? " gap gap (calls | answer)\n" : *f->begin ? " words calls?\n" : " blanks (calls | words)\n");
 	return out->failed ? no_memory(err) : SN_OK;
 }

@@ -203,6 +203,24 @@ def test_left_to_itself_it_says_words_or_whole_calls(server, model):
                 check_call(call)
 
 
+def test_an_answer_is_a_call_or_json_where_both_are_asked_for(server, client):
+    class Answer(pydantic.BaseModel):
+        yes: bool
+
+    kinds = set()
+    for model in ("hermes", "llama3"):
+        for seed in range(6):
+            done = client.chat.completions.parse(model=model, messages=ask("Hi")["messages"], tools=[openai.pydantic_function_tool(Put)], response_format=Answer,
+                                                 parallel_tool_calls=False, max_tokens=200, temperature=1, seed=seed, n=4)
+            for c in done.choices:
+                calls = c.message.tool_calls
+                assert isinstance(calls[0].function.parsed_arguments, Put) if calls else isinstance(c.message.parsed, Answer)
+                kinds.add((model, bool(calls)))
+    assert len(kinds) == 4
+    _, answer = post(server, "args", tools=TOOLS, response_format={"type": "json_object"}, temperature=0, max_tokens=40)
+    assert (answer["choices"][0]["message"]["content"] or "{").startswith("{")
+
+
 def test_none_is_as_if_there_were_no_tools(server):
     _, told = post(server, "hermes", tools=TOOLS, tool_choice="none", temperature=0, max_tokens=20)
     _, plain = post(server, "hermes", temperature=0, max_tokens=20)
@@ -327,7 +345,7 @@ def test_tools_that_are_wrong_are_refused_by_name(server, param, tools):
 @pytest.mark.parametrize("param,fields", [
     ("tool_choice", {"tool_choice": "required"}), ("tool_choice", {"tools": [F], "tool_choice": {"type": "function", "function": {"name": "g"}}}),
     ("tool_choice", {"tools": [F], "tool_choice": {"type": "allowed_tools", "allowed_tools": {}}}), ("tool_choice", {"tools": [F], "tool_choice": "f"}),
-    ("parallel_tool_calls", {"parallel_tool_calls": 1}), ("response_format", {"tools": [F], "response_format": {"type": "json_object"}}),
+    ("parallel_tool_calls", {"parallel_tool_calls": 1}), ("grammar", {"tools": [F], "grammar": 'root ::= "a"'}),
     ("functions", {"functions": [{"name": "f"}]}), ("tools", {"tools": [F], "ignore_eos": True}),
 ])
 def test_fields_that_do_not_fit_are_refused_by_name(server, param, fields):
