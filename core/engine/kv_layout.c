@@ -174,3 +174,16 @@ uint32_t kv_layout_pages(const kv_layout *layout, uint32_t n_rows)
 		n += (uint64_t)kv_most_blocks(layout, &layout->groups[i], n_rows) * layout->groups[i].n_slabs;
 	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
+
+uint32_t kv_layout_rows(const kv_layout *layout, uint32_t n_pages, uint32_t max)
+{
+	uint32_t fit = 0, past = max < UINT32_MAX ? max + 1 : max;
+	while (past - fit > 1) {
+		uint32_t mid = fit + (past - fit) / 2;
+		if (kv_layout_pages(layout, mid) <= n_pages)
+			fit = mid;
+		else
+			past = mid;
+	}
+	return fit;
+}

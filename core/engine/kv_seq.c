@@ -103,7 +103,7 @@ bool kv_seq_extend(kv_seq *s, uint32_t n_rows)
 
 static struct row_key row_key_of(const seq_row *r, const hash256 *media)
 {
-	struct row_key k = {r->frame, (uint32_t)r->id, r->position, r->span_end, r->with};
+	struct row_key k = {r->frame, (uint32_t)r->id, r->position, r->height, r->width, r->span_end, r->with};
 	if (r->media >= 0) {
 		memcpy(&k.source, media[r->media].b, sizeof k.source);
 		k.source |= 1;

@@ -63,16 +63,22 @@ void page_pool_close(page_pool **pp)
 	*pp = NULL;
 }
 
-size_t page_pool_more(const page_pool *p)
+static uint32_t most_rows(const kv_layout *layout)
 {
-	return (size_t)p->n_pages * (p->most_keys - KV_MAX_BLOCK) * sizeof *p->keys;
+	uint32_t most = KV_MAX_BLOCK;
+	for (uint32_t i = 0; i < layout->n_groups; i++)
+		most = layout->groups[i].block_tokens > most ? layout->groups[i].block_tokens : most;
+	return most;
+}
+
+size_t page_pool_more(uint32_t n_pages, const kv_layout *layout)
+{
+	return (size_t)n_pages * (most_rows(layout) - KV_MAX_BLOCK) * sizeof(struct row_key);
 }
 
 sn_status page_pool_admit(page_pool *p, const kv_layout *layout, sn_error *err)
 {
-	uint32_t most = 0;
-	for (uint32_t i = 0; i < layout->n_groups; i++)
-		most = layout->groups[i].block_tokens > most ? layout->groups[i].block_tokens : most;
+	uint32_t most = most_rows(layout);
 	if (most <= p->most_keys)
 		return SN_OK;
 	struct row_key *keys = calloc(p->n_pages, most * sizeof *keys);

@@ -27,6 +27,7 @@ struct row_key {
 	uint64_t source; /* a medium or a frame; 0 for tokens */
 	uint32_t id;    /* token id or media row */
 	uint32_t position;
+	int32_t height, width;
 	uint32_t span_end;
 	uint32_t with;
 };

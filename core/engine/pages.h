@@ -86,6 +86,8 @@ uint32_t kv_token_bytes(const kv_group *g);
 sn_status kv_layout_plan(kv_layout *layout, sn_error *err);
 /* The most pages that a sequence occupies in all groups, at any time until it has n_rows rows. */
 uint32_t kv_layout_pages(const kv_layout *layout, uint32_t n_rows);
+/* The most rows, at most max, whose pages are no more than so many; 0: not one's. */
+uint32_t kv_layout_rows(const kv_layout *layout, uint32_t n_pages, uint32_t max);
 /* The most rows, at most n_rows, behind which every group has a block's end, or all the rows that it will ever have. */
 uint32_t kv_whole_rows(const kv_layout *layout, uint32_t n_rows);
 /* Some group holds a part of the rows only. */
@@ -97,17 +99,25 @@ typedef struct seq_row {
 	int32_t media;     /* index into the sequence's media, -1 for tokens */
 	uint32_t media_row;
 	uint32_t position;
+	int32_t height, width; /* where a model counts positions on three axes: a row of a picture's on the second and the third, less `position`; else 0 */
 	uint32_t span_end; /* rows of one both-ways span: index after its last row; 0: causal */
 	uint32_t with;     /* 1 + a token whose embedding is added; 0: none */
 	uint64_t frame;    /* leading bytes of the keyed hash of what its frame's other codes are, whose embeddings are added; 0: none are */
 } seq_row;
+
+/* The largest of its positions. */
+static inline uint32_t seq_row_last(const seq_row *r)
+{
+	int32_t most = r->height > r->width ? r->height : r->width;
+	return most > 0 ? r->position + (uint32_t)most : r->position;
+}
 
 typedef struct page_pool page_pool;
 
 size_t page_pool_bytes(size_t bytes); /* the pages of such a pool, and its tables */
 /* Room in the tables for blocks of this layout, which kv_seq_init makes too. At load, so that it is known before anything runs. */
 sn_status page_pool_admit(page_pool *pool, const kv_layout *layout, sn_error *err);
-size_t page_pool_more(const page_pool *pool); /* what its tables have grown by since it was opened */
+size_t page_pool_more(uint32_t n_pages, const kv_layout *layout); /* by how much the tables of a pool of n_pages are larger then */
 sn_status page_pool_open(page_pool **out, size_t bytes, sn_error *err);
 void page_pool_close(page_pool **pool);
 uint8_t *page_pool_arena(const page_pool *pool); /* page p lies at arena + p * PAGE_BYTES */

@@ -200,11 +200,14 @@ static void embed_rows(const model *m, ops *o, forward_buffers *fb, const batch 
 
 static void rope_angles(const model *m, float *cos_sin, const float *inv_freq, float attention, const batch *b)
 {
+	static const int32_t nothing[2] = {0};
 	uint32_t half = m->h.n_rot / 2;
 	for (uint32_t r = 0; r < b->n_rows; r++) {
 		float *cs = cos_sin + (size_t)r * m->h.n_rot;
+		const int32_t *beyond = b->beyond ? b->beyond[r] : nothing;
+		const float at[AXES] = {(float)b->positions[r], (float)(b->positions[r] + (uint32_t)beyond[0]), (float)(b->positions[r] + (uint32_t)beyond[1])};
 		for (uint32_t i = 0; i < half; i++) {
-			float angle = (float)b->positions[r] * inv_freq[i];
+			float angle = at[m->h.axis[i]] * inv_freq[i];
 			cs[i] = cosf(angle) * attention;
 			cs[half + i] = sinf(angle) * attention;
 		}
@@ -341,6 +344,16 @@ static void fill_cross(const model *m, ops *o, forward_buffers *fb, uint8_t *pag
 		}
 }
 
+static void pool_rows(const model *m, ops *o, forward_buffers *fb, const batch_pool *p)
+{
+	size_t e = m->h.n_embd;
+	float *normed = fb->h + p->first * e;
+	norm_rows(o, normed, fb->x + p->first * e, &m->output_norm, &m->h, p->n_rows, e);
+	for (uint32_t r = 0; r < p->n_rows; r++)
+		for (size_t i = 0; i < e; i++)
+			p->sum[i] += (double)normed[r * e + i];
+}
+
 void forward(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, const batch *b)
 {
 	size_t e = m->h.n_embd;
@@ -364,6 +377,8 @@ void forward(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, con
 			cross_block(m, o, fb, pages_at, b, l, n_tasks);
 		ffn_block(m, o, fb, l, b->n_rows);
 	}
+	for (uint32_t i = 0; i < b->n_pools; i++)
+		pool_rows(m, o, fb, &b->pools[i]);
 	if (b->n_out == 0)
 		return;
 	for (uint32_t i = 0; i < b->n_out; i++)
@@ -372,8 +387,7 @@ void forward(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, con
 	weight head = m->head;
 	if (b->head_n) {
 		head.data = (const uint8_t *)head.data + b->head_first * head.stride;
-		if (head.scale)
-			head.scale += b->head_first;
+		head.scales.first += b->head_first;
 		head.n_out = b->head_n;
 	}
 	ops_linear(o, fb->logits, head.n_out, fb->out, e, b->n_out, &head, ACT_NONE);

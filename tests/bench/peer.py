@@ -222,7 +222,7 @@ def main():
             with tempfile.TemporaryDirectory() as folder:
                 path = os.path.join(folder, "model.gguf")
                 if kind == "Q4_K_M":
-                    quietly(lambda: random_models.q4_k_m(path, **shape))
+                    quietly(lambda: random_models.quantised(path, "Q4_K_M", **shape))
                 else:
                     random_models.llama(path, kind=kind, **shape)
                 text_speed(report, "%s shape %s" % ("0.5B" if shape is random_models.QWEN_05B else "135M", kind), folder, args, read)

@@ -31,7 +31,7 @@ N_PROSE = len(PROSE)
 def log_probabilities(path, ids, rows, kv, isa=0, chunk=512):
     program = os.environ.get("PEER_LOGITS", str(a.REPO / "build" / "peer_logits"))
     given = np.array([len(ids)] + ids, "<i4").tobytes() + (b"" if rows is None else rows.astype("<f4").tobytes())
-    r = subprocess.run([program, path, str(isa), str(chunk), "0", "0", "0", str(kv)], input=given, capture_output=True)
+    r = subprocess.run([program, path, str(isa), str(chunk), "0", "0", "0", "0", str(kv)], input=given, capture_output=True)
     if r.returncode:
         sys.exit(r.stderr.decode())
     x = np.frombuffer(r.stdout, "<f4").reshape(len(ids), -1).astype(np.float64)
