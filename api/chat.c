@@ -5,6 +5,7 @@
 #include "fault.h"
 #include "forms.h"
 #include "pairing.h"
+#include "reasoning.h"
 
 #define MAX_MEDIA_BYTES (20u << 20)
 
@@ -23,6 +24,20 @@ static int open_voice(answer *a, const chat_body *b, sn_error *err)
 	int rc = answer_voice_open(&a->voice, a->r->api->engine, &b->chat, &ask, err);
 	if (rc != SN_OK && strcmp(err->param, "voice") == 0) /* as it is called here */
 		snprintf(err->param, sizeof err->param, "audio.voice");
+	return rc;
+}
+
+/* Where the template opens the model's thinking, the answer that has to fit begins behind it. */
+static int let_think(answer *a, chat_body *b, sn_error *err)
+{
+	reasoning thinking = {0};
+	if (!b->chat.sampling.grammar)
+		return SN_OK;
+	int rc = reasoning_begin(&thinking, a->r->api->engine, &b->chat, err);
+	if (rc == SN_OK && thinking.inside) {
+		b->chat.sampling.grammar_after = reasoning_end_mark(&thinking);
+		b->chat.sampling.grammar_after_size = strlen(b->chat.sampling.grammar_after);
+	}
 	return rc;
 }
 
@@ -47,6 +62,8 @@ static int submit(answer *a, sn_error *err)
 	rc = answer_begin(a, &body.generation, 1, err);
 	if (rc == SN_OK && body.speaks)
 		rc = open_voice(a, &body, err);
+	if (rc == SN_OK)
+		rc = let_think(a, &body, err);
 	if (rc == SN_OK)
 		rc = sn_chat_submit(r->api->engine, &body.chat, &a->requests[0], err);
 	chat_body_fini(&body);

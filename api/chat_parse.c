@@ -123,7 +123,6 @@ static const field fields[] = {
 	{.name = "parallel_tool_calls", .kind = FIELD_BOOL, .offset = FIELD_NOWHERE, .doc = "Without effect: there are no tools."},
 	{.name = "metadata", .kind = FIELD_TEXT_MAP, .doc = "Without effect."},
 	/* not done here, said by name */
-	{.name = "response_format", .kind = FIELD_ONLY, .schema = "{\"type\":\"text\"}"},
 	{.name = "tools", .kind = FIELD_ONLY, .schema = "[]"},
 	{.name = "tool_choice", .kind = FIELD_ONLY, .schema = "\"none\""},
 	{.name = "functions", .kind = FIELD_ONLY, .schema = "[]"},

@@ -50,13 +50,6 @@ static bool plugin_folder(char *out, size_t cap, const options *o)
 	return false;
 }
 
-static sn_kv_dtype kv_dtype(const char *name)
-{
-	if (!name || strcmp(name, "auto") == 0)
-		return SN_KV_AUTO;
-	return strcmp(name, "f32") == 0 ? SN_KV_F32 : SN_KV_F16;
-}
-
 int engine_config_from(sn_engine_config *out, char *plugins, size_t cap, const options *o, bool isolated, sn_log *log)
 {
 	static const char *const helper[] = {"sensorium", CODEC_HELPER, NULL};
@@ -78,7 +71,7 @@ int engine_config_from(sn_engine_config *out, char *plugins, size_t cap, const o
 		.step_timeout_ms = (uint32_t)(o->step_timeout_s * 1000),
 		.queue_timeout_ms = (uint32_t)(o->queue_timeout_s * 1000),
 		.no_prefix_caching = o->no_prefix_caching,
-		.kv_dtype = kv_dtype(o->kv_cache_dtype),
+		.kv_dtype = o->kv_dtype,
 		.codec_helper = isolated ? "/proc/self/exe" : NULL,
 		.codec_helper_argv = helper,
 	};

@@ -80,7 +80,6 @@ static const field fields[] = {
 	{.name = "suffix", .kind = FIELD_ONLY, .schema = "\"\""},
 	{.name = "add_special_tokens", .kind = FIELD_BOOL, .offset = AT(add_special_tokens), .standard = "true",
 	 .doc = "Begin a prompt that is a text with the beginning-of-sequence token, where the vocabulary says that it adds one."},
-	{.name = "response_format", .kind = FIELD_ONLY, .schema = "{\"type\":\"text\"}"},
 };
 
 const field_table completion_fields = FIELD_TABLE(fields);

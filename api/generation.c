@@ -112,6 +112,33 @@ static int parse_stream_options(const field *f, void *into, const json_t *v, sn_
 	return SN_OK;
 }
 
+static int parse_response_format(const field *f, void *into, const json_t *v, sn_error *err)
+{
+	(void)f;
+	return structured_response_format(&((generation *)into)->form, v, err);
+}
+
+static int parse_structured_outputs(const field *f, void *into, const json_t *v, sn_error *err)
+{
+	(void)f;
+	return structured_outputs(&((generation *)into)->form, v, err);
+}
+
+static int parse_grammar(const field *f, void *into, const json_t *v, sn_error *err)
+{
+	return structured_grammar(&((generation *)into)->form, f->name, v, err);
+}
+
+static int parse_json_schema(const field *f, void *into, const json_t *v, sn_error *err)
+{
+	return structured_schema(&((generation *)into)->form, f->name, v, err);
+}
+
+static int parse_choice(const field *f, void *into, const json_t *v, sn_error *err)
+{
+	return structured_choice(&((generation *)into)->form, f->name, v, err);
+}
+
 /* ---- the table ---------------------------------------------------------------------------------------------------- */
 
 #define SAMPLING(member) offsetof(generation, sampling.member)
@@ -155,6 +182,25 @@ static const field fields[] = {
 	 .doc = "Only with stream. include_usage: one more event with the usage. include_obfuscation is without effect."},
 	{.name = "cache_salt", .kind = FIELD_NAME, .offset = offsetof(generation, cache_salt),
 	 .doc = "Prompt and media caches are shared only with requests of the same key that give the same salt."},
+	{.name = "response_format", .kind = FIELD_CUSTOM, .late = true, .parse = parse_response_format,
+	 .schema = "{\"type\":\"object\",\"properties\":{\"type\":{\"enum\":[\"text\",\"json_object\",\"json_schema\"]},"
+	           "\"json_schema\":{\"type\":\"object\",\"properties\":{\"name\":{\"type\":\"string\"},\"description\":{\"type\":\"string\"},"
+	           "\"schema\":{\"type\":\"object\"},\"strict\":{\"type\":[\"boolean\",\"null\"]}},\"required\":[\"name\",\"schema\"],\"additionalProperties\":false}},"
+	           "\"required\":[\"type\"],\"additionalProperties\":false}",
+	 .doc = "json_object: the answer is a JSON object. json_schema: it is JSON that the schema takes, strict or not; keywords that cannot be "
+	        "kept are refused. An answer that max_tokens or stop cuts off is not whole: finish_reason tells."},
+	{.name = "structured_outputs", .kind = FIELD_CUSTOM, .late = true, .parse = parse_structured_outputs,
+	 .schema = "{\"type\":\"object\",\"properties\":{\"json\":{},\"grammar\":{\"type\":\"string\"},\"choice\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"
+	           "\"json_object\":{\"type\":\"boolean\"}},\"additionalProperties\":false}",
+	 .doc = "As in vLLM, one of these."},
+	{.name = "grammar", .kind = FIELD_CUSTOM, .late = true, .parse = parse_grammar, .schema = "{\"type\":\"string\",\"minLength\":1}",
+	 .doc = "The answer fits this grammar, GBNF as in llama.cpp."},
+	{.name = "guided_grammar", .kind = FIELD_CUSTOM, .late = true, .parse = parse_grammar, .schema = "{\"type\":\"string\",\"minLength\":1}", .doc = "The same."},
+	{.name = "json_schema", .kind = FIELD_CUSTOM, .late = true, .parse = parse_json_schema, .schema = "{\"type\":[\"object\",\"string\",\"boolean\"]}", .doc = "The answer is JSON that this schema takes."},
+	{.name = "guided_json", .kind = FIELD_CUSTOM, .late = true, .parse = parse_json_schema, .schema = "{\"type\":[\"object\",\"string\",\"boolean\"]}", .doc = "The same."},
+	{.name = "guided_choice", .kind = FIELD_CUSTOM, .late = true, .parse = parse_choice,
+	 .schema = "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"string\",\"minLength\":1}}", .doc = "The answer is one of these."},
+	{.name = "guided_regex", .kind = FIELD_ONLY},
 	/* about the account, not about the answer */
 	{.name = "user", .kind = FIELD_TEXT, .doc = "Without effect."},
 	/* of vLLM, not done here */
@@ -182,12 +228,18 @@ void generation_init(generation *g)
 void generation_fini(generation *g)
 {
 	free(g->bias);
+	structured_fini(&g->form);
 	*g = (generation){0};
 }
 
-int generation_check(const generation *g, sn_error *err)
+int generation_check(generation *g, sn_error *err)
 {
-	const sn_sampling *s = &g->sampling;
+	sn_sampling *s = &g->sampling;
+	if (g->form.by) {
+		s->grammar = g->form.grammar.data;
+		s->grammar_size = g->form.grammar.size;
+		s->grammar_name = g->form.by;
+	}
 	if (g->has_stream_options && !g->stream)
 		return fault_set(err, SN_ERR_INVALID, "stream_options", "stream_options needs stream to be true");
 	if (s->max_tokens && s->min_tokens > s->max_tokens)

@@ -33,7 +33,7 @@ typedef struct option_row {
 #define FIELD(name) offsetof(options, name)
 #define ENGINE (CMD_SERVE | CMD_RUN | CMD_SPEAK | CMD_BENCH)
 #define PLAN (ENGINE | CMD_INSPECT)
-#define ANY (ENGINE | CMD_INSPECT | CMD_PLUGINS | CMD_VERSION)
+#define ANY (ENGINE | CMD_INSPECT | CMD_ARCHITECTURES | CMD_PLUGINS | CMD_VERSION)
 #define U32 4294967295.0
 #define DEFAULT_MEDIA 16
 
@@ -67,7 +67,7 @@ static const option_row table[] = {
 	{"--max-num-seqs", OPT_UINT, FIELD(max_num_seqs), CMD_SERVE | CMD_BENCH | CMD_INSPECT, "N", "64", 1, 1024, "sequences in one step"},
 	{"--max-num-batched-tokens", OPT_UINT, FIELD(max_num_batched_tokens), PLAN, "N", "512", 1, 65536, "rows in one step"},
 	{"--max-queued-requests", OPT_UINT, FIELD(max_queued_requests), CMD_SERVE | CMD_INSPECT, "N", "128", 1, 1024, "waiting requests; more get 429"},
-	{"--kv-cache-dtype", OPT_TEXT, FIELD(kv_cache_dtype), PLAN, "auto|f16|f32", "auto", 0, 0, "type of stored keys and values; auto: f32 for models in F32, else f16"},
+	{"--kv-cache-dtype", OPT_TEXT, FIELD(kv_cache_dtype), PLAN, "TYPE", "auto", 0, 0, "stored keys and values: f32, f16, bf16, q8_0 or fp8; auto: f32 for models in F32, else f16"},
 	{"--kv-cache-memory", OPT_SIZE, FIELD(kv_cache_memory), PLAN, "BYTES", "0", 0, 0, "the page pool, e.g. 512M; 0: the engine's default"},
 	{"--memory-limit", OPT_SIZE, FIELD(memory_limit), PLAN, "BYTES", "0", 0, 0, "weights, tables, buffers, plugins and pages together; 0: no limit"},
 	{"--enable-prefix-caching", OPT_OFF, FIELD(no_prefix_caching), CMD_SERVE | CMD_RUN, NULL, NULL, 0, 0, "keep pages of earlier prompts (the default)"},
@@ -124,6 +124,7 @@ static const struct { const char *name; command cmd; const char *args, *help; } 
 	{"speak", CMD_SPEAK, "[MODEL] TEXT -o FILE", "say TEXT into a file"},
 	{"bench", CMD_BENCH, "[MODEL] [--image FILE]...", "measure prompt and generation speed, and the time of a picture"},
 	{"inspect", CMD_INSPECT, "MODEL", "describe a model file or folder, and the memory that serving it takes"},
+	{"architectures", CMD_ARCHITECTURES, "", "which models run, from which files, with which weights"},
 	{"plugins", CMD_PLUGINS, "", "list the plugins and say why one was refused; or check one"},
 	{"version", CMD_VERSION, "", "print the version"},
 };
@@ -315,8 +316,9 @@ static int check_models(const options *o, sn_error *err)
 static int check_words(options *o, sn_error *err)
 {
 	static const char *const levels[] = {"debug", "info", "warn", "error"};
-	const char *dtype = o->kv_cache_dtype;
-	bool level_known = false;
+	static const char *const dtypes[] = {[SN_KV_AUTO] = "auto", [SN_KV_F16] = "f16", [SN_KV_F32] = "f32", [SN_KV_BF16] = "bf16",
+	                                     [SN_KV_Q8_0] = "q8_0", [SN_KV_FP8] = "fp8"};
+	bool level_known = false, dtype_known = false;
 	for (unsigned i = 0; o->log_level && i < COUNT(levels); i++) {
 		if (strcmp(o->log_level, levels[i]) == 0) {
 			o->level = (sn_log_level)i;
@@ -327,8 +329,14 @@ static int check_words(options *o, sn_error *err)
 		return fault_set(err, SN_ERR_INVALID, NULL, "--log-level: needs debug, info, warn or error");
 	if (o->log_format && strcmp(o->log_format, "text") != 0 && strcmp(o->log_format, "json") != 0)
 		return fault_set(err, SN_ERR_INVALID, NULL, "--log-format: needs text or json");
-	if (dtype && strcmp(dtype, "auto") != 0 && strcmp(dtype, "f16") != 0 && strcmp(dtype, "f32") != 0)
-		return fault_set(err, SN_ERR_INVALID, NULL, "--kv-cache-dtype: needs auto, f16 or f32");
+	for (unsigned i = 0; o->kv_cache_dtype && i < COUNT(dtypes); i++) {
+		if (strcmp(o->kv_cache_dtype, dtypes[i]) == 0) {
+			o->kv_dtype = (sn_kv_dtype)i;
+			dtype_known = true;
+		}
+	}
+	if (o->kv_cache_dtype && !dtype_known)
+		return fault_set(err, SN_ERR_INVALID, NULL, "--kv-cache-dtype: needs auto, f32, f16, bf16, q8_0 or fp8");
 	const char *isolate = o->isolate_codecs;
 	if (isolate && strcmp(isolate, "auto") != 0 && strcmp(isolate, "on") != 0 && strcmp(isolate, "off") != 0)
 		return fault_set(err, SN_ERR_INVALID, NULL, "--isolate-codecs: needs auto, on or off");

@@ -44,6 +44,11 @@ int reasoning_begin(reasoning *r, sn_engine *engine, const sn_chat *chat, sn_err
 	return rc;
 }
 
+const char *reasoning_end_mark(const reasoning *r)
+{
+	return marks[r->pair].end;
+}
+
 /* Is what is held the beginning of a mark that is waited for (*whole: all of it)? */
 static bool may_be_mark(const reasoning *r, size_t *pair, bool *whole)
 {

@@ -22,6 +22,8 @@ typedef struct reasoning {
 bool reasoning_is_open(const char *prompt, size_t size, reasoning *r);
 /* The same, of the chat's template: what it writes before the answer is asked with one message of text. */
 int reasoning_begin(reasoning *r, sn_engine *engine, const sn_chat *chat, sn_error *err);
+/* Inside: the mark that ends the thinking. */
+const char *reasoning_end_mark(const reasoning *r);
 /* Appends to out what is not thinking. */
 void reasoning_feed(reasoning *r, out_buf *out, const char *text, size_t size);
 /* The answer is over: what was held back was no mark. */

@@ -66,7 +66,7 @@ void sn_log_write(sn_log *log, sn_log_level level, const char *topic, const char
 typedef struct sn_engine sn_engine;
 
 /* auto: f32 for a model whose matrices are all F32 (so that it is exact), else f16. */
-typedef enum sn_kv_dtype { SN_KV_AUTO, SN_KV_F16, SN_KV_F32 } sn_kv_dtype;
+typedef enum sn_kv_dtype { SN_KV_AUTO, SN_KV_F16, SN_KV_F32, SN_KV_BF16, SN_KV_Q8_0, SN_KV_FP8 } sn_kv_dtype;
 
 /* Every field has a default (0 or NULL means it). The command line's flags carry vLLM's names for the same things. */
 typedef struct sn_engine_config {
@@ -89,7 +89,7 @@ typedef struct sn_engine_config {
 	uint32_t queue_timeout_ms;       /* until a request's first row is computed; 0: as long as its timeout_ms lets it wait */
 	uint32_t step_timeout_ms;        /* watchdog: readiness goes off when a step takes longer; default 30000 */
 	bool no_prefix_caching;          /* --no-enable-prefix-caching */
-	sn_kv_dtype kv_dtype;            /* of keys, values and media rows; default auto */
+	sn_kv_dtype kv_dtype;            /* of keys and values; default auto. Rows of media: f32, bf16, else f16 */
 	bool share_cache;                /* one cache salt for all keys */
 } sn_engine_config;
 
@@ -221,6 +221,9 @@ void sn_inspect_close(sn_inspection **inspection);
 /* Every key and tensor of the file, a line each. */
 void sn_inspect_list(const sn_inspection *inspection, FILE *out);
 
+/* Which models run, from which container, with which types of weights: a Markdown table out of the tables that the readers use. [any] */
+void sn_architectures(FILE *out);
+
 /* ---- checking a plugin file ---------------------------------------------------------------------------------- */
 
 typedef enum sn_check_verdict {
@@ -266,11 +269,40 @@ typedef struct sn_part {
 	uint32_t max_frames;   /* in all */
 } sn_part;
 
+/* What a chat template sees beside texts: tools, arguments. The client's words: special tokens spelled out in them are text. */
+typedef enum sn_value_kind { SN_VALUE_NULL, SN_VALUE_BOOL, SN_VALUE_INT, SN_VALUE_REAL, SN_VALUE_STRING, SN_VALUE_LIST, SN_VALUE_DICT } sn_value_kind;
+typedef struct sn_value sn_value;
+struct sn_value {
+	sn_value_kind kind;
+	bool b;
+	int64_t i;
+	double real;
+	const char *string;    /* [n] UTF-8, may hold NUL */
+	const sn_value *items; /* LIST: [n]; DICT: [2 * n] each name, a string, before its value. At most SN_MAX_VALUE_DEPTH deep */
+	size_t n;
+};
+
+#define SN_MAX_VALUE_DEPTH 64
+
+/* What the assistant asked of a tool. */
+typedef struct sn_tool_call {
+	const char *id, *name;
+	sn_value arguments;    /* a DICT */
+	const char *text;      /* [size] the same, as it was written */
+	size_t size;
+} sn_tool_call;
+
 typedef struct sn_message {
 	const char *role;
 	const sn_part *parts;
 	size_t n_parts;
 	bool is_string; /* content came as one string, not as a list of parts (n_parts is 1) */
+	bool no_content; /* there is none: n_parts is 0 */
+	const sn_tool_call *calls; /* [n_calls] assistant */
+	size_t n_calls;
+	const char *call_id, *name; /* tool: which call this is the result of, and which function; name NULL: not known */
+	const char *thinking;       /* [thinking_size] assistant: what it thought before it said this; NULL: not known */
+	size_t thinking_size;
 } sn_message;
 
 /* A variable for the chat template beside those that it always has, such as enable_thinking. A string is the client's word:
@@ -318,6 +350,17 @@ typedef struct sn_sampling {
 	size_t n_stop;
 	int32_t stop_token_ids[SN_MAX_STOP_TOKENS]; /* tokens of the vocabulary that end a choice as its end token does, also under ignore_eos */
 	size_t n_stop_token_ids;
+	/* What an answer must be, as GBNF: see core/grammar/grammar.h. It ends only where the whole of it fits, unless max_tokens, a stop string
+	 * or one of stop_token_ids comes first. Logprobs stay the model's own. Not together with mask, min_tokens, ignore_eos.
+	 * NULL: anything. Errors blame grammar_name; NULL: "grammar". */
+	const char *grammar;      /* [grammar_size] UTF-8 */
+	size_t grammar_size;      /* bytes */
+	const char *grammar_name;
+	/* Where the grammar begins: behind the first time that the answer has this in it (or a token of that spelling); until then anything goes.
+	 * An answer may end before that only under grammar_may_wait. NULL: at once. */
+	const char *grammar_after; /* [grammar_after_size] at most 256 bytes */
+	size_t grammar_after_size;
+	bool grammar_may_wait;
 	/* Optional token mask, asked before each sampled token: clears bits of tokens that must not be chosen.
 	 * mask: [(n_vocab + 31) / 32] words, all ones on entry; tokens: what this choice has said so far. Runs on the engine
 	 * thread: no lock, no I/O; the last call may come up to a step after the request's end was told or it was closed. */
@@ -335,12 +378,35 @@ typedef struct sn_chat {
 	const char *cache_salt; /* the client's own partition of its caches; narrows what cache_key shares, never widens it. NULL: none */
 	const sn_message *messages;
 	size_t n_messages;
+	const sn_value *tools;     /* LIST of what may be called, as the template shows it; NULL: none */
 	bool no_generation_prompt; /* end the prompt after the last message, without the opening of the assistant's turn */
 	const sn_chat_var *vars;   /* [n_vars], at most SN_MAX_CHAT_VARS */
 	size_t n_vars;
 	sn_sampling sampling;
 	uint32_t timeout_ms;    /* total, from submit; 0: none */
 } sn_chat;
+
+/* How a model writes calls of tools: pieces of text around names and arguments (JSON objects). White space between the tokens of
+ * the pieces may be more or less.
+ *   begin head  open NAME arguments {...} close  between  open NAME arguments {...} close  end */
+typedef struct sn_tool_format {
+	const char *name;      /* "hermes" */
+	const char *begin;     /* opens the calls, anywhere in an answer; "": an answer is calls from its first byte on, or it has none */
+	const char *may_begin; /* may stand before such an answer; "": nothing */
+	const char *head, *open, *arguments, *close, *between, *end;
+	const char *marks[4];  /* those of all these that are tokens of their own in some vocabularies; NULL-terminated */
+} sn_tool_format;
+
+/* What a model's chat template does with more than texts. */
+typedef struct sn_chat_skills {
+	const sn_tool_format *tools; /* NULL: tools are not taken */
+	bool many_calls;             /* in one answer */
+	bool thinking_switch;        /* there is a variable enable_thinking */
+	bool effort_switch;          /* there is a variable reasoning_effort */
+} sn_chat_skills;
+
+/* False: there is no such model, or it does not chat. [any] */
+bool sn_engine_chat_skills(const sn_engine *engine, const char *model, sn_chat_skills *out);
 
 typedef struct sn_request sn_request;
 
@@ -628,6 +694,7 @@ typedef struct sn_tokenize_input {
 	const char *model;          /* NULL or "": the first model */
 	const sn_message *messages; /* [n_messages], text only: media are refused. NULL: the text */
 	size_t n_messages;
+	const sn_value *tools;      /* messages: as in sn_chat */
 	bool no_generation_prompt;  /* messages: as in sn_chat */
 	const sn_chat_var *vars;    /* [n_vars] messages: as in sn_chat */
 	size_t n_vars;

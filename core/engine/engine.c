@@ -58,6 +58,7 @@ static void init_state(sn_engine *e, const sn_engine_config *config)
 	pthread_cond_init(&e->newcomer_served, NULL);
 	pthread_condattr_destroy(&attr);
 	media_cache_init(&e->cache, c->media_cache_memory, c->max_media_memory, &e->metrics, e->log);
+	grammars_init(&e->grammars);
 	media_gate_init(&e->gate, NULL, &e->metrics, e->log, &e->key, c->max_media_memory, c->media_threads);
 	e->max_requests = c->max_num_seqs + c->max_queued_requests;
 	e->max_active = e->max_requests * SN_MAX_CHOICES;
@@ -135,8 +136,11 @@ void sn_engine_close(sn_engine **ep)
 		usleep(1000);
 	media_cache_fini(&e->cache);
 	media_gate_fini(&e->gate);
+	grammars_fini(&e->grammars);
 	for (uint32_t i = 0; i < e->n_models; i++) {
 		encoders_close(&e->models[i]);
+		token_trie *trie = atomic_load(&e->models[i].trie);
+		token_trie_close(&trie);
 		model_close(&e->models[i].m);
 		free(e->models[i].name);
 	}
@@ -180,6 +184,8 @@ static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config
 		model_file_close(&f);
 	if (!st)
 		st = model_open_file(&s->m, f, config->chat_template, e->config.kv_dtype, config->pooling, &e->ops, err);
+	if (!st && e->pages)
+		st = page_pool_admit(e->pages, &s->m->kv, err);
 	if (!st)
 		s->m->kv.max_chunk = e->config.max_num_batched_tokens;
 	if (!st && e->config.max_model_len && e->config.max_model_len < s->m->h.n_context)
@@ -219,7 +225,7 @@ static void log_model(const sn_engine *e, const served_model *s)
 		                        kv->groups[g].block_tokens, window);
 	}
 	log_info(e->log, "engine", NULL, "model %s: %s, %u layers, context %u, %.1f MB of weights, KV %s: %s", s->name, s->m->h.arch->name,
-	         s->m->h.n_layers, s->max_len, (double)s->m->weight_bytes * 1e-6, kv->groups[0].type == KV_F32 ? "f32" : "f16", groups);
+	         s->m->h.n_layers, s->max_len, (double)s->m->weight_bytes * 1e-6, kv_type_name(kv->groups[0].type), groups);
 }
 
 sn_status sn_engine_load(sn_engine *e, const sn_model_config *config, sn_error *err)

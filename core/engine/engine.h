@@ -14,6 +14,7 @@
 #include "engine/media.h"
 #include "engine/sampler.h"
 #include "engine/schedule.h"
+#include "engine/shape.h"
 #include "engine/speaker.h"
 #include "engine/transcriber.h"
 #include "model/forward.h"
@@ -35,6 +36,7 @@ typedef struct served_model {
 	uint32_t max_len;   /* rows of a sequence; of an encoder-decoder, those behind its medium's */
 	double row_ms;      /* measured cost of a row of a large chunk; engine thread */
 	size_t longest_token; /* bytes */
+	token_trie *_Atomic trie; /* for grammars; made when the first request asks for one */
 } served_model;
 
 /* What the engine thread hands over: one more token of a choice, or its end. */
@@ -54,6 +56,7 @@ typedef struct sequence {
 	kv_seq kv;
 	seq_row *rows;       /* [max_rows] */
 	uint32_t max_rows, n_known, n_computed;
+	uint32_t next_position; /* of the row behind the known ones: one more than any of theirs, whatever the axis */
 	uint32_t n_given;    /* leading rows that it did not compute itself: of the prefix cache, or of a sibling */
 	uint32_t choice;
 	uint32_t slot;       /* its place in active[] */
@@ -81,6 +84,7 @@ struct sn_request {
 	char id[72];
 	sn_sampling sampling;
 	const token_rules *rules;    /* the answer is under; NULL: none. In mem, or a speaker's */
+	shape *shape;                /* the grammar that the answers are under; NULL: none */
 	struct utterance *voice;     /* it speaks: see utterance.h; NULL: it says text */
 	uint64_t seed;
 	atomic_int owners;
@@ -145,6 +149,8 @@ struct sn_engine {
 	plugin_host *plugins;
 	media_gate gate;
 	media_cache cache;
+	grammars grammars;
+	bool masks_wait;        /* a mask is not whole yet: the next turn goes on with it; engine thread */
 	hash_key key;
 	served_model models[MAX_MODELS];
 	sn_model_info infos[MAX_MODELS];

@@ -106,7 +106,7 @@ static void describe_pages(sn_inspection *t, const sn_engine *e, const served_mo
 	const kv_layout *kv = &s->m->kv;
 	uint32_t max = s->m->h.n_context, n_cross = s->m->h.n_cross, cap = e->config.max_model_len;
 	max = n_cross + (cap && cap < max ? cap : max);
-	t->kv_type = kv->groups[0].type == KV_F32 ? "f32" : "f16";
+	t->kv_type = kv_type_name(kv->groups[0].type);
 	t->page_bytes = PAGE_BYTES;
 	t->n_pages = memory_pages(e);
 	t->pages_per_gb = (uint32_t)((1u << 30) / PAGE_BYTES);

@@ -11,6 +11,8 @@
 #include "engine/step.h"
 #include "engine/synth.h"
 
+static const size_t MASK_PATIENCE = 1000000; /* nodes and places looked at for masks in a turn, about 8 ms */
+static const size_t LEAST_PATIENCE = 20000;
 static const double SLICE_MS = 15; /* 20 is the aim; what is left is for the machine's own moods */
 
 sn_status engine_loop_open(sn_engine *e, sn_error *err)
@@ -291,10 +293,25 @@ static void hold_gangs(sn_engine *e)
 			e->sched_seqs[i].stalled |= e->active[i]->req->gang == e->gangs[g];
 }
 
+/* ---- masks ---- */
+
+/* Is the mask of its next token whole? A costly one takes several turns, in which others go on: each takes at most half of what is left. */
+static shape_state prepare_mask(sn_engine *e, const sequence *s, size_t *patience, sn_error *err)
+{
+	const sn_request *r = s->req;
+	size_t mine = *patience / 2 > LEAST_PATIENCE ? *patience / 2 : LEAST_PATIENCE, left = mine;
+	shape_state st = shape_prepare(r->shape, s->choice, s->rows + r->n_prompt, s->n_known - r->n_prompt, &left, err);
+	*patience -= mine - left < *patience ? mine - left : *patience;
+	e->masks_wait |= st == SHAPE_AGAIN;
+	return st;
+}
+
 /* ---- plan ---- */
 
 static void describe(sn_engine *e, double now)
 {
+	size_t patience = MASK_PATIENCE;
+	e->masks_wait = false;
 	for (uint32_t i = 0; i < e->n_active; i++) {
 		sequence *s = e->active[i];
 		if (!s)
@@ -306,11 +323,17 @@ static void describe(sn_engine *e, double now)
 			fail_request(e, s->req, &err);
 			continue;
 		}
+		sn_error why = {0};
+		shape_state mask = s->req->shape ? prepare_mask(e, s, &patience, &why) : SHAPE_READY;
+		if (mask == SHAPE_FAILED) {
+			fail_request(e, s->req, &why);
+			continue;
+		}
 		const utterance *u = s->req->voice;
 		e->sched_seqs[i] = (sched_seq){
 		    .kv = &s->kv, .key = s->req->key, .rows = s->rows, .n_known = s->n_known, .n_ready = ready, .n_computed = s->n_computed,
 		    .n_given = s->n_given, .max_chunk = e->config.max_num_batched_tokens, .drop = must_drop(e, s, now),
-		    .stalled = u ? utterance_is_stalled(s->req) : request_is_stalled(s->req), .listened = u,
+		    .stalled = mask == SHAPE_AGAIN || (u ? utterance_is_stalled(s->req) : request_is_stalled(s->req)), .listened = u,
 		    .slack_ms = u ? listener_slack(u->to, u->index, now) : 0,
 		};
 		note_gang(e, s);
@@ -369,7 +392,7 @@ static void settle_token(sn_engine *e, sequence *s, const sample *t, double now)
 	sn_request *r = s->req;
 	utterance *u = r->voice;
 	bool end = u ? speaker_code(u->who, u->n_tokens, t->token) < 0 : ends_choice(r, t->token);
-	seq_row row = {.id = t->token, .media = -1, .position = s->n_known - r->model->m->h.n_cross};
+	seq_row row = {.id = t->token, .media = -1, .position = s->next_position++};
 	observe_token(e, s, now);
 	if (u && !end) {
 		*utterance_code(u, u->n_tokens) = speaker_code(u->who, u->n_tokens, t->token);
@@ -433,9 +456,15 @@ static void sample_rows(sn_engine *e, const served_model *sm)
 		sn_request *r = s->req;
 		sample t;
 		const float *logits = e->buffers.logits + (size_t)i * n_logits;
+		const uint32_t *allowed = NULL;
+		sn_error why = {0};
+		if (r->shape && !a->outs[i].probe)
+			allowed = shape_next(r->shape, s->choice, s->rows + r->n_prompt, s->n_known - r->n_prompt, &why);
 		if (a->outs[i].probe)
 			answer_probe(r, logits, n_logits);
-		else if (!sampler_run(&e->sampler, &r->sampling, r->rules, r->seed, s->choice, sm->m->vocab, logits, n_logits, first,
+		else if (r->shape && !allowed)
+			fail(e, r, why.status, why.text);
+		else if (!sampler_run(&e->sampler, &r->sampling, r->rules, allowed, r->seed, s->choice, sm->m->vocab, logits, n_logits, first,
 		                      s->rows, s->n_known, r->n_prompt, &t))
 			fail(e, r, SN_ERR_INTERNAL, no_probabilities);
 		else if (begins_frame(r, t.token))
@@ -609,7 +638,7 @@ static bool turn(sn_engine *e)
 		metric_add(&e->metrics, M_STEPS, 1);
 		metric_observe(&e->metrics, H_STEP, clock_ms() - t0);
 	}
-	return work;
+	return work || e->masks_wait;
 }
 
 /* Sleeps until something changes; wakes by itself now and then for deadlines. */

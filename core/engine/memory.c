@@ -1,6 +1,6 @@
 /* What is needed, in bytes that are known before they are taken: the files' weights, the tables made of them (vocabularies, keys,
  * templates), the buffers of a step, what plugins hold (their instances, and what they asked the host for), and the page pool with
- * its tables. What comes and goes with requests has limits of its own: the queue, decoded media, the media cache.
+ * its tables. What comes and goes with requests has limits of its own: the queue, decoded media, the media cache, grammars (grammars.h).
  *
  * With --memory-limit all of it counts, weights that are mapped too, and must not exceed the limit. Without, the machine (or its
  * control group) is the measure, and refused is only what certainly does not work: mapped weights can be dropped and read again, and a
@@ -59,8 +59,13 @@ sn_memory memory_count(const sn_engine *e, const served_model *s, const encoder 
 	const sn_engine_config *c = &e->config;
 	const served_model *end = e->models + e->n_models;
 	sn_memory m = {.pool = page_pool_bytes(c->kv_cache_memory), .plugins = plugin_host_bytes(e->plugins)};
-	for (const served_model *each = e->models; each < end || each == s; each++)
+	size_t more = 0;
+	for (const served_model *each = e->models; each < end || each == s; each++) {
+		size_t of = page_pool_more(memory_pages(e), &each->m->kv);
+		more = of > more ? of : more;
 		add_model(&m, each);
+	}
+	add(&m.pool, more);
 	if (newcomer)
 		add_encoder(&m, newcomer);
 	size_t scratch = newcomer && encoder_wants(newcomer) > e->ops.x_bytes ? encoder_wants(newcomer) : e->ops.x_bytes;

@@ -69,6 +69,7 @@ void request_unref(sn_request **rp)
 	buf_fini(&r->raw);
 	buf_fini(&r->text);
 	utterance_close(&r->voice);
+	shape_close(&r->shape);
 	free(r->tap.weights);
 	free(r->ring);
 	free(r->lp);

@@ -118,6 +118,13 @@ static const int32_t *said_so_far(sampler *s, const seq_row *rows, uint32_t n_ro
 	return tokens;
 }
 
+static void forbid_others(const uint32_t *allowed, float *w, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (!(allowed[i / 32] >> (i % 32) & 1))
+			w[i] = -INFINITY;
+}
+
 static void apply_mask(sampler *s, const sn_sampling *p, uint32_t choice, float *w, uint32_t n, const seq_row *rows, uint32_t n_rows,
                        uint32_t n_prompt)
 {
@@ -126,9 +133,7 @@ static void apply_mask(sampler *s, const sn_sampling *p, uint32_t choice, float 
 	uint32_t n_out;
 	const int32_t *tokens = said_so_far(s, rows, n_rows, n_prompt, &n_out);
 	p->mask(p->mask_ctx, choice, s->mask, n, tokens, n_out);
-	for (uint32_t i = 0; i < n; i++)
-		if (!(s->mask[i / 32] >> (i % 32) & 1))
-			w[i] = -INFINITY;
+	forbid_others(s->mask, w, n);
 }
 
 /* Repetition looks at prompt and output, presence and frequency at the output only (as OpenAI and vLLM define them). */
@@ -240,8 +245,8 @@ static int32_t draw(sampler *s, const sn_sampling *p, const float *w, uint32_t n
 	return s->heap[n_kept - n_nucleus].token;
 }
 
-bool sampler_run(sampler *s, const sn_sampling *p, const token_rules *rules, uint64_t seed, uint32_t choice, const vocab *v, const float *logits,
-                 uint32_t n_logits, int32_t first, const seq_row *rows, uint32_t n_rows, uint32_t n_prompt, sample *out)
+bool sampler_run(sampler *s, const sn_sampling *p, const token_rules *rules, const uint32_t *allowed, uint64_t seed, uint32_t choice, const vocab *v,
+                 const float *logits, uint32_t n_logits, int32_t first, const seq_row *rows, uint32_t n_rows, uint32_t n_prompt, sample *out)
 {
 	uint32_t n = (uint32_t)vocab_size(v) - (uint32_t)first, index = n_rows - n_prompt;
 	n = n_logits < n ? n_logits : n;
@@ -259,6 +264,8 @@ bool sampler_run(sampler *s, const sn_sampling *p, const token_rules *rules, uin
 		forbid_end(p, w, n, first, v);
 	if (p->mask)
 		apply_mask(s, p, choice, w, n, rows, n_rows, n_prompt);
+	if (allowed)
+		forbid_others(allowed, w, n);
 	bool speaks = rules && rules->n_slots;
 	if (speaks) {
 		rules_apply_frames(rules, w, n, first, index);

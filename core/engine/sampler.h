@@ -1,6 +1,6 @@
 /* sampler.h - from a row of logits to a token. Pure: the same logits, parameters, history and indices give the same token.
  *
- * Order: penalties, logit_bias, end and stop tokens forbidden (min_tokens), token mask, rules, temperature, min_p, top_k, top_p,
+ * Order: penalties, logit_bias, end and stop tokens forbidden (min_tokens), token masks, rules, temperature, min_p, top_k, top_p,
  * draw.
  * Ties go to the lowest id. Random numbers are counter-based (Philox 4x32-10): f(seed, choice, output index), no state. */
 #ifndef SN_ENGINE_SAMPLER_H
@@ -37,9 +37,9 @@ void sampler_fini(sampler *s);
 
 /* False if a logit is not finite. logits: [n_logits] of the tokens from `first` on, left as they are; tokens beyond the vocabulary (padding rows of the
  * embedding) are never chosen. rows: the sequence so far, n_prompt of them the prompt. rules: NULL, or what
- * the answer is under. A token mask, and rules about anything but frames, go with first 0. */
-bool sampler_run(sampler *s, const sn_sampling *p, const token_rules *rules, uint64_t seed, uint32_t choice, const vocab *v, const float *logits,
-                 uint32_t n_logits, int32_t first, const seq_row *rows, uint32_t n_rows, uint32_t n_prompt, sample *out);
+ * the answer is under. allowed: NULL, or a bit for each token that may come. A token mask, and rules about anything but frames, go with first 0. */
+bool sampler_run(sampler *s, const sn_sampling *p, const token_rules *rules, const uint32_t *allowed, uint64_t seed, uint32_t choice, const vocab *v,
+                 const float *logits, uint32_t n_logits, int32_t first, const seq_row *rows, uint32_t n_rows, uint32_t n_prompt, sample *out);
 
 /* The probability of a token in a row of logits, as they are; 0 for a token that has none. */
 float sampler_probability(const float *logits, uint32_t n_logits, int32_t token);

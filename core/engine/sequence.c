@@ -66,6 +66,17 @@ static sn_status bound_rows(sn_request *r, uint32_t n_rows, uint32_t *max_rows, 
 	return SN_OK;
 }
 
+/* Rows of media may stand closer together, or further apart, than one by one. */
+static uint32_t position_behind(const seq_row *rows, uint32_t n, uint32_t n_cross)
+{
+	uint32_t behind = 0;
+	for (uint32_t i = n_cross; i < n; i++) {
+		uint32_t end = seq_row_last(&rows[i]) + 1;
+		behind = end > behind ? end : behind;
+	}
+	return behind;
+}
+
 static sn_status make_one(sequence *s, const hash256 *root, const seq_row *rows, uint32_t n_rows, uint32_t max_rows, sn_error *err)
 {
 	sn_engine *e = s->req->engine;
@@ -75,6 +86,7 @@ static sn_status make_one(sequence *s, const hash256 *root, const seq_row *rows,
 	memcpy(s->rows, rows, (size_t)n_rows * sizeof *s->rows);
 	s->max_rows = max_rows;
 	s->n_known = n_rows;
+	s->next_position = position_behind(rows, n_rows, s->req->model->m->h.n_cross);
 	return kv_seq_init(&s->kv, e->pages, &s->req->model->m->kv, max_rows, &e->key, root, err);
 }
 

@@ -18,6 +18,7 @@ step_batch *step_open(size_t rows, size_t seqs)
 	a->codes = calloc(rows, sizeof *a->codes);
 	a->with = calloc(rows, sizeof *a->with);
 	a->positions = calloc(rows, sizeof *a->positions);
+	a->beyond = calloc(rows, sizeof *a->beyond);
 	a->key_begin = calloc(rows, sizeof *a->key_begin);
 	a->key_end = calloc(rows, sizeof *a->key_end);
 	a->out_rows = calloc(seqs, 2 * sizeof *a->out_rows);
@@ -25,7 +26,7 @@ step_batch *step_open(size_t rows, size_t seqs)
 	a->cross_seqs = calloc(seqs, sizeof *a->cross_seqs);
 	a->taps = calloc(seqs, sizeof *a->taps);
 	a->pools = calloc(seqs, sizeof *a->pools);
-	if (!a->taken || !a->outs || !a->ids || !a->media || !a->cross_media || !a->codes || !a->with || !a->positions || !a->key_begin || !a->key_end || !a->out_rows ||
+	if (!a->taken || !a->outs || !a->ids || !a->media || !a->cross_media || !a->codes || !a->with || !a->positions || !a->beyond || !a->key_begin || !a->key_end || !a->out_rows ||
 	    !a->seqs || !a->cross_seqs || !a->taps || !a->pools)
 		step_close(&a);
 	return a;
@@ -44,6 +45,7 @@ void step_close(step_batch **ap)
 	free(a->codes);
 	free(a->with);
 	free(a->positions);
+	free(a->beyond);
 	free(a->key_begin);
 	free(a->key_end);
 	free(a->out_rows);
@@ -58,7 +60,7 @@ void step_close(step_batch **ap)
 size_t step_bytes(size_t rows, size_t seqs)
 {
 	const step_batch *a = NULL;
-	return rows * (sizeof *a->ids + 2 * sizeof *a->media + sizeof *a->codes + 4 * sizeof(uint32_t)) +
+	return rows * (sizeof *a->ids + 2 * sizeof *a->media + sizeof *a->codes + 4 * sizeof(uint32_t) + sizeof *a->beyond) +
 	       seqs * (sizeof *a->taken + 2 * (sizeof *a->outs + sizeof *a->out_rows + sizeof *a->seqs) + sizeof *a->taps + sizeof *a->pools);
 }
 
@@ -159,6 +161,10 @@ void step_add(step_batch *a, sequence *s, uint32_t at_active, uint32_t n)
 		if (a->codes[r])
 			b->codes = a->codes;
 		a->positions[r] = row->position;
+		a->beyond[r][0] = row->height;
+		a->beyond[r][1] = row->width;
+		if (row->height || row->width)
+			b->beyond = a->beyond;
 		a->key_begin[r] = 0;
 		a->key_end[r] = (row->span_end > at ? row->span_end : at + 1) - base;
 	}

@@ -49,6 +49,34 @@ static sn_status check_sampling(const sn_sampling *s, sn_error *err)
 	return SN_OK;
 }
 
+/* The vocabulary's tree, made once: of two threads that make it at once, one throws its own away. */
+static sn_status trie_of(served_model *m, const token_trie **out, sn_error *err)
+{
+	token_trie *there = atomic_load(&m->trie), *mine = NULL;
+	*out = there;
+	if (there)
+		return SN_OK;
+	sn_status st = token_trie_open(&mine, m->m->vocab, err);
+	if (st == SN_OK && !atomic_compare_exchange_strong(&m->trie, &there, mine))
+		token_trie_close(&mine);
+	*out = mine ? mine : there;
+	return st;
+}
+
+static sn_status open_shape(sn_request *r, const sn_sampling *s, sn_error *err)
+{
+	const char *blame = s->grammar_name ? s->grammar_name : "grammar";
+	const token_trie *trie = NULL;
+	sn_error why = {0};
+	if (s->mask || s->min_tokens || s->ignore_eos)
+		return error_param(err, SN_ERR_UNSUPPORTED, blame, "a grammar together with min_tokens, ignore_eos or a mask is not supported");
+	sn_status st = trie_of(r->model, &trie, &why);
+	const grammar_ask ask = {trie, {s->grammar, s->grammar_size}, {{s->grammar_after, s->grammar_after ? s->grammar_after_size : 0}, s->grammar_may_wait}, r->salt};
+	if (st == SN_OK)
+		st = shape_open(&r->shape, &r->engine->grammars, &ask, r->n_seqs, &why);
+	return st == SN_OK ? SN_OK : error_param(err, st, blame, "%s", why.text);
+}
+
 /* The request keeps its own copies: the caller's memory is borrowed until return only. */
 static sn_status copy_sampling(sn_request *r, const sn_sampling *s, sn_error *err)
 {
@@ -80,6 +108,10 @@ static sn_status copy_sampling(sn_request *r, const sn_sampling *s, sn_error *er
 		if (!r->lp || !r->lp_top)
 			return error_set(err, SN_ERR_NOMEM, "no memory for logprobs");
 	}
+	r->sampling.grammar = r->sampling.grammar_after = NULL;
+	sn_status st = s->grammar ? open_shape(r, s, err) : SN_OK;
+	if (st)
+		return st;
 	r->seed = s->seed;
 	if (!s->has_seed)
 		randombytes_buf(&r->seed, sizeof r->seed);

@@ -85,7 +85,7 @@ sn_status gguf_read(model_file *f, const char *path, sn_error *err)
 {
 	gguf_part first, *parts = &first;
 	uint32_t n = 1;
-	char **paths;
+	char **paths = NULL;
 	sn_status st = gguf_part_read(&first, path, FILE_LINKS_FOLLOWED, f->mem, err);
 	if (st)
 		return st;

@@ -37,6 +37,7 @@ typedef struct batch {
 	const int32_t *ids;          /* [n_rows] token ids */
 	const void *const *media;    /* [n_rows] an embedding row in the KV type, or NULL: the token's embedding */
 	const uint32_t *positions;   /* [n_rows] */
+	const int32_t (*beyond)[2];  /* [n_rows] a row's positions in height and width, less those above; NULL: they are all the same */
 	const uint32_t *with;        /* [n_rows] 1 + a token whose embedding is added, or 0; NULL: none anywhere */
 	const int32_t *const *codes; /* [n_rows] the codes that model.depth said of the row's frame, whose embeddings are added, or NULL; or NULL */
 	const uint32_t *key_begin;   /* [n_rows] first key that the row sees where there is no window */

@@ -96,7 +96,7 @@ WRONG = {
     **{f: [1, [], "x", True] for f in OBJECTS},
     "messages": [1, "x", {}, True, [], None, [1], [[]], [None]],
     "stop": [1, {}, True, [1], [""], "", [None], "x" * 257, ["a"] * 5],
-    "response_format": [1, "x", [], {"type": 1}, {"type": "json_object"}, {"type": "json_schema", "json_schema": {}}],
+    "response_format": [1, "x", [], {"type": 1}, {"type": "json"}, {"type": "json_schema", "json_schema": {}}],
     "modalities": [1, "text", {}, [], ["image"], ["text", "text"]],
     "tools": [1, {}, "x", [{}]],
     "tool_choice": [1, "auto", "required", {}],

@@ -171,7 +171,7 @@ def test_what_it_allows_at_the_ends_is_taken(server, document, path, name):
 
 @pytest.mark.parametrize("path", BODIES)
 def test_a_field_that_it_does_not_tell_is_refused(server, path):
-    for name in ("temprature", "guided_grammar", "x"):
+    for name in ("temprature", "guided_grammer", "x"):
         status, _, answer = server.post(path, {**BODIES[path], name: None})
         assert status == 400 and error_of(answer)["param"] == name
 

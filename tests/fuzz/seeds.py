@@ -142,6 +142,24 @@ def bodies():
     put("json", "numbers", '{"messages":[{"role":"user","content":"a"}],"seed":-9223372036854775808,"temperature":1e308}')
 
 
+def grammars():
+    put("grammar", "json", b'root ::= "[" (v ("," v)*)? "]"\nv ::= root | [0-9]{1,3} | "\\"" [^"\\\\\\x00-\\x1F]* "\\""  # any\n\0[1,[],"a"]')
+    put("grammar", "counts", b'root ::= ("a" | "bc"){2,5} .{3,} "x"? [\\u00e9-\\U0001F600]+\0aabc123\xc3\xa9')
+    put("grammar", "left", b'root ::= a\na ::= b? a "x" | "y"\nb ::= "b"')
+    put("grammar", "endless", b'root ::= "a" root')
+    put("grammar", "ambiguous", b'root ::= s "!"\ns ::= "a" s "b" | "a" s "c" | "a" s s | "a"\0' + b"a" * 60)
+    put("grammar", "deep", b"root ::= " + b"(" * 70)
+    put("schema", "object", json.dumps({"type": "object", "properties": {"a": {"type": ["integer", "null"], "minimum": -12, "exclusiveMaximum": 345},
+                                                                         "\u00e9\"": {"$ref": "#/$defs/d"}}, "required": ["a", "z"],
+                                        "additionalProperties": {"type": "number", "minimum": 0}, "$defs": {"d": {"enum": [1, "x", None, [True]]}}}))
+    put("schema", "array", json.dumps({"prefixItems": [{"const": 1}, {"type": "string", "minLength": 2, "maxLength": 9}],
+                                       "items": {"anyOf": [{"$ref": "#"}, {"format": "date-time"}]}, "minItems": 1, "maxItems": 7}))
+    put("schema", "pattern", json.dumps({"pattern": "^(?:a|[^b-d\\w])+?\\s.{2,3}$|x*"}))
+    put("schema", "all", json.dumps({"allOf": [{"type": "integer", "minimum": 3}, {"type": "number", "maximum": 9}], "title": "t"}))
+    put("schema", "one", json.dumps({"oneOf": [{"type": "object", "properties": {"t": {"const": c}}, "required": ["t"]} for c in "ab"]}))
+    put("schema", "around", '{"$ref":"#/allOf/0","allOf":[{"$ref":"#"}]}')
+
+
 def urls():
     for i, url in enumerate(["data:,x", "data:image/png;base64,AAAA", "data:image/png;charset=x;base64,QQ==", "data:;base64,QUI=",
                              "data:image/png;base64,QQ=", "data:image/png;base64,Q Q=", "DATA:Image/PNG;BASE64,QUJD", "data:base64,", "http://x/"]):
@@ -234,6 +252,12 @@ def hf_folders():
     for folder in sorted(p for p in (GOLDEN / "hf").iterdir() if p.is_dir()):
         put("hf_tokenizer", folder.name, (folder / "tokenizer.json").read_bytes() + b"\0" + (folder / "tokenizer_config.json").read_bytes())
         put("hf_dir", folder.name, (folder / "config.json").read_bytes() + b"\0" + (folder / "generation_config.json").read_bytes() + b"\0")
+    older = GOLDEN / "text" / "hf"
+    for name, which, file in (("gemma-pieces", b"\0", "tokenizer.model"), ("llama2-pieces", b"\0", "tokenizer.model"), ("tekken-alone", b"\1", "tekken.json"),
+                              ("tekken-v1", b"\1", "tekken.json")):
+        whole = (older / name / file).read_bytes()
+        put("hf_older", name, which + whole)
+        put("hf_older", name + "-cut", which + whole[:len(whole) // 3])
     config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 1,
               "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 3, "max_position_embeddings": 32, "rms_norm_eps": 1e-5,
               "tie_word_embeddings": True, "hidden_act": "silu", "rope_theta": 10000.0}
@@ -299,4 +323,4 @@ def texts():
 
 
 if __name__ == "__main__":
-    images(), sounds(), clips(), bodies(), urls(), forms(), words(), model_file(), safetensors_file(), hf_folders(), templates(), texts()
+    images(), sounds(), clips(), bodies(), grammars(), urls(), forms(), words(), model_file(), safetensors_file(), hf_folders(), templates(), texts()

@@ -50,7 +50,7 @@ static void draw_logits(rng *r, float *logits, uint32_t n, double scale)
 static int32_t run(const sn_sampling *p, uint64_t seed, const float *logits, const seq_row *rows, uint32_t n_rows, uint32_t n_prompt)
 {
 	sample out;
-	return sampler_run(&S, p, NULL, seed, 0, VOCAB, logits, N_VOCAB, 0, rows, n_rows, n_prompt, &out) ? out.token : -1;
+	return sampler_run(&S, p, NULL, NULL, seed, 0, VOCAB, logits, N_VOCAB, 0, rows, n_rows, n_prompt, &out) ? out.token : -1;
 }
 
 /* ---- random numbers ---- */
@@ -258,17 +258,17 @@ static void the_same_seed_gives_the_same_token_and_others_differ(void **state)
 	uint32_t differ[3] = {0};
 	for (uint64_t seed = 0; seed < 500; seed++) {
 		sample a, b, choice, index, other;
-		assert_true(sampler_run(&S, &p, NULL, seed, 0, VOCAB, logits, N_VOCAB, 0, rows, 10, 5, &a));
-		assert_true(sampler_run(&S, &p, NULL, seed, 0, VOCAB, logits, N_VOCAB, 0, rows, 10, 5, &b));
-		assert_true(sampler_run(&S, &p, NULL, seed, 1, VOCAB, logits, N_VOCAB, 0, rows, 10, 5, &choice));
-		assert_true(sampler_run(&S, &p, NULL, seed, 0, VOCAB, logits, N_VOCAB, 0, rows, 11, 5, &index));
-		assert_true(sampler_run(&S, &p, NULL, seed + 1000, 0, VOCAB, logits, N_VOCAB, 0, rows, 10, 5, &other));
+		assert_true(sampler_run(&S, &p, NULL, NULL, seed, 0, VOCAB, logits, N_VOCAB, 0, rows, 10, 5, &a));
+		assert_true(sampler_run(&S, &p, NULL, NULL, seed, 0, VOCAB, logits, N_VOCAB, 0, rows, 10, 5, &b));
+		assert_true(sampler_run(&S, &p, NULL, NULL, seed, 1, VOCAB, logits, N_VOCAB, 0, rows, 10, 5, &choice));
+		assert_true(sampler_run(&S, &p, NULL, NULL, seed, 0, VOCAB, logits, N_VOCAB, 0, rows, 11, 5, &index));
+		assert_true(sampler_run(&S, &p, NULL, NULL, seed + 1000, 0, VOCAB, logits, N_VOCAB, 0, rows, 10, 5, &other));
 		assert_int_equal(a.token, b.token);
 		differ[0] += a.token != choice.token;
 		differ[1] += a.token != index.token;
 		differ[2] += a.token != other.token;
 		/* The output index counts, not the length of the prompt. */
-		assert_true(sampler_run(&S, &p, NULL, seed, 0, VOCAB, logits, N_VOCAB, 0, rows, 20, 15, &b));
+		assert_true(sampler_run(&S, &p, NULL, NULL, seed, 0, VOCAB, logits, N_VOCAB, 0, rows, 20, 15, &b));
 		assert_int_equal(a.token, b.token);
 	}
 	for (int i = 0; i < 3; i++)
@@ -418,17 +418,17 @@ static void rules_have_their_say_and_the_logprob_is_theirs(void **state)
 	sample out;
 	logits[7] = 9;
 	logits[44] = 5;
-	assert_true(sampler_run(&S, &p, &r, 1, 0, VOCAB, logits, N_VOCAB, 0, rows, 1, 1, &out));
+	assert_true(sampler_run(&S, &p, &r, NULL, 1, 0, VOCAB, logits, N_VOCAB, 0, rows, 1, 1, &out));
 	assert_int_equal(out.token, 40); /* the first: 40 or 41 */
 	assert_true(fabs((double)out.logprob - log(0.5)) < 1e-6);
 	rows[1].id = 41;
-	assert_true(sampler_run(&S, &p, &r, 1, 0, VOCAB, logits, N_VOCAB, 0, rows, 2, 1, &out));
+	assert_true(sampler_run(&S, &p, &r, NULL, 1, 0, VOCAB, logits, N_VOCAB, 0, rows, 2, 1, &out));
 	assert_int_equal(out.token, 0); /* text after the opening stamp */
 	assert_true(fabs((double)out.logprob - log(1.0 / 39)) < 1e-6);
 	rows[2].id = 2;
 	p.temperature = 0.7f;
 	for (uint64_t seed = 0; seed < 200; seed++) { /* 42..47 together outweigh the best text: one of them */
-		assert_true(sampler_run(&S, &p, &r, seed, 0, VOCAB, logits, N_VOCAB, 0, rows, 3, 1, &out));
+		assert_true(sampler_run(&S, &p, &r, NULL, seed, 0, VOCAB, logits, N_VOCAB, 0, rows, 3, 1, &out));
 		assert_in_range(out.token, 42, 47);
 		double want = (out.token == 44 ? 5 : 0) - log(exp(5) + 5); /* not under the temperature */
 		assert_true(fabs((double)out.logprob - want) < 1e-6);
@@ -445,14 +445,14 @@ static void logits_that_are_not_finite_are_refused(void **state)
 		for (int at = 0; at < 60; at++) { /* padding beyond the vocabulary counts: the model is broken */
 			float logits[60] = {0};
 			logits[at] = bad[i];
-			assert_false(sampler_run(&S, &p, NULL, 1, 0, VOCAB, logits, 60, 0, NULL, 0, 0, &out));
+			assert_false(sampler_run(&S, &p, NULL, NULL, 1, 0, VOCAB, logits, 60, 0, NULL, 0, 0, &out));
 		}
 	float extreme[N_VOCAB]; /* finite logits that a penalty drives out of range */
 	for (int t = 0; t < N_VOCAB; t++)
 		extreme[t] = 3e38f;
 	seq_row row = {.id = 0, .media = -1};
 	p.repetition_penalty = 0.1f;
-	assert_false(sampler_run(&S, &p, NULL, 1, 0, VOCAB, extreme, N_VOCAB, 0, &row, 1, 1, &out));
+	assert_false(sampler_run(&S, &p, NULL, NULL, 1, 0, VOCAB, extreme, N_VOCAB, 0, &row, 1, 1, &out));
 }
 
 static void padding_rows_are_never_chosen(void **state)
@@ -467,7 +467,7 @@ static void padding_rows_are_never_chosen(void **state)
 	sample out;
 	for (uint64_t seed = 0; seed < 200; seed++) {
 		p.temperature = (float)(seed % 2);
-		assert_true(sampler_run(&S, &p, NULL, seed, 0, VOCAB, logits, 60, 0, NULL, 0, 0, &out));
+		assert_true(sampler_run(&S, &p, NULL, NULL, seed, 0, VOCAB, logits, 60, 0, NULL, 0, 0, &out));
 		assert_in_range(out.token, 0, N_VOCAB - 1);
 		for (uint32_t i = 0; i < out.n_top; i++)
 			assert_in_range(out.top[i].token, 0, N_VOCAB - 1);
@@ -491,7 +491,7 @@ static void logprobs_are_the_models_own_log_softmax(void **state)
 		float before[N_VOCAB];
 		memcpy(before, logits, sizeof logits);
 		sample out;
-		assert_true(sampler_run(&S, &p, NULL, rng_next(&r), 0, VOCAB, logits, N_VOCAB, 0, NULL, 0, 0, &out));
+		assert_true(sampler_run(&S, &p, NULL, NULL, rng_next(&r), 0, VOCAB, logits, N_VOCAB, 0, NULL, 0, 0, &out));
 		assert_memory_equal(before, logits, sizeof logits);
 		double sum = 0, max = -INFINITY;
 		struct candidate c[N_VOCAB];
@@ -519,12 +519,12 @@ static void top_logprobs_are_no_more_than_the_vocabulary(void **state)
 	p.logprobs = true;
 	p.top_logprobs = 20;
 	sample out;
-	assert_true(sampler_run(&S, &p, NULL, 1, 0, VOCAB, logits, 4, 0, NULL, 0, 0, &out));
+	assert_true(sampler_run(&S, &p, NULL, NULL, 1, 0, VOCAB, logits, 4, 0, NULL, 0, 0, &out));
 	assert_int_equal(out.n_top, 4);
 	assert_int_equal(out.top[0].token, 1);
 	assert_int_equal(out.top[3].token, 0);
 	p.logprobs = false;
-	assert_true(sampler_run(&S, &p, NULL, 1, 0, VOCAB, logits, 4, 0, NULL, 0, 0, &out));
+	assert_true(sampler_run(&S, &p, NULL, NULL, 1, 0, VOCAB, logits, 4, 0, NULL, 0, 0, &out));
 	assert_int_equal(out.n_top, 0);
 }
 
