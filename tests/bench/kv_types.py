@@ -21,7 +21,7 @@ TYPES = {"f32": 4, "f16": 2, "bf16": 2, "q8_0": 17 / 16, "fp8": 17 / 16}  # byte
 
 
 def ours(path, kind, args, seed):
-    flags = ("--kv-cache-dtype", kind, "--kv-cache-memory", "1G", "--threads", str(args.threads), "--no-enable-prefix-caching", "--log-level", "error")
+    flags = ("--kv-cache-dtype", kind, "--kv-cache-memory", "1G", "--threads", str(args.threads), "--no-enable-prefix-caching")
     rng = random.Random(seed)
     with common.Server(path, *flags) as server:
         s = common.ask(server, "".join(rng.choices("abcdefghij 0123456789", k=args.prompt)), args.output, ignore_eos=True, logprobs=True)
