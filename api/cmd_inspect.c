@@ -12,8 +12,8 @@ static const double MB = 1e6;
 
 static void print_model(const sn_inspection *x)
 {
-	printf("model: %s, %u layers, width %u, feed-forward %u, %u heads (%u KV) of %u, context %u, %u tokens\n", x->architecture, x->n_layers, x->n_embd,
-	       x->n_ffn, x->n_head, x->n_kv_head, x->head_dim, x->n_context, x->n_vocab);
+	printf("model: %s, %u layers, width %u, feed-forward %u, %u heads (%u KV) of %u, context %u, %u tokens\n", x->architecture, x->n_layers,
+	       x->n_embd, x->n_ffn, x->n_head, x->n_kv_head, x->head_dim, x->n_context, x->n_vocab);
 	printf("rope: %s", x->rope);
 	if (x->window)
 		printf("; %u layers see %u rows, by rope %s", x->n_windowed, x->window, x->window_rope);
@@ -39,9 +39,10 @@ static void print_groups(const sn_inspection *x)
 			snprintf(sees, sizeof sees, "%u rows of a medium", x->groups[i].limit);
 		else if (x->groups[i].window)
 			snprintf(sees, sizeof sees, "%u rows", x->groups[i].window);
-		printf("KV %s: group %zu, %u layers of %u heads of %u that see %s: blocks of %u tokens, %u layers a page, %u pages a block, %.1f %% of a page unused\n",
-		       x->kv_type, i, x->groups[i].n_layers, x->groups[i].n_kv_head, x->groups[i].head_dim, sees, x->groups[i].block_tokens, x->groups[i].slab_layers,
-		       x->groups[i].n_slabs, x->groups[i].waste * 100);
+		printf("KV %s: group %zu, %u layers of %u heads of %u that see %s: ", x->kv_type, i, x->groups[i].n_layers, x->groups[i].n_kv_head,
+		       x->groups[i].head_dim, sees);
+		printf("blocks of %u tokens, %u layers a page, %u pages a block, %.1f %% of a page unused\n", x->groups[i].block_tokens,
+		       x->groups[i].slab_layers, x->groups[i].n_slabs, x->groups[i].waste * 100);
 	}
 }
 
@@ -54,10 +55,11 @@ static void print_plan(const sn_inspection *x, const options *o)
 	printf("pool: %u pages of %zu KiB (%u a GiB), %.0f bytes a token; the longest sequence that fits: %u tokens\n", x->n_pages, x->page_bytes / 1024,
 	       x->pages_per_gb, x->token_bytes, x->longest);
 	if (o->memory_limit)
-		printf("limit: %.1f MB; left for a pool: %.1f MB, a sequence of %u tokens\n", (double)o->memory_limit / MB, (double)x->left / MB, x->longest_left);
+		printf("limit: %.1f MB; left for a pool: %.1f MB, a sequence of %u tokens\n", (double)o->memory_limit / MB, (double)x->left / MB,
+		       x->longest_left);
 	else if (x->total < SIZE_MAX)
-		printf("machine: %.1f MB, %.1f available; left for a pool: %.1f MB, a sequence of %u tokens\n", (double)x->total / MB, (double)x->available / MB,
-		       (double)x->left / MB, x->longest_left);
+		printf("machine: %.1f MB, %.1f available; left for a pool: %.1f MB, a sequence of %u tokens\n", (double)x->total / MB,
+		       (double)x->available / MB, (double)x->left / MB, x->longest_left);
 	printf(x->fits ? "serve: fits\n" : "serve: refused: %s\n", x->misfit);
 }
 
@@ -117,18 +119,19 @@ static void model_json(out_buf *b, const sn_inspection *x)
 static void plan_json(out_buf *b, const sn_inspection *x)
 {
 	const sn_memory *m = &x->memory;
-	out_fmt(b, ",\"memory\":{\"weights\":%zu,\"tables\":%zu,\"buffers\":%zu,\"plugins\":%zu,\"pool\":%zu,\"sum\":%zu}", m->weights, m->tables, m->buffers,
-	        m->plugins, m->pool, m->sum);
+	out_fmt(b, ",\"memory\":{\"weights\":%zu,\"tables\":%zu,\"buffers\":%zu,\"plugins\":%zu,\"pool\":%zu,\"sum\":%zu}", m->weights, m->tables,
+	        m->buffers, m->plugins, m->pool, m->sum);
 	text(b, "kv_type", x->kv_type);
 	out_text(b, ",\"kv_groups\":[");
 	for (size_t i = 0; i < x->n_groups; i++)
-		out_fmt(b, "%s{\"layers\":%u,\"kv_heads\":%u,\"head_size\":%u,\"window\":%u,\"medium_rows\":%u,\"block_tokens\":%u,\"layers_a_page\":%u,\"pages_a_block\":%u,"
-		        "\"unused\":%.6f}", i ? "," : "", x->groups[i].n_layers, x->groups[i].n_kv_head, x->groups[i].head_dim, x->groups[i].window, x->groups[i].limit,
-		        x->groups[i].block_tokens, x->groups[i].slab_layers, x->groups[i].n_slabs, x->groups[i].waste);
+		out_fmt(b, "%s{\"layers\":%u,\"kv_heads\":%u,\"head_size\":%u,\"window\":%u,\"medium_rows\":%u,\"block_tokens\":%u,\"layers_a_page\":%u,"
+		        "\"pages_a_block\":%u,\"unused\":%.6f}", i ? "," : "", x->groups[i].n_layers, x->groups[i].n_kv_head, x->groups[i].head_dim,
+		        x->groups[i].window, x->groups[i].limit, x->groups[i].block_tokens, x->groups[i].slab_layers, x->groups[i].n_slabs, x->groups[i].waste);
 	out_fmt(b, "],\"bytes_per_token\":%.1f", x->token_bytes);
 	const struct { const char *name; uint64_t v; } numbers[] = {
 		{"page_bytes", x->page_bytes}, {"pages", x->n_pages}, {"pages_per_gib", x->pages_per_gb}, {"longest_sequence", x->longest},
-		{"least_sequence", x->least_rows}, {"least_pages", x->least_pages}, {"left_for_pool", x->left}, {"longest_sequence_with_all_left", x->longest_left},
+		{"least_sequence", x->least_rows}, {"least_pages", x->least_pages}, {"left_for_pool", x->left},
+		{"longest_sequence_with_all_left", x->longest_left},
 	};
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
 		number(b, numbers[i].name, numbers[i].v);
@@ -164,7 +167,8 @@ static void inspection_json(out_buf *b, const sn_inspection *x)
 
 static int inspect(const options *o, const sn_engine_config *config, const model_file *f, out_buf *json, sn_log *log)
 {
-	const sn_model_config model = {.name = f->name, .path = f->path, .mmproj = (const char *const *)f->mmproj, .n_mmproj = f->n_mmproj, .pooling = f->pooling};
+	const sn_model_config model = {.name = f->name, .path = f->path, .mmproj = (const char *const *)f->mmproj, .n_mmproj = f->n_mmproj,
+	                               .pooling = f->pooling};
 	sn_inspection *x;
 	sn_error err;
 	if (sn_inspect_open(&x, config, &model, &err) != SN_OK) {

@@ -45,7 +45,8 @@ static int parse_input(const field *f, void *into, const json_t *v, sn_error *er
 		return add_input(b, v, f->name, err);
 	for (size_t i = 0; i < n; i++) {
 		const json_t *each = json_array_get(v, i);
-		int rc = json_typeof(each) == json_typeof(first) ? add_input(b, each, f->name, err) : body_wants(err, f->name, "all strings or all lists of token ids");
+		int rc = json_typeof(each) == json_typeof(first) ? add_input(b, each, f->name, err)
+		                                                 : body_wants(err, f->name, "all strings or all lists of token ids");
 		if (rc != SN_OK)
 			return rc;
 	}
@@ -69,8 +70,8 @@ static const field fields[] = {
 	{.name = "model", .kind = FIELD_NAME, .offset = AT(model), .doc = "A name that GET /v1/models lists; the first of them if none is given."},
 	{.name = "input", .kind = FIELD_CUSTOM, .required = true, .parse = parse_input,
 	 .schema = "{\"anyOf\":[" INPUT_TEXT "," INPUT_IDS "," INPUT_LIST(INPUT_TEXT) "," INPUT_LIST(INPUT_IDS) "]}",
-	 .doc = "One text or list of token ids, or a list of such. Special tokens spelled out in a text are those tokens. None may be longer than the model's "
-	        "context; at most 4194304 values in all embeddings of a request together."},
+	 .doc = "One text or list of token ids, or a list of such. Special tokens spelled out in a text are those tokens. None may be longer "
+	        "than the model's context; at most 4194304 values in all embeddings of a request together."},
 	{.name = "encoding_format", .kind = FIELD_CUSTOM, .parse = parse_format, .schema = "{\"enum\":[\"float\",\"base64\"]}", .standard = "\"float\"",
 	 .doc = "base64: of the values as 32-bit floats, the least significant byte first."},
 	{.name = "dimensions", .kind = FIELD_UINT, .offset = AT(dimensions), .min = 1, .max = UINT32_MAX,

@@ -115,8 +115,10 @@ static sn_status check_ask(const served_model *m, const sn_embedding_ask *ask, s
 	if (ask->dimensions > n)
 		return error_param(err, SN_ERR_INVALID, "dimensions", "dimensions %u: embeddings of model %s have %u", ask->dimensions, m->name, n);
 	if (ask->dimensions && !pooling_fits(&m->m->pooling, n, ask->dimensions))
-		return error_param(err, SN_ERR_UNSUPPORTED, "dimensions", m->m->pooling.chosen ? "dimensions %u: model %s was not made for embeddings of that size, but of %u"
-		                   : "dimensions %u: model %s was not made for embeddings that are cut short, only for all %u", ask->dimensions, m->name, n);
+		return error_param(err, SN_ERR_UNSUPPORTED, "dimensions",
+		                   m->m->pooling.chosen ? "dimensions %u: model %s was not made for embeddings of that size, but of %u"
+		                                        : "dimensions %u: model %s was not made for embeddings that are cut short, only for all %u",
+		                   ask->dimensions, m->name, n);
 	n = ask->dimensions ? ask->dimensions : n;
 	if (ask->n_inputs > SN_MAX_EMBEDDING_VALUES / n)
 		return error_param(err, SN_ERR_TOO_LARGE, "input", "%zu embeddings of %u values are more than %u values in one request", ask->n_inputs, n,

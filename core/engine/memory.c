@@ -133,7 +133,8 @@ static sn_status check_pages(const sn_engine *e, const served_model *s, uint32_t
 	*pages = kv_layout_pages(&s->m->kv, n_cross + rows);
 	if (*pages <= total)
 		return SN_OK;
-	return error_set(err, SN_ERR_NOMEM, "model %s: one sequence of %u tokens needs %u pages, %zu bytes, the KV pool has %u pages (--kv-cache-memory %zu); %s", s->name,
+	return error_set(err, SN_ERR_NOMEM,
+	                 "model %s: one sequence of %u tokens needs %u pages, %zu bytes, the KV pool has %u pages (--kv-cache-memory %zu); %s", s->name,
 	                 rows, *pages, (size_t)*pages * PAGE_BYTES, total, e->config.kv_cache_memory,
 	                 e->config.max_model_len ? "a larger pool, or a smaller --max-model-len" : "a larger pool is needed");
 }
@@ -156,7 +157,8 @@ static sn_status check_machine(const served_model *s, const sn_memory *m, uint32
 		return SN_OK;
 	return error_set(err, SN_ERR_NOMEM,
 	                 "model %s: %zu bytes are needed (tables %zu, buffers of a step %zu, plugins %zu, pages of one sequence %zu) and %zu for weights, "
-	                 "available are %zu of %zu", s->name, held, m->tables, m->buffers, m->plugins, (size_t)pages * PAGE_BYTES, m->weights, available, have.total);
+	                 "available are %zu of %zu", s->name, held, m->tables, m->buffers, m->plugins, (size_t)pages * PAGE_BYTES, m->weights,
+	                 available, have.total);
 }
 
 static sn_status judge(const sn_engine *e, const served_model *s, const encoder *newcomer, sn_error *err)

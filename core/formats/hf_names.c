@@ -293,11 +293,22 @@ static sn_status place_rows(struct translator *t, const struct name *rows, size_
 	return st;
 }
 
-/* Some writers store the head a second time though it is tied. */
-static bool same_tensor(const st_tensor *a, const st_tensor *b)
+static bool same_kind(const st_tensor *a, const st_tensor *b)
 {
-	return a && b && a->dtype == b->dtype && a->rank == b->rank && memcmp(a->shape, b->shape, sizeof a->shape) == 0 && a->bytes == b->bytes &&
-	       memcmp(a->data, b->data, a->bytes) == 0;
+	return a && b && a->dtype == b->dtype && a->rank == b->rank && memcmp(a->shape, b->shape, sizeof a->shape) == 0 && a->bytes == b->bytes;
+}
+
+/* Some writers store the head a second time though it is tied. Its bytes are read later. */
+static sn_status note_twin(const struct translator *t, const st_tensor *head)
+{
+	const st_tensor *embed = find(t, t->embed);
+	if (!same_kind(head, embed))
+		return model_file_differs(head->name.p, t->err);
+	t->file->twin.name = arena_strndup(t->file->mem, head->name.p, head->name.n);
+	t->file->twin.a = head->data;
+	t->file->twin.b = embed->data;
+	t->file->twin.bytes = head->bytes;
+	return t->file->twin.name ? SN_OK : error_set(t->err, SN_ERR_NOMEM, "tensor %s: no memory for its name", head->name.p);
 }
 
 /* Of the media tower beside a text model. No plugin reads it out of a directory yet: the model takes text. */
@@ -320,8 +331,9 @@ static sn_status refuse_unplaced(const struct translator *t)
 			continue;
 		if (strcmp(name, t->head) != 0)
 			return error_set(t->err, SN_ERR_UNSUPPORTED, "tensor %s has no place in this %s", name, t->config->architecture);
-		if (!same_tensor(&t->all[i], find(t, t->embed)))
-			return error_set(t->err, SN_ERR_INVALID, "tensor %s differs from the embedding, but tie_word_embeddings says they are one", name);
+		sn_status st = note_twin(t, &t->all[i]);
+		if (st)
+			return st;
 	}
 	return SN_OK;
 }

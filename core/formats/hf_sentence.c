@@ -86,24 +86,32 @@ static sn_status read_modules(uint32_t *type, bool *normalised, const model_file
 	json_array_foreach(list, i, module) {
 		const char *kind = kind_of(module);
 		if (i >= sizeof order / sizeof *order || !kind || strcmp(kind, order[i]) != 0)
-			return error_set(err, SN_ERR_UNSUPPORTED, "modules.json: %.64s as module %zu is not supported (Transformer, Pooling and Normalize are, in this order)",
+			return error_set(err, SN_ERR_UNSUPPORTED,
+			                 "modules.json: %.64s as module %zu is not supported (Transformer, Pooling and Normalize are, in this order)",
 			                 kind ? kind : "no type", i);
 	}
 	*normalised = n == 3;
 	return read_pooling(type, f, json_array_get(list, 1), err);
 }
 
-/* A prompt that is put before every text, unless who asks says otherwise. */
-static sn_status check_prompts(const model_file *f, sn_error *err)
+/* What would be done to every text: a prompt before it, unless who asks says otherwise; no capitals. */
+static sn_status check_texts(const model_file *f, sn_error *err)
 {
-	json_t *json;
-	sn_status st = read_file(&json, f, "config_sentence_transformers.json", err);
-	if (st)
-		return st == SN_ERR_NOT_FOUND ? SN_OK : st;
-	const json_t *name = json_get(json, "default_prompt_name");
-	if (name)
-		st = error_set(err, SN_ERR_UNSUPPORTED, "config_sentence_transformers.json: default_prompt_name is not supported (put the prompt into the texts)");
-	json_decref(json);
+	static const struct { const char *file, *key, *instead; } switches[] = {
+		{"config_sentence_transformers.json", "default_prompt_name", "put the prompt into the texts"},
+		{"sentence_bert_config.json", "do_lower_case", "false is"},
+	};
+	sn_status st = SN_OK;
+	for (size_t i = 0; i < sizeof switches / sizeof *switches && !st; i++) {
+		json_t *json = NULL;
+		st = read_file(&json, f, switches[i].file, err);
+		const json_t *v = json_get(json, switches[i].key);
+		if (!st && v && !json_is_false(v))
+			st = error_set(err, SN_ERR_UNSUPPORTED, "%s: %s is not supported (%s)", switches[i].file, switches[i].key, switches[i].instead);
+		else if (st == SN_ERR_NOT_FOUND)
+			st = SN_OK;
+		json_decref(json);
+	}
 	return st;
 }
 
@@ -148,7 +156,7 @@ sn_status hf_sentence_read(hf_config *config, model_file *f, sn_error *err)
 		st = read_modules(&type, &normalised, f, list, err);
 		json_decref(list);
 		if (!st)
-			st = check_prompts(f, err);
+			st = check_texts(f, err);
 	} else {
 		st = SN_OK;
 	}

@@ -81,6 +81,19 @@ void model_file_close(model_file **f)
 	*f = NULL;
 }
 
+sn_status model_file_differs(const char *tensor, sn_error *err)
+{
+	return error_set(err, SN_ERR_INVALID, "tensor %s differs from the embedding, but tie_word_embeddings says they are one", tensor);
+}
+
+sn_status model_file_check(const model_file *f, sn_error *err)
+{
+	sn_error why;
+	if (f->twin.bytes == 0 || memcmp(f->twin.a, f->twin.b, f->twin.bytes) == 0)
+		return SN_OK;
+	return error_set(err, model_file_differs(f->twin.name, &why), "%.64s: %.300s", f->name, why.text);
+}
+
 /* ---- find ---- */
 
 static int compare(str a, const char *b, size_t bn)

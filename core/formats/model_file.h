@@ -52,11 +52,15 @@ typedef struct model_file {
 	size_t n_keys;
 	file_tensor *tensors; /* sorted by name */
 	size_t n_tensors;
+	struct { const char *name; const uint8_t *a, *b; uint64_t bytes; } twin; /* a tensor that must say what another says; bytes 0: there is none */
 } model_file;
 
 /* Opens a GGUF file (v2 or v3) or a Hugging Face directory. */
 sn_status model_file_open(model_file **out, const char *path, sn_error *err);
 void model_file_close(model_file **f);
+/* What opening left alone, because it reads weights: a head that is stored beside the embedding that it is tied to is the same. */
+sn_status model_file_check(const model_file *f, sn_error *err);
+sn_status model_file_differs(const char *tensor, sn_error *err); /* the refusal */
 
 const file_key *file_key_find(const model_file *f, const char *name);
 const file_tensor *file_tensor_find(const model_file *f, const char *name);

@@ -475,7 +475,9 @@ sn_status model_open_file(model **out, model_file *f, const char *template_sourc
 	}
 	m->mem = mem;
 	m->file = f;
-	st = hparams_read(&m->h, f, err);
+	st = model_file_check(f, err);
+	if (!st)
+		st = hparams_read(&m->h, f, err);
 	if (!st)
 		st = pooling_read(&m->pooling, f, m->h.arch->name, asked, err);
 	if (!st)

@@ -52,12 +52,16 @@ def test_the_plan_is_what_serve_makes(model, flags):
         assert info["max_model_len"] == plan["context"] and info["architecture"] == plan["architecture"]
 
 
-def test_a_model_that_sees(tmp_path):
+def test_a_model_that_sees_in_every_kv_type(tmp_path):
     model = sample_that_sees(tmp_path)
-    (plan,) = inspect(model)
-    assert plan["media"][0] == "image"
-    with Server(model=model) as server:
-        same_as_served(server, plan)
+    token = {}
+    for kind in ("f32", "f16", "bf16", "q8_0", "fp8"):
+        (plan,) = inspect(model, "--kv-cache-dtype", kind)
+        assert plan["media"][0] == "image" and plan["kv_type"] == kind
+        token[kind] = plan["bytes_per_token"]
+        with Server("--kv-cache-dtype", kind, model=model) as server:
+            same_as_served(server, plan)
+    assert token["f32"] >= 2 * token["f16"] - 1 and token["f16"] == token["bf16"] > token["q8_0"] > token["fp8"] - 1
 
 
 @pytest.mark.parametrize("model, flags", [(HF / "llama", ["256K"]), (HF / "gemma3", ["1M"]), (HF / "mistral-window", ["256K"]), (EMBED / "mean", ["256K"]),

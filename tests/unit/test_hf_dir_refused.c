@@ -340,6 +340,14 @@ static void embedding_models_say_how(void **state)
 	write_file("1_Pooling/config.json", LAST);
 	write_file("config_sentence_transformers.json", "{\"default_prompt_name\":\"query\"}");
 	refused("default_prompt_name is not supported");
+	write_file("config_sentence_transformers.json", "{\"default_prompt_name\":null}");
+	write_file("sentence_bert_config.json", "{\"max_seq_length\":512,\"do_lower_case\":true}");
+	refused("do_lower_case is not supported");
+	write_file("sentence_bert_config.json", "{\"max_seq_length\":512,\"do_lower_case\":false}");
+	model_file *f = opened();
+	model_file_close(&f);
+	write_config("BertModel", "bert", "");
+	refused("architectures: BertModel is not supported");
 }
 
 /* A class without a head needs none, nor the prefix of those that have one; a class with a head misses it. */
