@@ -37,6 +37,7 @@ typedef struct request {
 /* The endpoints, one file each. Each answers exactly once. */
 void chat_endpoint(request *r);
 void completions_endpoint(request *r);
+void embeddings_endpoint(request *r);
 void transcriptions_endpoint(request *r);
 void translations_endpoint(request *r);
 void speech_endpoint(request *r);

@@ -18,7 +18,7 @@
 const char chat_messages_schema[] =
 	"{\"type\":\"array\",\"minItems\":1,\"maxItems\":" FIELD_STR(MAX_MESSAGES) ",\"items\":{\"$ref\":\"#/components/schemas/Message\"}}";
 
-static int check_keys(const json_t *object, const char *const *known, const char *param, sn_error *err)
+int chat_check_keys(const json_t *object, const char *const *known, const char *param, sn_error *err)
 {
 	const char *key;
 	json_t *value;
@@ -102,7 +102,7 @@ static int add_url(chat_messages *b, sn_part *out, const char *kind, const json_
 	const json_t *url = json_is_string(v) ? v : json_object_get(v, "url");
 	const json_t *detail = json_is_object(v) ? json_object_get(v, "detail") : NULL;
 	media_bytes d;
-	int rc = json_is_object(v) ? check_keys(v, clip ? of_clips : of_all, param, err) : SN_OK;
+	int rc = json_is_object(v) ? chat_check_keys(v, clip ? of_clips : of_all, param, err) : SN_OK;
 	if (rc != SN_OK)
 		return rc;
 	if (!json_is_string(url))
@@ -131,7 +131,7 @@ static int add_file(chat_messages *b, sn_part *out, const json_t *v, const char 
 	media_bytes d;
 	if (!json_is_object(v))
 		return body_wants(err, param, "an object with file_data");
-	int rc = check_keys(v, known, param, err);
+	int rc = chat_check_keys(v, known, param, err);
 	if (rc != SN_OK)
 		return rc;
 	if (!json_is_string(data))
@@ -155,7 +155,7 @@ static int add_sound(chat_messages *b, sn_part *out, const json_t *v, const char
 	const json_t *data = json_object_get(v, "data");
 	const char *format = body_plain_string(json_object_get(v, "format"));
 	media_bytes d;
-	int rc = json_is_object(v) ? check_keys(v, known, param, err) : SN_OK;
+	int rc = json_is_object(v) ? chat_check_keys(v, known, param, err) : SN_OK;
 	if (rc != SN_OK)
 		return rc;
 	if (!json_is_string(data) || !format)
@@ -189,7 +189,7 @@ static int add_text(sn_part *out, const json_t *part, size_t m, size_t p, sn_err
 	char param[PARAM_SIZE];
 	const json_t *text = json_object_get(part, "text");
 	part_place(param, m, p, "");
-	int rc = check_keys(part, known, param, err);
+	int rc = chat_check_keys(part, known, param, err);
 	if (rc != SN_OK)
 		return rc;
 	part_place(param, m, p, ".text");
@@ -234,7 +234,7 @@ static int add_part(chat_messages *b, const json_t *part, bool media_allowed, si
 		rc = add_text(out, part, m, p, err);
 	} else if (form != FORM_NONE) {
 		const char *const known[] = {"type", type, NULL};
-		if ((rc = check_keys(part, known, param, err)) != SN_OK)
+		if ((rc = chat_check_keys(part, known, param, err)) != SN_OK)
 			return rc;
 		snprintf(place, sizeof place, ".%.35s", type);
 		part_place(param, m, p, place);
@@ -257,7 +257,7 @@ static int add_part(chat_messages *b, const json_t *part, bool media_allowed, si
 /* OpenAI's developer is what templates know as system. */
 static const char *role_of(const json_t *v)
 {
-	static const char *const roles[][2] = {{"system", "system"}, {"developer", "system"}, {"user", "user"}, {"assistant", "assistant"}};
+	static const char *const roles[][2] = {{"system", "system"}, {"developer", "system"}, {"user", "user"}, {"assistant", "assistant"}, {"tool", "tool"}};
 	const char *s = body_plain_string(v);
 	for (size_t i = 0; s && i < sizeof roles / sizeof *roles; i++)
 		if (strcmp(s, roles[i][0]) == 0)
@@ -265,25 +265,10 @@ static const char *role_of(const json_t *v)
 	return NULL;
 }
 
-static int add_message(chat_messages *b, const json_t *message, size_t index, sn_error *err)
+static int add_content(chat_messages *b, sn_message *out, const json_t *content, size_t index, sn_error *err)
 {
-	static const char *const known[] = {"role", "content", "name", NULL};
-	char where[PARAM_SIZE], param[PARAM_SIZE];
-	snprintf(where, sizeof where, "messages[%zu]", index);
-	if (!json_is_object(message))
-		return body_wants(err, where, "an object");
-	int rc = check_keys(message, known, where, err);
-	if (rc != SN_OK)
-		return rc;
-	const json_t *content = json_object_get(message, "content"), *name = json_object_get(message, "name");
-	sn_message *out = &b->list[index];
-	*out = (sn_message){.role = role_of(json_object_get(message, "role")), .parts = b->parts + b->n_parts};
-	snprintf(param, sizeof param, "messages[%zu].role", index);
-	if (!out->role)
-		return body_wants(err, param, "system, developer, user or assistant");
-	snprintf(param, sizeof param, "messages[%zu].name", index);
-	if (name && !json_is_null(name) && !json_is_string(name))
-		return body_wants(err, param, "a string");
+	char param[PARAM_SIZE];
+	int rc = SN_OK;
 	snprintf(param, sizeof param, "messages[%zu].content", index);
 	if (json_is_string(content)) {
 		b->parts[b->n_parts++] = (sn_part){.kind = SN_PART_TEXT, .data = json_string_value(content), .size = json_string_length(content)};
@@ -292,11 +277,66 @@ static int add_message(chat_messages *b, const json_t *message, size_t index, sn
 		bool from_user = strcmp(out->role, "user") == 0;
 		for (size_t i = 0; i < json_array_size(content) && rc == SN_OK; i++)
 			rc = add_part(b, json_array_get(content, i), from_user, index, i, err);
+	} else if ((!content || json_is_null(content)) && out->n_calls) {
+		out->no_content = true;
 	} else {
 		return body_wants(err, param, "a string or a non-empty list of parts");
 	}
 	out->n_parts = (size_t)(b->parts + b->n_parts - out->parts);
 	return rc;
+}
+
+/* What the assistant thought, as DeepSeek's, vLLM's and our own answers call it. */
+static int add_thinking(sn_message *out, const json_t *message, size_t index, sn_error *err)
+{
+	static const char *const names[] = {"reasoning_content", "reasoning"};
+	char param[PARAM_SIZE];
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		const json_t *v = json_object_get(message, names[i]);
+		snprintf(param, sizeof param, "messages[%zu].%s", index, names[i]);
+		if (!v || json_is_null(v))
+			continue;
+		if (!json_is_string(v))
+			return body_wants(err, param, "a string");
+		out->thinking = json_string_value(v);
+		out->thinking_size = json_string_length(v);
+	}
+	return SN_OK;
+}
+
+static const char *const *known_fields(const char *role)
+{
+	static const char *const of_all[] = {"role", "content", "name", NULL};
+	static const char *const of_assistant[] = {"role", "content", "name", "tool_calls", "reasoning_content", "reasoning", NULL};
+	static const char *const of_tool[] = {"role", "content", "name", "tool_call_id", NULL};
+	return strcmp(role, "assistant") == 0 ? of_assistant : strcmp(role, "tool") == 0 ? of_tool : of_all;
+}
+
+static int add_message(chat_messages *b, const json_t *message, size_t index, sn_error *err)
+{
+	char where[PARAM_SIZE], param[PARAM_SIZE];
+	snprintf(where, sizeof where, "messages[%zu]", index);
+	if (!json_is_object(message))
+		return body_wants(err, where, "an object");
+	const json_t *name = json_object_get(message, "name"), *calls = json_object_get(message, "tool_calls");
+	sn_message *out = &b->list[index];
+	*out = (sn_message){.role = role_of(json_object_get(message, "role")), .parts = b->parts + b->n_parts};
+	snprintf(param, sizeof param, "messages[%zu].role", index);
+	if (!out->role)
+		return body_wants(err, param, "system, developer, user, assistant or tool");
+	int rc = chat_check_keys(message, known_fields(out->role), where, err);
+	if (rc != SN_OK)
+		return rc;
+	snprintf(param, sizeof param, "messages[%zu].name", index);
+	if (name && !json_is_null(name) && !json_is_string(name))
+		return body_wants(err, param, "a string");
+	if (strcmp(out->role, "tool") == 0)
+		rc = chat_result_parse(b, out, message, index, err);
+	else if (calls && !json_is_null(calls))
+		rc = chat_calls_parse(b, out, calls, index, err);
+	if (rc == SN_OK)
+		rc = add_thinking(out, message, index, err);
+	return rc == SN_OK ? add_content(b, out, json_object_get(message, "content"), index, err) : rc;
 }
 
 int chat_messages_parse(chat_messages *b, const json_t *v, sn_error *err)
@@ -333,5 +373,7 @@ void chat_messages_fini(chat_messages *b)
 	free(b->kinds);
 	free(b->parts);
 	free(b->list);
+	values_fini(&b->values);
+	json_decref(b->read);
 	*b = (chat_messages){0};
 }

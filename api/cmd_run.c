@@ -50,24 +50,15 @@ static bool plugin_folder(char *out, size_t cap, const options *o)
 	return false;
 }
 
-static sn_kv_dtype kv_dtype(const char *name)
-{
-	if (!name || strcmp(name, "auto") == 0)
-		return SN_KV_AUTO;
-	return strcmp(name, "f32") == 0 ? SN_KV_F32 : SN_KV_F16;
-}
-
-int engine_open_from(sn_engine **out, const options *o, bool isolated, sn_log *log)
+int engine_config_from(sn_engine_config *out, char *plugins, size_t cap, const options *o, bool isolated, sn_log *log)
 {
 	static const char *const helper[] = {"sensorium", CODEC_HELPER, NULL};
-	char plugins[PATH_MAX];
-	sn_error err;
-	bool found = plugin_folder(plugins, sizeof plugins, o);
+	bool found = plugin_folder(plugins, cap, o);
 	if (!found && o->plugin_dir) {
 		sn_log_write(log, SN_LOG_ERROR, "start", NULL, "--plugin-dir: %s", strerror(errno));
 		return EXIT_USAGE;
 	}
-	const sn_engine_config config = {
+	*out = (sn_engine_config){
 		.log = log,
 		.plugin_dir = found ? plugins : NULL,
 		.kv_cache_memory = (size_t)o->kv_cache_memory,
@@ -80,10 +71,21 @@ int engine_open_from(sn_engine **out, const options *o, bool isolated, sn_log *l
 		.step_timeout_ms = (uint32_t)(o->step_timeout_s * 1000),
 		.queue_timeout_ms = (uint32_t)(o->queue_timeout_s * 1000),
 		.no_prefix_caching = o->no_prefix_caching,
-		.kv_dtype = kv_dtype(o->kv_cache_dtype),
+		.kv_dtype = o->kv_dtype,
 		.codec_helper = isolated ? "/proc/self/exe" : NULL,
 		.codec_helper_argv = helper,
 	};
+	return EXIT_FINE;
+}
+
+int engine_open_from(sn_engine **out, const options *o, bool isolated, sn_log *log)
+{
+	sn_engine_config config;
+	char plugins[PATH_MAX];
+	sn_error err;
+	int rc = engine_config_from(&config, plugins, sizeof plugins, o, isolated, log);
+	if (rc != EXIT_FINE)
+		return rc;
 	if (sn_engine_open(out, &config, &err) == SN_OK)
 		return EXIT_FINE;
 	sn_log_write(log, SN_LOG_ERROR, "start", NULL, "%s", err.text);
@@ -99,7 +101,7 @@ static int load(sn_engine *engine, const model_file *f, const char *name, sn_log
 		sn_log_write(log, SN_LOG_ERROR, "start", NULL, "--chat-template: %s", strerror(errno));
 		return EXIT_USAGE;
 	}
-	const sn_model_config config = {name, f->path, (const char *const *)f->mmproj, f->n_mmproj, source};
+	const sn_model_config config = {name, f->path, (const char *const *)f->mmproj, f->n_mmproj, source, f->pooling};
 	sn_status rc = sn_engine_load(engine, &config, &err);
 	free(source);
 	if (rc == SN_OK)

@@ -19,6 +19,7 @@ int cmd_serve(const options *o, sn_log *log);
 int cmd_run(const options *o, sn_log *log);
 int cmd_speak(const options *o, sn_log *log);
 int cmd_inspect(const options *o, sn_log *log);
+int cmd_architectures(const options *o, sn_log *log);
 int cmd_plugins(const options *o, sn_log *log);
 int cmd_bench(const options *o, sn_log *log);
 int cmd_version(const options *o, sn_log *log);
@@ -27,6 +28,8 @@ int cmd_version(const options *o, sn_log *log);
 int model_files_from(model_files *out, const options *o, sn_log *log);
 /* isolated: codecs in processes of their own, which are this program with the one argument CODEC_HELPER. */
 #define CODEC_HELPER "codec-helper"
+/* plugins: [cap] room for the folder's path, which *out then borrows, as it does what o holds. */
+int engine_config_from(sn_engine_config *out, char *plugins, size_t cap, const options *o, bool isolated, sn_log *log);
 int engine_open_from(sn_engine **out, const options *o, bool isolated, sn_log *log);
 int engine_load_from(sn_engine *engine, const model_files *files, const options *o, sn_log *log);
 /* The whole file, NUL-terminated after its size bytes; NULL with errno set. */

@@ -1,4 +1,5 @@
-/* model_choice.c - which models a command line asks for: MODEL, each --model NAME=PATH, and whose --mmproj and --chat-template are.
+/* model_choice.c - which models a command line asks for: MODEL, each --model NAME=PATH, and whose --mmproj, --chat-template
+ * and --pooling are.
  *
  * MODEL comes first, so that it is the one that requests without `model` get; the sample model only stands in if no model is named at
  * all. Of a folder of several models NAME is the first; the others keep the names that the folder gives them. NAME=FILE belongs to the model of that name. A plain FILE belongs to MODEL, or to the only --model: where it could be
@@ -80,6 +81,17 @@ static int add_chat_template(model_file *f, const char *file, sn_error *err)
 	return f->chat_template ? SN_OK : fault_set(err, SN_ERR_NOMEM, NULL, "no memory for a path");
 }
 
+static int add_pooling(model_file *f, const char *how, sn_error *err)
+{
+	static const struct { const char *name; sn_pooling pooling; } hows[] = {{"last", SN_POOLING_LAST}, {"mean", SN_POOLING_MEAN}, {"cls", SN_POOLING_CLS}};
+	if (f->pooling != SN_POOLING_AUTO)
+		return fault_set(err, SN_ERR_INVALID, NULL, "--pooling: two for the model %s", f->name);
+	for (size_t i = 0; i < sizeof hows / sizeof *hows; i++)
+		if (strcmp(how, hows[i].name) == 0)
+			f->pooling = hows[i].pooling;
+	return f->pooling != SN_POOLING_AUTO ? SN_OK : fault_set(err, SN_ERR_INVALID, NULL, "--pooling: needs last, mean or cls");
+}
+
 static int share_out(model_files *m, size_t n_model, const char *option, const char *const *values, uint64_t n,
                      int (*give)(model_file *, const char *, sn_error *), sn_error *err)
 {
@@ -112,6 +124,8 @@ static int choose(model_files *out, const options *o, sn_error *err)
 		rc = share_out(out, n_model, "--mmproj", o->mmproj, o->n_mmproj, add_mmproj, err);
 	if (rc == SN_OK)
 		rc = share_out(out, n_model, "--chat-template", o->chat_template, o->n_chat_template, add_chat_template, err);
+	if (rc == SN_OK)
+		rc = share_out(out, n_model, "--pooling", o->pooling, o->n_pooling, add_pooling, err);
 	if (rc == SN_OK && o->served_model_name && out->n != 1)
 		rc = fault_set(err, SN_ERR_INVALID, NULL, "--served-model-name: there is more than one model; --model NAME=PATH names each");
 	return rc;

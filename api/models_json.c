@@ -202,6 +202,16 @@ static int from_folder(model_files *m, const char *folder, sn_error *err)
 	return rc;
 }
 
+/* Of a model in several files the first is named, NAME-00001-of-00003: the model is called NAME. */
+static void drop_part(char *name)
+{
+	const size_t n = strlen(name), suffix = sizeof "-00001-of-00003" - 1;
+	unsigned parts;
+	int end = 0;
+	if (n > suffix && sscanf(name + n - suffix, "-00001-of-%5u%n", &parts, &end) == 1 && (size_t)end == suffix)
+		name[n - suffix] = 0;
+}
+
 static int from_file(model_files *m, const char *file, sn_error *err)
 {
 	char name[129], *path;
@@ -210,6 +220,7 @@ static int from_file(model_files *m, const char *file, sn_error *err)
 	if (!dot || strcmp(dot, ".gguf") != 0)
 		return fault_set(err, SN_ERR_NOT_FOUND, NULL, "the model is neither a folder nor a .gguf file");
 	*dot = 0;
+	drop_part(name);
 	if (!(path = realpath(file, NULL)))
 		return missing(err, "the model file");
 	int rc = add(m, name_is_plain(name) ? name : "model", path, err);

@@ -15,6 +15,7 @@ typedef struct model_file {
 	char *mmproj[SN_MAX_MODALITIES];  /* malloc'ed, [n_mmproj]: which of them fit together is the engine's to say */
 	size_t n_mmproj;
 	char *chat_template;              /* a file, malloc'ed; NULL: the model's own */
+	sn_pooling pooling;
 	char *speaker;                    /* the model that speaks what this one says, malloc'ed; NULL: none is named */
 	bool takes_mmproj;                /* --mmproj goes with it: a .gguf file by itself, or a Hugging Face directory */
 } model_file;

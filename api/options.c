@@ -32,7 +32,8 @@ typedef struct option_row {
 
 #define FIELD(name) offsetof(options, name)
 #define ENGINE (CMD_SERVE | CMD_RUN | CMD_SPEAK | CMD_BENCH)
-#define ANY (ENGINE | CMD_INSPECT | CMD_PLUGINS | CMD_VERSION)
+#define PLAN (ENGINE | CMD_INSPECT)
+#define ANY (ENGINE | CMD_INSPECT | CMD_ARCHITECTURES | CMD_PLUGINS | CMD_VERSION)
 #define U32 4294967295.0
 #define DEFAULT_MEDIA 16
 
@@ -49,27 +50,29 @@ static const option_row table[] = {
 	{"--ssl-keyfile", OPT_TEXT, FIELD(ssl_keyfile), CMD_SERVE, "FILE", NULL, 0, 0, "its private key (PEM, without password); mode 0600"},
 	{"--served-model-name", OPT_TEXT, FIELD(served_model_name), CMD_SERVE, "NAME", NULL, 0, 0, "what clients call the model"},
 	{"--model", OPT_LIST, FIELD(models), CMD_SERVE, "NAME=PATH", NULL, 0, OPTIONS_MAX_LIST, "one more model, under that name; may be repeated, beside MODEL or without it"},
-	{"--mmproj", OPT_LIST, FIELD(mmproj), ENGINE, "[NAME=]FILE", NULL, 0, OPTIONS_MAX_LIST,
+	{"--mmproj", OPT_LIST, FIELD(mmproj), PLAN, "[NAME=]FILE", NULL, 0, OPTIONS_MAX_LIST,
 	 "a media tower of a .gguf file, one a kind of media; without NAME of MODEL, or of the only --model"},
-	{"--model-vocoder", OPT_LIST, FIELD(mmproj), ENGINE, "[NAME=]FILE", NULL, 0, OPTIONS_MAX_LIST,
+	{"--model-vocoder", OPT_LIST, FIELD(mmproj), PLAN, "[NAME=]FILE", NULL, 0, OPTIONS_MAX_LIST,
 	 "the same, for the file that makes sound of what a speaking model says"},
 	{"--speaker", OPT_TEXT, FIELD(speaker), CMD_SERVE, "NAME", NULL, 0, 0, "the model that speaks what the others answer, where a chat asks for audio"},
 	{"--chat-template", OPT_LIST, FIELD(chat_template), CMD_SERVE | CMD_RUN, "[NAME=]FILE", NULL, 0, OPTIONS_MAX_LIST,
 	 "Jinja file instead of the model's own; NAME as for --mmproj"},
-	{"--plugin-dir", OPT_TEXT, FIELD(plugin_dir), ENGINE | CMD_PLUGINS, "DIR", NULL, 0, 0,
+	{"--pooling", OPT_LIST, FIELD(pooling), CMD_SERVE | CMD_INSPECT, "[NAME=]HOW", NULL, 0, OPTIONS_MAX_LIST,
+	 "how embeddings are made of a text's rows: last, mean or cls; without it as the model says, or last"},
+	{"--plugin-dir", OPT_TEXT, FIELD(plugin_dir), PLAN | CMD_PLUGINS, "DIR", NULL, 0, 0,
 	 "absolute; default: plugins beside the program, else ../lib/sensorium/plugins"},
 	{"--isolate-codecs", OPT_TEXT, FIELD(isolate_codecs), CMD_SERVE, "auto|on|off", "auto", 0, 0,
 	 "decode media in sandboxed processes; auto: when listening beyond loopback"},
-	{"--max-model-len", OPT_UINT, FIELD(max_model_len), ENGINE, "N", "0", 0, U32, "tokens of context; 0: the model's own"},
-	{"--max-num-seqs", OPT_UINT, FIELD(max_num_seqs), CMD_SERVE | CMD_BENCH, "N", "64", 1, 1024, "sequences in one step"},
-	{"--max-num-batched-tokens", OPT_UINT, FIELD(max_num_batched_tokens), ENGINE, "N", "512", 1, 65536, "rows in one step"},
-	{"--max-queued-requests", OPT_UINT, FIELD(max_queued_requests), CMD_SERVE, "N", "128", 1, 1024, "waiting requests; more get 429"},
-	{"--kv-cache-dtype", OPT_TEXT, FIELD(kv_cache_dtype), ENGINE, "auto|f16|f32", "auto", 0, 0, "type of stored keys and values; auto: f32 for models in F32, else f16"},
-	{"--kv-cache-memory", OPT_SIZE, FIELD(kv_cache_memory), ENGINE, "BYTES", "0", 0, 0, "the page pool, e.g. 512M; 0: the engine's default"},
-	{"--memory-limit", OPT_SIZE, FIELD(memory_limit), ENGINE, "BYTES", "0", 0, 0, "weights, tables, buffers, plugins and pages together; 0: no limit"},
+	{"--max-model-len", OPT_UINT, FIELD(max_model_len), PLAN, "N", "0", 0, U32, "tokens of context; 0: the model's own"},
+	{"--max-num-seqs", OPT_UINT, FIELD(max_num_seqs), CMD_SERVE | CMD_BENCH | CMD_INSPECT, "N", "64", 1, 1024, "sequences in one step"},
+	{"--max-num-batched-tokens", OPT_UINT, FIELD(max_num_batched_tokens), PLAN, "N", "512", 1, 65536, "rows in one step"},
+	{"--max-queued-requests", OPT_UINT, FIELD(max_queued_requests), CMD_SERVE | CMD_INSPECT, "N", "128", 1, 1024, "waiting requests; more get 429"},
+	{"--kv-cache-dtype", OPT_TEXT, FIELD(kv_cache_dtype), PLAN, "TYPE", "auto", 0, 0, "stored keys and values: f32, f16, bf16, q8_0 or fp8; auto: f32 for models in F32, else f16"},
+	{"--kv-cache-memory", OPT_SIZE, FIELD(kv_cache_memory), PLAN, "BYTES", "0", 0, 0, "the page pool, e.g. 512M; 0: the engine's default"},
+	{"--memory-limit", OPT_SIZE, FIELD(memory_limit), PLAN, "BYTES", "0", 0, 0, "weights, tables, buffers, plugins and pages together; 0: no limit"},
 	{"--enable-prefix-caching", OPT_OFF, FIELD(no_prefix_caching), CMD_SERVE | CMD_RUN, NULL, NULL, 0, 0, "keep pages of earlier prompts (the default)"},
 	{"--no-enable-prefix-caching", OPT_ON, FIELD(no_prefix_caching), CMD_SERVE | CMD_RUN, NULL, NULL, 0, 0, "do not"},
-	{"--threads", OPT_UINT, FIELD(threads), ENGINE, "N", "0", 0, 1024, "compute threads; 0: the cores this process may use"},
+	{"--threads", OPT_UINT, FIELD(threads), PLAN, "N", "0", 0, 1024, "compute threads; 0: the cores this process may use"},
 	{"--limit-mm-per-prompt", OPT_TEXT, FIELD(limit_mm), CMD_SERVE, "KIND=N,...", "image=16,video=4", 0, 0, "media of one request, at most 64; 16 of a kind that is not named"},
 	{"--allowed-local-media-path", OPT_TEXT, FIELD(allowed_local_media_path), CMD_SERVE, "DIR", NULL, 0, 0,
 	 "read file: URLs inside this folder; else none are read"},
@@ -108,7 +111,8 @@ static const option_row table[] = {
 	{"--batch-sizes", OPT_TEXT, FIELD(batch_sizes), CMD_BENCH, "N,...", "1,4,16", 0, 0, "sequences at once"},
 	{"--output-len", OPT_UINT, FIELD(output_len), CMD_BENCH, "N", "64", 1, 1048576, "tokens generated by each sequence"},
 	{"--rounds", OPT_UINT, FIELD(rounds), CMD_BENCH, "N", "3", 1, 99, "of which the median is told"},
-	{"--json", OPT_ON, FIELD(json), CMD_BENCH | CMD_PLUGINS, NULL, NULL, 0, 0, "JSON instead of a table"},
+	{"--json", OPT_ON, FIELD(json), CMD_BENCH | CMD_PLUGINS | CMD_INSPECT, NULL, NULL, 0, 0, "JSON instead of a table"},
+	{"--tensors", OPT_ON, FIELD(tensors), CMD_INSPECT, NULL, NULL, 0, 0, "list every key and tensor of the file as well"},
 	{"--log-level", OPT_TEXT, FIELD(log_level), ENGINE | CMD_PLUGINS, "debug|info|warn|error", "info", 0, 0, "lines below it are dropped"},
 	{"--log-format", OPT_TEXT, FIELD(log_format), ENGINE | CMD_PLUGINS, "text|json", "text", 0, 0, "one line an event, on stderr"},
 	{"--help", OPT_ON, FIELD(help), ANY, NULL, NULL, 0, 0, "this text"},
@@ -119,7 +123,8 @@ static const struct { const char *name; command cmd; const char *args, *help; } 
 	{"run", CMD_RUN, "[MODEL] [--image|--audio|--video FILE]... QUESTION", "ask once, print the answer"},
 	{"speak", CMD_SPEAK, "[MODEL] TEXT -o FILE", "say TEXT into a file"},
 	{"bench", CMD_BENCH, "[MODEL] [--image FILE]...", "measure prompt and generation speed, and the time of a picture"},
-	{"inspect", CMD_INSPECT, "FILE", "describe a model file"},
+	{"inspect", CMD_INSPECT, "MODEL", "describe a model file or folder, and the memory that serving it takes"},
+	{"architectures", CMD_ARCHITECTURES, "", "which models run, from which files, with which weights"},
 	{"plugins", CMD_PLUGINS, "", "list the plugins and say why one was refused; or check one"},
 	{"version", CMD_VERSION, "", "print the version"},
 };
@@ -288,8 +293,8 @@ static int positionals_set(options *o, command cmd, const char **words, size_t n
 	}
 	if (cmd == CMD_INSPECT) {
 		if (!n)
-			return fault_set(err, SN_ERR_INVALID, NULL, "inspect needs a file");
-		o->file = words[0];
+			return fault_set(err, SN_ERR_INVALID, NULL, "inspect needs a model");
+		o->model = words[0];
 	}
 	return SN_OK;
 }
@@ -311,8 +316,9 @@ static int check_models(const options *o, sn_error *err)
 static int check_words(options *o, sn_error *err)
 {
 	static const char *const levels[] = {"debug", "info", "warn", "error"};
-	const char *dtype = o->kv_cache_dtype;
-	bool level_known = false;
+	static const char *const dtypes[] = {[SN_KV_AUTO] = "auto", [SN_KV_F16] = "f16", [SN_KV_F32] = "f32", [SN_KV_BF16] = "bf16",
+	                                     [SN_KV_Q8_0] = "q8_0", [SN_KV_FP8] = "fp8"};
+	bool level_known = false, dtype_known = false;
 	for (unsigned i = 0; o->log_level && i < COUNT(levels); i++) {
 		if (strcmp(o->log_level, levels[i]) == 0) {
 			o->level = (sn_log_level)i;
@@ -323,8 +329,14 @@ static int check_words(options *o, sn_error *err)
 		return fault_set(err, SN_ERR_INVALID, NULL, "--log-level: needs debug, info, warn or error");
 	if (o->log_format && strcmp(o->log_format, "text") != 0 && strcmp(o->log_format, "json") != 0)
 		return fault_set(err, SN_ERR_INVALID, NULL, "--log-format: needs text or json");
-	if (dtype && strcmp(dtype, "auto") != 0 && strcmp(dtype, "f16") != 0 && strcmp(dtype, "f32") != 0)
-		return fault_set(err, SN_ERR_INVALID, NULL, "--kv-cache-dtype: needs auto, f16 or f32");
+	for (unsigned i = 0; o->kv_cache_dtype && i < COUNT(dtypes); i++) {
+		if (strcmp(o->kv_cache_dtype, dtypes[i]) == 0) {
+			o->kv_dtype = (sn_kv_dtype)i;
+			dtype_known = true;
+		}
+	}
+	if (o->kv_cache_dtype && !dtype_known)
+		return fault_set(err, SN_ERR_INVALID, NULL, "--kv-cache-dtype: needs auto, f32, f16, bf16, q8_0 or fp8");
 	const char *isolate = o->isolate_codecs;
 	if (isolate && strcmp(isolate, "auto") != 0 && strcmp(isolate, "on") != 0 && strcmp(isolate, "off") != 0)
 		return fault_set(err, SN_ERR_INVALID, NULL, "--isolate-codecs: needs auto, on or off");

@@ -22,19 +22,20 @@ typedef struct options {
 	uint64_t n_mmproj;
 	const char *chat_template[OPTIONS_MAX_LIST]; /* likewise */
 	uint64_t n_chat_template;
+	const char *pooling[OPTIONS_MAX_LIST]; /* likewise */
+	uint64_t n_pooling;
 	const char *images[OPTIONS_MAX_LIST];
 	uint64_t n_images;
 	const char *audio[OPTIONS_MAX_LIST];
 	uint64_t n_audio;
 	const char *videos[OPTIONS_MAX_LIST];
 	uint64_t n_videos;
-	const char *file;        /* inspect */
 	const char *prompt_lengths, *batch_sizes; /* bench */
 	uint64_t output_len, rounds;
 	const char *check, *only, *check_model; /* plugins */
 	const char *samples[OPTIONS_MAX_LIST];
 	uint64_t n_samples, time_limit_s;
-	bool json;
+	bool json, tensors;
 
 	const char *host, *admin_api_key, *api_key, *api_key_file, *served_model_name, *plugin_dir;
 	const char *ssl_certfile, *ssl_keyfile;
@@ -47,9 +48,10 @@ typedef struct options {
 	bool no_prefix_caching, has_seed, help;
 
 	sn_log_level level;  /* from log_level */
+	sn_kv_dtype kv_dtype; /* from kv_cache_dtype */
 } options;
 
-typedef enum command { CMD_SERVE = 1, CMD_RUN = 2, CMD_INSPECT = 4, CMD_PLUGINS = 8, CMD_VERSION = 16, CMD_BENCH = 32, CMD_SPEAK = 64 } command;
+typedef enum command { CMD_SERVE = 1, CMD_RUN = 2, CMD_INSPECT = 4, CMD_PLUGINS = 8, CMD_VERSION = 16, CMD_BENCH = 32, CMD_SPEAK = 64, CMD_ARCHITECTURES = 128 } command;
 
 /* argv[0] is the first word after the command. Strings are borrowed from argv. */
 int options_parse(options *o, command cmd, int argc, char **argv, sn_error *err);

@@ -5,6 +5,7 @@
 
 #include "chat_parse.h"
 #include "completion_parse.h"
+#include "embeddings_parse.h"
 #include "fault.h"
 #include "plugins.h"
 #include "speech_parse.h"
@@ -19,6 +20,7 @@ static const route table[] = {
 	 ANSWERS " 422", {&generation_fields, &chat_fields}, false, NULL, NULL},
 	{"POST", "/v1/completions", completions_endpoint, false, "What follows a text", "Completion", "Completion", NULL,
 	 ANSWERS, {&generation_fields, &completion_fields}, false, NULL, NULL},
+	{"POST", "/v1/embeddings", embeddings_endpoint, false, "Texts as vectors", "Embeddings", NULL, NULL, ANSWERS, {&embeddings_fields}, false, NULL, NULL},
 	{"POST", "/v1/audio/transcriptions", transcriptions_endpoint, false, "The words of a recording", "Transcription", "TranscriptionEvent", NULL,
 	 ANSWERS, {&transcription_fields}, true, "text/plain", NULL},
 	{"POST", "/v1/audio/translations", translations_endpoint, false, "The words of a recording, in English", "Transcription", "TranscriptionEvent", NULL,

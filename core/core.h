@@ -66,7 +66,7 @@ void sn_log_write(sn_log *log, sn_log_level level, const char *topic, const char
 typedef struct sn_engine sn_engine;
 
 /* auto: f32 for a model whose matrices are all F32 (so that it is exact), else f16. */
-typedef enum sn_kv_dtype { SN_KV_AUTO, SN_KV_F16, SN_KV_F32 } sn_kv_dtype;
+typedef enum sn_kv_dtype { SN_KV_AUTO, SN_KV_F16, SN_KV_F32, SN_KV_BF16, SN_KV_Q8_0, SN_KV_FP8 } sn_kv_dtype;
 
 /* Every field has a default (0 or NULL means it). The command line's flags carry vLLM's names for the same things. */
 typedef struct sn_engine_config {
@@ -89,7 +89,7 @@ typedef struct sn_engine_config {
 	uint32_t queue_timeout_ms;       /* until a request's first row is computed; 0: as long as its timeout_ms lets it wait */
 	uint32_t step_timeout_ms;        /* watchdog: readiness goes off when a step takes longer; default 30000 */
 	bool no_prefix_caching;          /* --no-enable-prefix-caching */
-	sn_kv_dtype kv_dtype;            /* of keys, values and media rows; default auto */
+	sn_kv_dtype kv_dtype;            /* of keys and values; default auto. Rows of media: f32, bf16, else f16 */
 	bool share_cache;                /* one cache salt for all keys */
 } sn_engine_config;
 
@@ -101,12 +101,16 @@ int sn_codec_helper(void);
  * or soon after: the call waits for them. [main] */
 void sn_engine_close(sn_engine **engine);
 
+/* How the rows of a text become its embedding. auto: as the model's file says, else the last row. */
+typedef enum sn_pooling { SN_POOLING_AUTO, SN_POOLING_LAST, SN_POOLING_MEAN, SN_POOLING_CLS } sn_pooling;
+
 typedef struct sn_model_config {
 	const char *name;   /* what "model" in a request selects */
 	const char *path;   /* GGUF file */
 	const char *const *mmproj; /* GGUF files of its media towers, no two of one kind, and of its speaker; [n_mmproj] */
 	size_t n_mmproj;
 	const char *chat_template; /* Jinja source that replaces the file's, or NULL */
+	sn_pooling pooling;        /* instead of what the file says */
 } sn_model_config;
 
 /* Maps and checks the files, loads an encoder plugin for each tower and a vocoder for the speaker, makes room for its KV in the pool. [main] */
@@ -136,6 +140,7 @@ typedef struct sn_model_info {
 	const char *_Atomic modalities[SN_MAX_MODALITIES + 1]; /* input kinds beside text: "image"; NULL-terminated. Grows while serving */
 	uint32_t max_model_len;   /* tokens */
 	_Atomic bool transcribes; /* it was made for sn_transcript_submit, and has no chat */
+	bool embeds_only;         /* it was made for sn_embedding_open, and has no chat */
 	_Atomic bool speaks;      /* it was made for sn_speech_open: sn_engine_voices */
 	uint32_t n_vocab;
 	int64_t created;          /* unix seconds of the load */
@@ -170,8 +175,54 @@ const char *sn_engine_kind_of(const sn_engine *engine, const void *bytes, size_t
 /* Prometheus text exposition of the engine's metrics, appended to out. [any] */
 sn_status sn_engine_metrics(const sn_engine *engine, FILE *out);
 
-/* Human-readable description of a model file: hyper-parameters, tensors, KV layout and page waste. [any] */
-sn_status sn_inspect(const char *path, FILE *out, sn_error *err);
+/* What is counted of memory: see core/engine/memory.c. Bytes. */
+typedef struct sn_memory { size_t weights, tables, buffers, plugins, pool, sum; } sn_memory;
+
+#define SN_INSPECT_TYPES 40
+#define SN_INSPECT_GROUPS 8
+
+/* A model file, and what serving it would take: by the same functions that serve it. */
+typedef struct sn_inspection {
+	const char *name;      /* base name; all strings live as long as the inspection */
+	const char *container; /* "GGUF v3", "Hugging Face directory" */
+	size_t file_bytes, n_keys, n_tensors, n_types;
+	struct { const char *name; size_t n_tensors, bytes; } types[SN_INSPECT_TYPES];
+	const char *tokenizer, *pre_tokenizer; /* "gpt2", "qwen2"; NULL: none is named */
+	size_t template_bytes; /* of its chat template; 0: none */
+	/* The rest is of a model that can be served; else refusal says why not */
+	const char *refusal;   /* NULL: it can */
+	const char *architecture, *rope, *window_rope; /* window_rope NULL: no layer has a window */
+	uint32_t n_layers, n_embd, n_ffn, n_head, n_kv_head, head_dim, n_context, window, n_windowed, n_experts, n_experts_used, n_cross, n_vocab;
+	const char *pooling;   /* "last", "mean", "cls"; NULL: it does not embed */
+	bool embeds;           /* and nothing else */
+	const char *kinds[SN_MAX_MODALITIES + 1]; /* of media that it takes; NULL-terminated */
+	sn_memory memory;      /* with the pool that serve makes */
+	const char *kv_type;
+	size_t page_bytes;
+	uint32_t n_pages, least_rows, least_pages; /* of the pool; rows that one sequence must be able to have, and their pages */
+	size_t n_groups;
+	struct {
+		uint32_t n_layers, n_kv_head, head_dim, window, limit, block_tokens, slab_layers, n_slabs;
+		double waste; /* share of its pages */
+	} groups[SN_INSPECT_GROUPS];
+	double token_bytes;    /* of a long sequence's next token, without windows that are full */
+	uint32_t pages_per_gb; /* of 2^30 bytes */
+	uint32_t longest;      /* tokens of the longest sequence that the pool holds */
+	size_t total, available; /* the machine's memory, or its control group's; SIZE_MAX: not known */
+	size_t left;           /* for a pool: --memory-limit's, or what is available, less the rest */
+	uint32_t longest_left; /* tokens of the longest sequence that a pool of all that holds */
+	bool fits;             /* serve would not refuse it for memory; else misfit says why */
+	const char *misfit;
+} sn_inspection;
+
+/* config as for sn_engine_open, of which log may be NULL. Reads headers and tables, no weights but norms; opens no pool. [main] */
+sn_status sn_inspect_open(sn_inspection **out, const sn_engine_config *config, const sn_model_config *model, sn_error *err);
+void sn_inspect_close(sn_inspection **inspection);
+/* Every key and tensor of the file, a line each. */
+void sn_inspect_list(const sn_inspection *inspection, FILE *out);
+
+/* Which models run, from which container, with which types of weights: a Markdown table out of the tables that the readers use. [any] */
+void sn_architectures(FILE *out);
 
 /* ---- checking a plugin file ---------------------------------------------------------------------------------- */
 
@@ -218,11 +269,40 @@ typedef struct sn_part {
 	uint32_t max_frames;   /* in all */
 } sn_part;
 
+/* What a chat template sees beside texts: tools, arguments. The client's words: special tokens spelled out in them are text. */
+typedef enum sn_value_kind { SN_VALUE_NULL, SN_VALUE_BOOL, SN_VALUE_INT, SN_VALUE_REAL, SN_VALUE_STRING, SN_VALUE_LIST, SN_VALUE_DICT } sn_value_kind;
+typedef struct sn_value sn_value;
+struct sn_value {
+	sn_value_kind kind;
+	bool b;
+	int64_t i;
+	double real;
+	const char *string;    /* [n] UTF-8, may hold NUL */
+	const sn_value *items; /* LIST: [n]; DICT: [2 * n] each name, a string, before its value. At most SN_MAX_VALUE_DEPTH deep */
+	size_t n;
+};
+
+#define SN_MAX_VALUE_DEPTH 64
+
+/* What the assistant asked of a tool. */
+typedef struct sn_tool_call {
+	const char *id, *name;
+	sn_value arguments;    /* a DICT */
+	const char *text;      /* [size] the same, as it was written */
+	size_t size;
+} sn_tool_call;
+
 typedef struct sn_message {
 	const char *role;
 	const sn_part *parts;
 	size_t n_parts;
 	bool is_string; /* content came as one string, not as a list of parts (n_parts is 1) */
+	bool no_content; /* there is none: n_parts is 0 */
+	const sn_tool_call *calls; /* [n_calls] assistant */
+	size_t n_calls;
+	const char *call_id, *name; /* tool: which call this is the result of, and which function; name NULL: not known */
+	const char *thinking;       /* [thinking_size] assistant: what it thought before it said this; NULL: not known */
+	size_t thinking_size;
 } sn_message;
 
 /* A variable for the chat template beside those that it always has, such as enable_thinking. A string is the client's word:
@@ -298,12 +378,35 @@ typedef struct sn_chat {
 	const char *cache_salt; /* the client's own partition of its caches; narrows what cache_key shares, never widens it. NULL: none */
 	const sn_message *messages;
 	size_t n_messages;
+	const sn_value *tools;     /* LIST of what may be called, as the template shows it; NULL: none */
 	bool no_generation_prompt; /* end the prompt after the last message, without the opening of the assistant's turn */
 	const sn_chat_var *vars;   /* [n_vars], at most SN_MAX_CHAT_VARS */
 	size_t n_vars;
 	sn_sampling sampling;
 	uint32_t timeout_ms;    /* total, from submit; 0: none */
 } sn_chat;
+
+/* How a model writes calls of tools: pieces of text around names and arguments (JSON objects). White space between the tokens of
+ * the pieces may be more or less.
+ *   begin head  open NAME arguments {...} close  between  open NAME arguments {...} close  end */
+typedef struct sn_tool_format {
+	const char *name;      /* "hermes" */
+	const char *begin;     /* opens the calls, anywhere in an answer; "": an answer is calls from its first byte on, or it has none */
+	const char *may_begin; /* may stand before such an answer; "": nothing */
+	const char *head, *open, *arguments, *close, *between, *end;
+	const char *marks[4];  /* those of all these that are tokens of their own in some vocabularies; NULL-terminated */
+} sn_tool_format;
+
+/* What a model's chat template does with more than texts. */
+typedef struct sn_chat_skills {
+	const sn_tool_format *tools; /* NULL: tools are not taken */
+	bool many_calls;             /* in one answer */
+	bool thinking_switch;        /* there is a variable enable_thinking */
+	bool effort_switch;          /* there is a variable reasoning_effort */
+} sn_chat_skills;
+
+/* False: there is no such model, or it does not chat. [any] */
+bool sn_engine_chat_skills(const sn_engine *engine, const char *model, sn_chat_skills *out);
 
 typedef struct sn_request sn_request;
 
@@ -376,6 +479,54 @@ void sn_request_cancel(sn_request *request);
 void sn_request_close(sn_request **request);
 /* The seed in use: given, or drawn. */
 uint64_t sn_request_seed(const sn_request *request);
+
+/* ---- embeddings --------------------------------------------------------------------------------------------- */
+
+#define SN_MAX_EMBEDDING_INPUTS 2048
+#define SN_MAX_EMBEDDING_VALUES (4u << 20) /* of all vectors of one ask */
+
+typedef struct sn_embedding_input {
+	const int32_t *ids; /* [n_ids] tokens of the vocabulary; NULL: text is */
+	size_t n_ids;
+	const char *text;   /* UTF-8, may hold NUL; special tokens spelled out in it are those tokens */
+	size_t size;        /* bytes */
+} sn_embedding_input;
+
+/* Texts as vectors: each is a sequence of its own, a few at once, from the same pages as everything else. A vector does not depend on
+ * what else is asked. */
+typedef struct sn_embedding_ask {
+	const char *request_id, *model, *cache_key, *cache_salt; /* as in sn_chat */
+	const sn_embedding_input *inputs; /* [n_inputs], at most SN_MAX_EMBEDDING_INPUTS; borrowed until the close */
+	size_t n_inputs;
+	bool add_special_tokens; /* texts only: what the vocabulary puts before and behind a text, if it does */
+	uint32_t dimensions;     /* the vectors' first so many values, of length 1 again; 0: all. Only of models that embed */
+	uint32_t timeout_ms;     /* total, from open; 0: none */
+} sn_embedding_ask;
+
+typedef enum sn_embedding_kind {
+	SN_EMBEDDING_NONE,   /* the timeout passed */
+	SN_EMBEDDING_VECTOR, /* of the next input, in order */
+	SN_EMBEDDING_DONE,   /* last: usage */
+	SN_EMBEDDING_ERROR   /* last */
+} sn_embedding_kind;
+
+typedef struct sn_embedding_event {
+	sn_embedding_kind kind;
+	size_t index;
+	const float *values; /* [n_values]; valid until the next call */
+	size_t n_values;
+	uint64_t prompt_tokens; /* DONE: of all inputs */
+	sn_error error;
+} sn_embedding_event;
+
+typedef struct sn_embedding sn_embedding;
+
+/* On success *out must be closed. Takes one place in the queue. Errors blame "input", "dimensions" or "model". [any] */
+sn_status sn_embedding_open(sn_engine *engine, const sn_embedding_ask *ask, sn_embedding **out, sn_error *err);
+/* Waits up to timeout_ms. One consumer thread. After DONE or ERROR only close is legal. */
+sn_embedding_kind sn_embedding_next(sn_embedding *e, int timeout_ms, sn_embedding_event *ev);
+/* Cancels what still runs, and frees. Sets *e to NULL. */
+void sn_embedding_close(sn_embedding **e);
 
 /* ---- transcriptions ----------------------------------------------------------------------------------------- */
 
@@ -543,6 +694,7 @@ typedef struct sn_tokenize_input {
 	const char *model;          /* NULL or "": the first model */
 	const sn_message *messages; /* [n_messages], text only: media are refused. NULL: the text */
 	size_t n_messages;
+	const sn_value *tools;      /* messages: as in sn_chat */
 	bool no_generation_prompt;  /* messages: as in sn_chat */
 	const sn_chat_var *vars;    /* [n_vars] messages: as in sn_chat */
 	size_t n_vars;

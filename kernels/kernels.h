@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { KN_KEY_TILE = 16, KN_Q8_BLOCK = 32, KN_K_BLOCK = 256 };
+enum { KN_KEY_TILE = 16, KN_Q8_BLOCK = 32, KN_K_BLOCK = 256, KN_KV_BLOCK = 32 };
 
 /* Weights in blocks, beside Q8_0: X(name, type, GGUF's number, form in which activations meet it, bytes of a block). Whatever has a
  * member, a row or a check for each of them is made from this list; what a block holds is in cpu/quant.c and cpu/blocks.inc. */
@@ -97,10 +97,13 @@ typedef void kn_rope_fn(float *x, size_t ldx, const float *cos_sin, size_t m, si
  *   q, out: row r at + r * ld, heads of the group head_dim apart
  *   key j (absolute) lives in block b = j / block_tokens at slot t = j % block_tokens:
  *     K: arena + pages[b] * page_bytes + k_offset + t * token_bytes ; V likewise with v_offset
+ *   f32, f16, bf16: head_dim values. q8_0, f8_e4m3: head_dim bytes, what each means times an f16 scale (the product is exact in f32):
+ *     of channel i: at arena + pages[b] * page_bytes + k_scales + (i / KN_KV_BLOCK * block_tokens + t) * 2
  *   row r sees keys key_begin[r] <= j < key_end[r] (never empty)
  *   p = softmax(scale * q.k), softcap > 0: scores become softcap * tanh(score / softcap)
  * A row never meets a key outside its range: what memory holds there, NaN included, does not matter.
- * head_dim <= 512. block_tokens is a multiple of KN_KEY_TILE. Tiles sit at absolute multiples of KN_KEY_TILE; softmax is online over tiles. */
+ * head_dim <= 512. block_tokens is a multiple of KN_KEY_TILE. Tiles sit at absolute multiples of KN_KEY_TILE; softmax is online over tiles.
+ * Every tile that is touched is there whole: its 16 rows and their scales are read, whatever they hold. */
 typedef struct kn_attn_paged_args {
 	float *out;
 	const float *q;
@@ -110,10 +113,32 @@ typedef struct kn_attn_paged_args {
 	size_t page_bytes;
 	const uint32_t *pages;
 	size_t block_tokens, token_bytes, k_offset, v_offset;
+	size_t k_scales, v_scales; /* a multiple of 2; unused by types that have none */
 	const uint32_t *key_begin, *key_end;
 	float scale, softcap;
 } kn_attn_paged_args;
 typedef void kn_attn_paged_fn(const kn_attn_paged_args *args);
+
+/* Bytes of a channel of stored K or V; 0: K and V are not stored so. */
+static inline size_t kn_kv_bytes(kn_type type)
+{
+	return type == KN_F32 ? 4 : type == KN_F16 || type == KN_BF16 ? 2 : type == KN_Q8_0 || type == KN_F8_E4M3 ? 1 : 0;
+}
+/* Scales that a head of a row has beside its bytes: one for each KN_KV_BLOCK channels, the last ones fewer, or none. */
+static inline size_t kn_kv_scales(kn_type type, size_t head_dim)
+{
+	return kn_kv_bytes(type) == 1 ? (head_dim + KN_KV_BLOCK - 1) / KN_KV_BLOCK : 0;
+}
+
+/* A head of n channels to bytes and scales, scale s at scales + s * stride, and back. d = max|x| of the scale's channels / 127 (q8_0) or
+ * / 448 (f8_e4m3), rounded up to an f16, so that no code is past the largest; codes are x * (1 / d): to the nearest whole number, halves
+ * away from zero; to the nearest 8-bit float, ties to even. So no value is off by more than half a step of d (q8_0), or by 1/16 of
+ * itself or 2^-10 d (f8_e4m3), beside roundings of f32. A NaN or an infinity, or d past 65504, makes d NaN or infinite and the codes
+ * zero: what meets the scale's channels is NaN. Bit for bit the same in all variants.
+ * Why a scale for 32 channels and not for the head or the token: a few channels of K are many times larger than the others in models
+ * whose K has a bias (Qwen2); one scale for all 64 made the KL divergence 1.4 times (q8_0) and 3 to 30 times (f8_e4m3) as large. */
+typedef void kn_store_kv_fn(void *codes, uint16_t *scales, size_t stride, const float *x, size_t n);
+typedef void kn_load_kv_fn(float *y, const void *codes, const uint16_t *scales, size_t stride, size_t n);
 
 /* Dense attention of m query rows over n keys of one head (encoders; every row sees every key).
  * q: [m, ldq], k: [n, ldk], v: [n, ldv], out: [m, ldo]; all f32, head_dim wide. Online softmax over key tiles of KN_KEY_TILE. */
@@ -147,7 +172,9 @@ typedef struct kn_table {
 	kn_rms_norm_fn *rms_norm;
 	kn_layer_norm_fn *layer_norm;
 	kn_rope_fn *rope;
-	kn_attn_paged_fn *attn_paged_f32, *attn_paged_f16;
+	kn_attn_paged_fn *attn_paged_f32, *attn_paged_f16, *attn_paged_bf16, *attn_paged_q8_0, *attn_paged_f8_e4m3;
+	kn_store_kv_fn *store_kv_q8_0, *store_kv_f8_e4m3;
+	kn_load_kv_fn *load_kv_q8_0, *load_kv_f8_e4m3;
 	kn_attn_dense_fn *attn_dense;
 	kn_unary_fn *gelu_tanh, *gelu_erf, *gelu_quick, *silu;
 	kn_binary_fn *silu_mul;      /* silu(a) * b */

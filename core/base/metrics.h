@@ -14,6 +14,11 @@
 	X(PAGES_TOTAL, gauge, "kv_pages_total", "", "pages of the pool")                                                     \
 	X(PAGES_FREE, gauge, "kv_pages_free", "", "pages that no running sequence holds (cached ones included)")             \
 	X(PAGES_CACHED, gauge, "kv_pages_cached", "", "unreferenced pages kept as prefix cache")                             \
+	X(MEMORY_WEIGHTS, gauge, "memory_bytes", "part=\"weights\"", "planned before it is taken, as --memory-limit counts it") \
+	X(MEMORY_TABLES, gauge, "memory_bytes", "part=\"tables\"", "")                                                       \
+	X(MEMORY_BUFFERS, gauge, "memory_bytes", "part=\"buffers\"", "")                                                     \
+	X(MEMORY_PLUGINS, gauge, "memory_bytes", "part=\"plugins\"", "")                                                     \
+	X(MEMORY_POOL, gauge, "memory_bytes", "part=\"pool\"", "")                                                           \
 	X(PROMPT_TOKENS, counter, "prompt_tokens_total", "", "prompt rows of accepted requests")                             \
 	X(GENERATION_TOKENS, counter, "generation_tokens_total", "", "tokens sampled")                                       \
 	X(PREFIX_QUERIES, counter, "prefix_cache_queries_total", "", "prompt rows looked up in the prefix cache")            \

@@ -23,4 +23,9 @@ static inline bool str_eq(str a, str b)
 	return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
+static inline bool str_ends(str s, str end)
+{
+	return s.n >= end.n && memcmp(s.p + s.n - end.n, end.p, end.n) == 0;
+}
+
 #endif

@@ -13,15 +13,41 @@ struct noted {
 	hash256 key; /* of the rows */
 	encoder *enc;
 	sn_media_plan plan;
-	bool group, follows;
+	bool group, follows, has_positions;
 };
 
-/* Behind it in one block: holes of all media, then their text. */
+/* Behind it in one block: holes of all media, then their rows' positions, then their text. */
 struct clip_note {
 	uint32_t n;
 	bool sound_ignored;
 	struct noted media[];
 };
+
+/* Where each of the three is, medium by medium. */
+struct behind {
+	sn_hole *holes;
+	sn_position *positions;
+	char *text;
+};
+
+static struct behind behind_of(const struct clip_note *note)
+{
+	size_t n_holes = 0, n_rows = 0;
+	for (uint32_t i = 0; i < note->n; i++) {
+		n_holes += note->media[i].plan.n_holes;
+		n_rows += note->media[i].has_positions ? note->media[i].plan.n_rows : 0;
+	}
+	sn_hole *holes = (sn_hole *)(note->media + note->n);
+	sn_position *positions = (sn_position *)(holes + n_holes);
+	return (struct behind){holes, positions, (char *)(positions + n_rows)};
+}
+
+static void step_behind(struct behind *b, const struct noted *m)
+{
+	b->holes += m->plan.n_holes;
+	b->positions += m->has_positions ? m->plan.n_rows : 0;
+	b->text += m->plan.text_size;
+}
 
 hash256 clip_note_key(const sn_request *r, const encoder *watcher, const encoder *ear, const sn_part *part, const sn_watch_options *o)
 {
@@ -47,27 +73,28 @@ hash256 clip_note_key(const sn_request *r, const encoder *watcher, const encoder
 void clip_note_keep(sn_request *r, const hash256 *key, const struct placed *placed, uint32_t first, bool sound_ignored)
 {
 	const uint32_t n = r->n_media - first;
-	size_t bytes = sizeof(struct clip_note) + n * sizeof(struct noted), text = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		bytes += placed[i].plan.n_holes * sizeof(sn_hole);
-		text += placed[i].plan.text_size;
-	}
-	struct clip_note *note = calloc(1, bytes + text);
+	size_t bytes = sizeof(struct clip_note) + n * sizeof(struct noted);
+	for (uint32_t i = 0; i < n; i++)
+		bytes += placed[i].plan.n_holes * sizeof(sn_hole) + (placed[i].positions ? placed[i].plan.n_rows * sizeof(sn_position) : 0) + placed[i].plan.text_size;
+	struct clip_note *note = calloc(1, bytes);
 	if (!note) /* it is read again then */
 		return;
 	note->n = n;
 	note->sound_ignored = sound_ignored;
-	sn_hole *holes = (sn_hole *)(note->media + n);
-	char *to = (char *)note + bytes;
 	for (uint32_t i = 0; i < n; i++) {
 		const struct placed *p = &placed[i];
-		note->media[i] = (struct noted){r->media_keys[first + i], p->enc, p->plan, p->group, p->follows};
-		memcpy(holes, p->holes, p->plan.n_holes * sizeof *holes);
-		memcpy(to, p->text, p->plan.text_size);
-		holes += p->plan.n_holes;
-		to += p->plan.text_size;
+		note->media[i] = (struct noted){r->media_keys[first + i], p->enc, p->plan, p->group, p->follows, p->positions != NULL};
 	}
-	media_cache_keep(&r->engine->cache, key, note, bytes + text);
+	struct behind to = behind_of(note);
+	for (uint32_t i = 0; i < n; i++) {
+		const struct placed *p = &placed[i];
+		memcpy(to.holes, p->holes, p->plan.n_holes * sizeof *to.holes);
+		memcpy(to.text, p->text, p->plan.text_size);
+		if (p->positions)
+			memcpy(to.positions, p->positions, p->plan.n_rows * sizeof *to.positions);
+		step_behind(&to, &note->media[i]);
+	}
+	media_cache_keep(&r->engine->cache, key, note, bytes);
 }
 
 /* ---- recall ---- */
@@ -75,21 +102,21 @@ void clip_note_keep(sn_request *r, const hash256 *key, const struct placed *plac
 /* Who shares the note may come and go; what is placed is the request's. */
 static bool place_noted(sn_request *r, const struct clip_note *note, struct placed *placed)
 {
-	const sn_hole *holes = (const sn_hole *)(note->media + note->n);
-	const char *text = (const char *)holes;
-	for (uint32_t i = 0; i < note->n; i++)
-		text += note->media[i].plan.n_holes * sizeof *holes;
+	struct behind from = behind_of(note);
 	for (uint32_t i = 0; i < note->n; i++) {
 		const struct noted *m = &note->media[i];
 		char *own_text = arena_alloc(r->mem, (size_t)m->plan.text_size + 1);
 		sn_hole *own_holes = arena_array(r->mem, m->plan.n_holes, sizeof *own_holes);
-		if (!own_text || !own_holes)
+		sn_position *own_positions = m->has_positions ? arena_array(r->mem, m->plan.n_rows, sizeof *own_positions) : NULL;
+		if (!own_text || !own_holes || (m->has_positions && !own_positions))
 			return false;
-		memcpy(own_text, text, m->plan.text_size);
-		memcpy(own_holes, holes, m->plan.n_holes * sizeof *own_holes);
-		placed[i] = (struct placed){.enc = m->enc, .text = own_text, .holes = own_holes, .plan = m->plan, .group = m->group, .follows = m->follows};
-		text += m->plan.text_size;
-		holes += m->plan.n_holes;
+		memcpy(own_text, from.text, m->plan.text_size);
+		memcpy(own_holes, from.holes, m->plan.n_holes * sizeof *own_holes);
+		if (own_positions)
+			memcpy(own_positions, from.positions, m->plan.n_rows * sizeof *own_positions);
+		placed[i] = (struct placed){.enc = m->enc, .text = own_text, .holes = own_holes, .plan = m->plan, .positions = own_positions,
+		                            .group = m->group, .follows = m->follows};
+		step_behind(&from, m);
 	}
 	return true;
 }

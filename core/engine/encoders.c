@@ -51,6 +51,8 @@ static sn_status fit(const served_model *s, encoder *enc, transcriber **how, sn_
 	const vocab *v = s->m->vocab;
 	if (dim != s->m->h.n_embd)
 		return error_set(err, SN_ERR_INVALID, "%s: its rows have %u values, the model's embeddings %u", encoder_file(enc)->name, dim, s->m->h.n_embd);
+	if (plan_has_positions(plan) && s->m->h.arch->axes == AXES_ONE)
+		return error_set(err, SN_ERR_INVALID, "%s: its rows stand on three axes, the model's positions have one", encoder_file(enc)->name);
 	if (token && *token)
 		enc->row_token = vocab_find(v, str_of(token));
 	else /* any */

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/embed.h"
 #include "engine/frames.h"
 #include "plugin/isolate.h"
 
@@ -69,13 +70,13 @@ static sn_status open_parts(sn_engine *e, sn_error *err)
 	sn_status st = SN_OK;
 	if (c->max_num_batched_tokens < c->max_num_seqs)
 		st = error_set(err, SN_ERR_INVALID, "max_num_batched_tokens %u is less than max_num_seqs %u", c->max_num_batched_tokens, c->max_num_seqs);
-	if (!st)
+	if (!st && !e->plans_only)
 		st = memory_check_pool(e, err);
 	if (!st)
 		st = pool_open(&e->threads, c->threads, err);
 	if (!st)
 		ops_init(&e->ops, e->threads, (kn_isa)c->isa_mask);
-	if (!st)
+	if (!st && !e->plans_only)
 		st = page_pool_open(&e->pages, c->kv_cache_memory, err);
 	if (!st)
 		st = plugin_host_open(&e->plugins, c->plugin_dir, c->max_media_memory, e->threads, e->log, err);
@@ -86,7 +87,7 @@ static sn_status open_parts(sn_engine *e, sn_error *err)
 	return st;
 }
 
-sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_error *err)
+static sn_status open_engine(sn_engine **out, const sn_engine_config *config, bool plans_only, sn_error *err)
 {
 	sn_engine *e = calloc(1, sizeof *e);
 	if (!e || sodium_init() < 0) {
@@ -94,18 +95,31 @@ sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_err
 		return error_set(err, SN_ERR_NOMEM, "no memory for the engine");
 	}
 	init_state(e, config);
+	e->plans_only = plans_only;
 	sn_status st = open_parts(e, err);
 	if (st) {
 		sn_engine_close(&e);
 		return st;
 	}
 	e->gate.host = e->plugins;
+	*out = e;
+	if (plans_only)
+		return SN_OK;
 	metric_set(&e->metrics, M_PAGES_TOTAL, page_pool_total(e->pages));
 	metric_set(&e->metrics, M_PAGES_FREE, page_pool_available(e->pages));
 	log_info(e->log, "engine", NULL, "%u threads, kernels %s, %u KV pages of %d KiB", e->config.threads, kn_isa_name(e->ops.isa),
 	         page_pool_total(e->pages), PAGE_BYTES / 1024);
-	*out = e;
 	return SN_OK;
+}
+
+sn_status sn_engine_open(sn_engine **out, const sn_engine_config *config, sn_error *err)
+{
+	return open_engine(out, config, false, err);
+}
+
+sn_status engine_open_plan(sn_engine **out, const sn_engine_config *config, sn_error *err)
+{
+	return open_engine(out, config, true, err);
 }
 
 void sn_engine_close(sn_engine **ep)
@@ -164,7 +178,14 @@ static sn_status find_its_voice(sn_engine *e, served_model *s, sn_error *err)
 
 static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config *config, sn_error *err)
 {
-	sn_status st = model_open(&s->m, config->path, config->chat_template, e->config.kv_dtype, &e->ops, err);
+	model_file *f;
+	sn_status st = model_file_open(&f, config->path, err);
+	if (!st && (st = memory_check_file(e, s, f, err)))
+		model_file_close(&f);
+	if (!st)
+		st = model_open_file(&s->m, f, config->chat_template, e->config.kv_dtype, config->pooling, &e->ops, err);
+	if (!st && e->pages)
+		st = page_pool_admit(e->pages, &s->m->kv, err);
 	if (!st)
 		s->m->kv.max_chunk = e->config.max_num_batched_tokens;
 	if (!st && e->config.max_model_len && e->config.max_model_len < s->m->h.n_context)
@@ -180,8 +201,9 @@ static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config
 		encoders_attach_own(e, s, false);
 	if (!st)
 		st = find_its_voice(e, s, err);
-	if (!st)
-		st = forward_reserve(&e->buffers, s->m, e->config.max_num_batched_tokens, e->config.max_num_seqs, err);
+	if (st || e->plans_only)
+		return st;
+	st = forward_reserve(&e->buffers, s->m, e->config.max_num_batched_tokens, e->config.max_num_seqs, err);
 	if (!st)
 		st = sampler_reserve(&e->sampler, frames_choices(s->m), err);
 	if (!st)
@@ -203,7 +225,7 @@ static void log_model(const sn_engine *e, const served_model *s)
 		                        kv->groups[g].block_tokens, window);
 	}
 	log_info(e->log, "engine", NULL, "model %s: %s, %u layers, context %u, %.1f MB of weights, KV %s: %s", s->name, s->m->h.arch->name,
-	         s->m->h.n_layers, s->max_len, (double)s->m->weight_bytes * 1e-6, kv->groups[0].type == KV_F32 ? "f32" : "f16", groups);
+	         s->m->h.n_layers, s->max_len, (double)s->m->weight_bytes * 1e-6, kv_type_name(kv->groups[0].type), groups);
 }
 
 sn_status sn_engine_load(sn_engine *e, const sn_model_config *config, sn_error *err)
@@ -235,9 +257,13 @@ sn_status sn_engine_load(sn_engine *e, const sn_model_config *config, sn_error *
 	sn_model_info *info = &e->infos[e->n_models - 1];
 	info->name = s->name; /* its modalities are there already */
 	info->architecture = s->m->h.arch->name;
+	info->embeds_only = s->m->pooling.declared;
 	info->max_model_len = s->max_len;
 	info->n_vocab = (uint32_t)vocab_size(s->m->vocab);
 	info->created = time(NULL);
+	if (e->plans_only)
+		return SN_OK;
+	memory_publish(e, s);
 	log_model(e, s);
 	return SN_OK;
 }
@@ -281,7 +307,9 @@ static sn_status warm_up(sn_engine *e, served_model *s, sn_error *err)
 	r->sampling.temperature = 0;
 	r->sampling.max_tokens = 1;
 	r->t_submit = clock_ms();
-	sn_status st = sequences_make(r, rows, n_cross + 1, err);
+	sn_status st = s->m->pooling.declared ? pooled_begin(r, 1, err) : SN_OK;
+	if (!st)
+		st = sequences_make(r, rows, n_cross + 1, err);
 	free(rows);
 	if (!st) {
 		atomic_fetch_add(&r->owners, 1);

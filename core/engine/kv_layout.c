@@ -2,9 +2,34 @@
 #include "base/error.h"
 #include "engine/page_pool.h"
 
+static const struct { const char *name; kn_type stored; enum kv_type media; } types[KV_TYPES] = {
+    [KV_F16] = {"f16", KN_F16, KV_F16}, [KV_F32] = {"f32", KN_F32, KV_F32},     [KV_BF16] = {"bf16", KN_BF16, KV_BF16},
+    [KV_Q8_0] = {"q8_0", KN_Q8_0, KV_F16}, [KV_FP8] = {"fp8", KN_F8_E4M3, KV_F16},
+};
+
+const char *kv_type_name(enum kv_type type) { return types[type].name; }
+kn_type kv_stored_as(enum kv_type type) { return types[type].stored; }
+enum kv_type media_type(enum kv_type type) { return types[type].media; }
+
+/* One head of one token. */
+static uint32_t head_token_bytes(const kv_group *g)
+{
+	kn_type type = kv_stored_as(g->type);
+	return (uint32_t)(g->head_dim * kn_kv_bytes(type) + 2 * kn_kv_scales(type, g->head_dim));
+}
+
+void kv_group_measure(kv_group *g)
+{
+	g->token_bytes = (uint32_t)(g->head_dim * kn_kv_bytes(kv_stored_as(g->type)));
+	g->head_bytes = g->block_tokens * head_token_bytes(g);
+	g->layer_bytes = 2 * g->n_kv_head * g->head_bytes;
+}
+
+uint32_t kv_token_bytes(const kv_group *g) { return 2 * g->n_layers * g->n_kv_head * head_token_bytes(g); }
+
 static uint32_t block_waste(const kv_group *g, uint32_t tokens, uint32_t *slab_layers, uint32_t *n_slabs, float *waste)
 {
-	uint64_t layer = 2ull * g->n_kv_head * tokens * g->head_dim * (g->type == KV_F16 ? 2 : 4);
+	uint64_t layer = 2ull * g->n_kv_head * tokens * head_token_bytes(g);
 	uint32_t fit = (uint32_t)(PAGE_BYTES / layer);
 	if (fit == 0)
 		return 0;
@@ -23,11 +48,14 @@ static float whole_waste(const kv_group *g, uint32_t tokens, float waste)
 	return 1 - (1 - waste) * (float)g->limit / ((float)n_blocks * (float)tokens);
 }
 
+/* Blocks are what prefixes are cached by, so they are no longer than this; but the smallest models fill a page of bytes with no fewer. */
+static uint32_t most_rows(const kv_layout *l) { return kn_kv_bytes(kv_stored_as(l->groups[0].type)) == 1 ? KV_MAX_BYTE_BLOCK : KV_MAX_BLOCK; }
+
 /* The group's best block that divides `common` rows, or any if it has a limit. Returns pages a token, or 0 if none fits. */
-static double plan_group(kv_group *g, uint32_t common)
+static double plan_group(kv_group *g, uint32_t common, uint32_t most)
 {
 	g->block_tokens = 0;
-	for (uint32_t t = KV_MIN_BLOCK; t <= (g->limit ? KV_MAX_BLOCK : common); t += KV_MIN_BLOCK) {
+	for (uint32_t t = KV_MIN_BLOCK; t <= (g->limit ? most : common); t += KV_MIN_BLOCK) {
 		uint32_t slab_layers, n_slabs;
 		float waste;
 		if ((common % t && !g->limit) || !block_waste(g, t, &slab_layers, &n_slabs, &waste))
@@ -43,9 +71,7 @@ static double plan_group(kv_group *g, uint32_t common)
 	}
 	if (!g->block_tokens)
 		return 0;
-	g->token_bytes = g->head_dim * (g->type == KV_F16 ? 2 : 4);
-	g->head_bytes = g->block_tokens * g->token_bytes;
-	g->layer_bytes = 2 * g->n_kv_head * g->head_bytes;
+	kv_group_measure(g);
 	return (double)g->n_slabs / g->block_tokens;
 }
 
@@ -53,15 +79,16 @@ sn_status kv_layout_plan(kv_layout *layout, sn_error *err)
 {
 	kv_layout best = {0};
 	double least = 0;
-	for (uint32_t common = KV_MIN_BLOCK; common <= KV_MAX_BLOCK; common += KV_MIN_BLOCK) {
+	uint32_t most = most_rows(layout);
+	for (uint32_t common = KV_MIN_BLOCK; common <= most; common += KV_MIN_BLOCK) {
 		kv_layout l = *layout;
 		double pages = 0;
 		for (uint32_t i = 0; i < l.n_groups; i++) {
 			kv_group *g = &l.groups[i];
-			double p = plan_group(g, common);
+			double p = plan_group(g, common, most);
 			if (p == 0)
 				return error_set(err, SN_ERR_UNSUPPORTED, "one layer's KV (%u heads of %u, %s) of %d tokens is larger than a page of %d bytes",
-				                 g->n_kv_head, g->head_dim, g->type == KV_F16 ? "f16" : "f32", KV_MIN_BLOCK, PAGE_BYTES);
+				                 g->n_kv_head, g->head_dim, kv_type_name(g->type), KV_MIN_BLOCK, PAGE_BYTES);
 			pages += p;
 		}
 		if (best.n_groups == 0 || pages < least * (1 - 1e-6)) {
@@ -146,4 +173,17 @@ uint32_t kv_layout_pages(const kv_layout *layout, uint32_t n_rows)
 	for (uint32_t i = 0; i < layout->n_groups; i++)
 		n += (uint64_t)kv_most_blocks(layout, &layout->groups[i], n_rows) * layout->groups[i].n_slabs;
 	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
+}
+
+uint32_t kv_layout_rows(const kv_layout *layout, uint32_t n_pages, uint32_t max)
+{
+	uint32_t fit = 0, past = max < UINT32_MAX ? max + 1 : max;
+	while (past - fit > 1) {
+		uint32_t mid = fit + (past - fit) / 2;
+		if (kv_layout_pages(layout, mid) <= n_pages)
+			fit = mid;
+		else
+			past = mid;
+	}
+	return fit;
 }

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/embed.h"
 #include "engine/frames.h"
 #include "engine/step.h"
 #include "engine/synth.h"
@@ -118,7 +119,8 @@ static void close_books(sn_engine *e, sn_request *r, const sn_error *err)
 		metric_add(&e->metrics, err->status == SN_ERR_CANCELLED ? M_CANCELLED : M_FAILED, 1);
 	metric_observe(&e->metrics, H_E2E, ms);
 	log_info(e->log, "engine", r->id, "%s after %u tokens, %.0f ms", err ? err->text : r->any_length ? "length" : "stop", n_tokens, ms);
-	atomic_fetch_sub(&e->n_requests, 1);
+	if (!r->uncounted)
+		atomic_fetch_sub(&e->n_requests, 1);
 }
 
 static void end_sequence(sn_engine *e, sequence *s, sn_finish finish, int32_t token, float logprob)
@@ -390,7 +392,7 @@ static void settle_token(sn_engine *e, sequence *s, const sample *t, double now)
 	sn_request *r = s->req;
 	utterance *u = r->voice;
 	bool end = u ? speaker_code(u->who, u->n_tokens, t->token) < 0 : ends_choice(r, t->token);
-	seq_row row = {.id = t->token, .media = -1, .position = s->n_known - r->model->m->h.n_cross};
+	seq_row row = {.id = t->token, .media = -1, .position = s->next_position++};
 	observe_token(e, s, now);
 	if (u && !end) {
 		*utterance_code(u, u->n_tokens) = speaker_code(u->who, u->n_tokens, t->token);
@@ -473,6 +475,20 @@ static void sample_rows(sn_engine *e, const served_model *sm)
 	settle_frames(e, sm, now);
 }
 
+/* Vectors whose last row was computed in this step. */
+static void settle_pooled(sn_engine *e)
+{
+	for (uint32_t i = 0; i < e->step->n_taken; i++) {
+		sequence *s = e->active[e->step->taken[i].seq];
+		if (!s || !s->req->pooled || s->n_computed < s->n_known)
+			continue;
+		if (pooled_finish(s->req->pooled, s->req->model->m->h.n_embd))
+			end_sequence(e, s, SN_FINISH_STOP, -1, 0);
+		else
+			fail(e, s->req, SN_ERR_INTERNAL, "the model gave no usable embedding (non-finite values)");
+	}
+}
+
 static void run_model(sn_engine *e, served_model *sm)
 {
 	step_batch *a = e->step;
@@ -505,6 +521,7 @@ static void run_model(sn_engine *e, served_model *sm)
 	if (a->n_taken > metric_get(&e->metrics, M_MAX_SEQS))
 		metric_set(&e->metrics, M_MAX_SEQS, a->n_taken);
 	sample_rows(e, sm);
+	settle_pooled(e);
 }
 
 /* ---- settle ---- */

@@ -66,7 +66,7 @@ typedef struct media_entry {
 	enum media_state state;
 	uint32_t refs;
 	uint32_t n_rows, dim;
-	enum kv_type type;     /* of the rows: that of the model's KV */
+	enum kv_type type;     /* of the rows: media_type of the model's KV */
 	uint8_t *rows;         /* [n_rows][dim] */
 	size_t bytes;
 	sn_error error;        /* FAILED */

@@ -164,7 +164,7 @@ static void insert_bytes(media_cache *c, media_entry *e, size_t bytes)
 
 static void insert(media_cache *c, media_entry *e)
 {
-	insert_bytes(c, e, (size_t)e->n_rows * e->dim * (e->type == KV_F16 ? 2 : 4));
+	insert_bytes(c, e, (size_t)e->n_rows * e->dim * kn_kv_bytes(kv_stored_as(e->type)));
 }
 
 sn_status media_cache_begin(media_cache *c, const hash256 *key, encoder *enc, enum kv_type type, const sn_media *media,
@@ -315,10 +315,11 @@ static sn_status keep_rows(media_entry *e, const ops *o, sn_error *err)
 	e->rows = malloc(e->bytes ? e->bytes : 1);
 	if (!e->rows)
 		return error_set(err, SN_ERR_NOMEM, "no memory for encoder rows");
-	if (e->type == KV_F16)
-		o->k.store_f16(e->rows, e->staging, n);
-	else
-		memcpy(e->rows, e->staging, e->bytes);
+	switch (e->type) {
+	case KV_F16: o->k.store_f16(e->rows, e->staging, n); break;
+	case KV_BF16: o->k.store_bf16(e->rows, e->staging, n); break;
+	default: memcpy(e->rows, e->staging, e->bytes); break;
+	}
 	return SN_OK;
 }
 

@@ -3,7 +3,10 @@
  * One arena, cut into pages of ONE byte size. A model's layers form KV groups (same heads, head size, type, window). A
  * block is block_tokens tokens of one group: n_slabs pages, each holding slab_layers of the group's layers:
  *
- *   page of slab s: [slab_layers][K, V][n_kv_head][block_tokens][head_dim]
+ *   page of slab s: [slab_layers][K, V][n_kv_head] heads, each [block_tokens][head_dim] and, if the type has scales, [scales][block_tokens] f16
+ *
+ * (A head's scales stand behind its bytes, those of one token block_tokens apart, so that rows of bytes lie side by side as other types'
+ * do and the scales of a key tile are one load. What a stored value means and what storing costs it: kernels.h, kn_store_kv_fn.)
  *
  * Blocks are reference-counted and shared between sequences. A full block gets a content hash, keyed and chained from its
  * parent block; unreferenced hashed blocks stay as prefix cache in LRU order and are evicted in one place when pages are
@@ -35,10 +38,23 @@
 
 #include "base/hash.h"
 #include "core.h"
+#include "kernels.h"
 
-enum { PAGE_BYTES = 256 * 1024, KV_MAX_GROUPS = 4, KV_MIN_BLOCK = 16, KV_MAX_BLOCK = 128 };
+enum { PAGE_BYTES = 256 * 1024, KV_MAX_GROUPS = 4, KV_MIN_BLOCK = 16, KV_MAX_BLOCK = 128, KV_MAX_BYTE_BLOCK = 256 };
 
-enum kv_type { KV_F16, KV_F32 };
+/* How K and V are stored. A sequence's keys in the prefix cache depend on it (sequence.c): the same rows in another type are others.
+ *
+ *   f16, f32, bf16   as they are
+ *   q8_0, fp8        a byte a channel, whole numbers or 8-bit floats (e4m3), times an f16 for each 32 channels of a head of a token: 17/32
+ *                    of f16's bytes. Of one token and head alone, so that a row is stored the same whatever stands beside it.
+ *
+ * Rows of media are not K or V but what the first layer reads, a few kB each: they are rounded to media_type(type), which for the 8-bit
+ * types is f16. */
+enum kv_type { KV_F16, KV_F32, KV_BF16, KV_Q8_0, KV_FP8, KV_TYPES };
+
+const char *kv_type_name(enum kv_type type); /* as --kv-cache-dtype has it */
+kn_type kv_stored_as(enum kv_type type);     /* the kernels' name for it */
+enum kv_type media_type(enum kv_type type);  /* KV_F16, KV_BF16 or KV_F32 */
 
 typedef struct kv_group {
 	uint32_t n_layers, n_kv_head, head_dim;
@@ -48,8 +64,8 @@ typedef struct kv_group {
 	enum kv_type type;
 	/* chosen by kv_layout_plan: */
 	uint32_t block_tokens, slab_layers, n_slabs;
-	uint32_t token_bytes;  /* one head of one token */
-	uint32_t head_bytes;   /* block_tokens of one head */
+	uint32_t token_bytes;  /* one head of one token, its scales aside */
+	uint32_t head_bytes;   /* block_tokens of one head, with their scales */
 	uint32_t layer_bytes;  /* K and V of one layer */
 	float waste;           /* share of a block's pages that holds nothing */
 } kv_group;
@@ -60,11 +76,18 @@ typedef struct kv_layout {
 	uint32_t max_chunk; /* most rows of a sequence between two slides of its windows; 0: not known, count as if they never slid */
 } kv_layout;
 
-/* Picks block_tokens and slab_layers of every group so that pages waste least, and so that at most KV_MAX_BLOCK rows bring all
- * groups without a limit to a block's end together. Fails, naming the sizes, if one layer of the smallest block is larger than a page. */
+/* Sets the bytes of a group whose block_tokens are chosen. */
+void kv_group_measure(kv_group *g);
+/* Bytes of K and V of a token in all of a group's layers; what pages take beyond that is waste. */
+uint32_t kv_token_bytes(const kv_group *g);
+
+/* Picks block_tokens and slab_layers of every group so that pages waste least, and so that at most KV_MAX_BLOCK rows (KV_MAX_BYTE_BLOCK, of
+ * types of a byte a channel) bring all groups without a limit to a block's end together. Fails, naming the sizes, if one layer of the smallest block is larger than a page. */
 sn_status kv_layout_plan(kv_layout *layout, sn_error *err);
 /* The most pages that a sequence occupies in all groups, at any time until it has n_rows rows. */
 uint32_t kv_layout_pages(const kv_layout *layout, uint32_t n_rows);
+/* The most rows, at most max, whose pages are no more than so many; 0: not one's. */
+uint32_t kv_layout_rows(const kv_layout *layout, uint32_t n_pages, uint32_t max);
 /* The most rows, at most n_rows, behind which every group has a block's end, or all the rows that it will ever have. */
 uint32_t kv_whole_rows(const kv_layout *layout, uint32_t n_rows);
 /* Some group holds a part of the rows only. */
@@ -76,14 +99,25 @@ typedef struct seq_row {
 	int32_t media;     /* index into the sequence's media, -1 for tokens */
 	uint32_t media_row;
 	uint32_t position;
+	int32_t height, width; /* where a model counts positions on three axes: a row of a picture's on the second and the third, less `position`; else 0 */
 	uint32_t span_end; /* rows of one both-ways span: index after its last row; 0: causal */
 	uint32_t with;     /* 1 + a token whose embedding is added; 0: none */
 	uint64_t frame;    /* leading bytes of the keyed hash of what its frame's other codes are, whose embeddings are added; 0: none are */
 } seq_row;
 
+/* The largest of its positions. */
+static inline uint32_t seq_row_last(const seq_row *r)
+{
+	int32_t most = r->height > r->width ? r->height : r->width;
+	return most > 0 ? r->position + (uint32_t)most : r->position;
+}
+
 typedef struct page_pool page_pool;
 
 size_t page_pool_bytes(size_t bytes); /* the pages of such a pool, and its tables */
+/* Room in the tables for blocks of this layout, which kv_seq_init makes too. At load, so that it is known before anything runs. */
+sn_status page_pool_admit(page_pool *pool, const kv_layout *layout, sn_error *err);
+size_t page_pool_more(uint32_t n_pages, const kv_layout *layout); /* by how much the tables of a pool of n_pages are larger then */
 sn_status page_pool_open(page_pool **out, size_t bytes, sn_error *err);
 void page_pool_close(page_pool **pool);
 uint8_t *page_pool_arena(const page_pool *pool); /* page p lies at arena + p * PAGE_BYTES */

@@ -75,7 +75,8 @@ static sn_status push_medium(sn_request *r, struct row_list *l, const struct pla
 		marked_append(pending, p->text + at, p->holes[h].text_offset - at, true);
 		st = flush_text(r, l, pending, err);
 		if (!st)
-			st = rows_add_hole(r, l, p->enc->row_token, i, row, p->holes[h].n_rows, p->plan.both_ways, err);
+			st = rows_add_hole(r, l, p->enc->row_token, i, row, p->holes[h].n_rows,
+			                   p->positions ? p->positions + row : NULL, p->plan.both_ways, err);
 		row += p->holes[h].n_rows;
 		at = p->holes[h].text_offset;
 	}
@@ -143,7 +144,7 @@ sn_status prompt_of_chat(sn_request *r, const sn_chat *chat, sn_error *err)
 	marked_init(&prompt, MAX_PROMPT_BYTES);
 	chat_marker markers[2 * MAX_ENCODERS];
 	const chat_options options = {.markers = markers, .n_markers = markers_of(r->model, markers),
-	                              .vars = chat->vars, .n_vars = chat->n_vars, .add_generation_prompt = !chat->no_generation_prompt};
+	                              .vars = chat->vars, .n_vars = chat->n_vars, .tools = chat->tools, .add_generation_prompt = !chat->no_generation_prompt};
 	struct placed *placed = arena_array(r->mem, MAX_MEDIA, sizeof *placed);
 	sn_status st = SN_OK;
 	if (!placed)

@@ -12,6 +12,7 @@ struct placed {
 	char *text;      /* framing, trusted */
 	sn_hole *holes;
 	sn_media_plan plan;
+	sn_position *positions; /* [plan.n_rows], or NULL: as tokens */
 	bool group;      /* frames of a clip */
 	bool follows;    /* and not its first, or its sound: it stands behind the medium before it, without a marker of its own */
 };
@@ -34,6 +35,7 @@ struct row_list {
 	const char *blame;
 	uint32_t n_cross; /* positions of rows behind so many are counted from there */
 	uint32_t n, cap, max;
+	uint32_t next;    /* position behind them */
 };
 
 /* They are of the vocabulary. */
@@ -42,6 +44,8 @@ sn_status rows_add_ids(struct row_list *l, const int32_t *ids, size_t n, sn_erro
 /* Tokenizing costs memory by the byte: what cannot fit whatever its tokens are is not tokenized. */
 sn_status rows_check_fits(const sn_request *r, const struct row_list *l, size_t bytes, sn_error *err);
 sn_status rows_add_text(sn_request *r, struct row_list *l, const marked_text *prompt, sn_error *err);
-sn_status rows_add_hole(sn_request *r, struct row_list *l, int32_t id, uint32_t media, uint32_t first, uint32_t n, bool both_ways, sn_error *err);
+/* positions: of these n, from where a token in the first one's place would stand; NULL: one behind the other. */
+sn_status rows_add_hole(sn_request *r, struct row_list *l, int32_t id, uint32_t media, uint32_t first, uint32_t n, const sn_position *positions,
+                        bool both_ways, sn_error *err);
 
 #endif

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "engine/engine.h"
+#include "engine/embed.h"
 
 /* ---- making ---- */
 
@@ -46,17 +46,35 @@ static sn_status bound_rows(sn_request *r, uint32_t n_rows, uint32_t *max_rows, 
 	n_rows -= n_cross;
 	if (n_rows == 0)
 		return error_param(err, SN_ERR_INVALID, r->blame, "the prompt is empty");
+	if (r->pooled) { /* nothing follows */
+		*max_rows = n_rows;
+		if (kv_layout_pages(kv, n_rows) <= total)
+			return SN_OK;
+		return error_param(err, SN_ERR_CONTEXT_LENGTH, r->blame, "%u tokens do not fit the KV pool", n_rows);
+	}
 	if (n_rows >= max_len || want > max_len - n_rows)
 		return error_param(err, SN_ERR_CONTEXT_LENGTH, want && n_rows < max_len ? "max_tokens" : r->blame,
 		                   "%u prompt tokens and max_tokens %u exceed the context of %u tokens", n_rows, want, max_len);
-	uint32_t n = n_rows + (want ? want : max_len - n_rows);
-	if (!want)
-		while (n > n_rows + 1 && kv_layout_pages(kv, n_cross + n) > total)
-			n -= (n - n_rows + 1) / 2;
+	uint32_t n = n_rows + want;
+	if (!want) {
+		uint32_t most = kv_layout_rows(kv, total, n_cross + max_len);
+		n = most > n_cross + n_rows ? most - n_cross : n_rows + 1;
+	}
 	if (kv_layout_pages(kv, n_cross + n) > total)
 		return error_param(err, SN_ERR_CONTEXT_LENGTH, r->blame, "%u prompt tokens and max_tokens %u do not fit the KV pool", n_rows, want);
 	*max_rows = n_cross + n;
 	return SN_OK;
+}
+
+/* Rows of media may stand closer together, or further apart, than one by one. */
+static uint32_t position_behind(const seq_row *rows, uint32_t n, uint32_t n_cross)
+{
+	uint32_t behind = 0;
+	for (uint32_t i = n_cross; i < n; i++) {
+		uint32_t end = seq_row_last(&rows[i]) + 1;
+		behind = end > behind ? end : behind;
+	}
+	return behind;
 }
 
 static sn_status make_one(sequence *s, const hash256 *root, const seq_row *rows, uint32_t n_rows, uint32_t max_rows, sn_error *err)
@@ -68,6 +86,7 @@ static sn_status make_one(sequence *s, const hash256 *root, const seq_row *rows,
 	memcpy(s->rows, rows, (size_t)n_rows * sizeof *s->rows);
 	s->max_rows = max_rows;
 	s->n_known = n_rows;
+	s->next_position = position_behind(rows, n_rows, s->req->model->m->h.n_cross);
 	return kv_seq_init(&s->kv, e->pages, &s->req->model->m->kv, max_rows, &e->key, root, err);
 }
 
@@ -113,7 +132,10 @@ static void ask_prefix_cache(sequence *s)
 	if (e->config.no_prefix_caching || kv_layout_is_split(s->kv.layout))
 		return;
 	/* The last known row is always computed: its logits are wanted. */
-	s->n_computed = s->n_given = kv_seq_match(&s->kv, s->rows, r->media_keys, s->n_known - 1);
+	uint32_t most = r->pooled ? pooled_spare(r->pooled) : s->n_known - 1;
+	if (most == 0)
+		return;
+	s->n_computed = s->n_given = kv_seq_match(&s->kv, s->rows, r->media_keys, most);
 	metric_add(&e->metrics, M_PREFIX_QUERIES, s->n_known);
 	metric_add(&e->metrics, M_PREFIX_HITS, s->n_computed);
 	if (s->choice == 0 && !s->started)

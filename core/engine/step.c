@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "engine/embed.h"
 #include "engine/utterance.h"
 
 step_batch *step_open(size_t rows, size_t seqs)
@@ -17,14 +18,16 @@ step_batch *step_open(size_t rows, size_t seqs)
 	a->codes = calloc(rows, sizeof *a->codes);
 	a->with = calloc(rows, sizeof *a->with);
 	a->positions = calloc(rows, sizeof *a->positions);
+	a->beyond = calloc(rows, sizeof *a->beyond);
 	a->key_begin = calloc(rows, sizeof *a->key_begin);
 	a->key_end = calloc(rows, sizeof *a->key_end);
 	a->out_rows = calloc(seqs, 2 * sizeof *a->out_rows);
 	a->seqs = calloc(seqs, sizeof *a->seqs);
 	a->cross_seqs = calloc(seqs, sizeof *a->cross_seqs);
 	a->taps = calloc(seqs, sizeof *a->taps);
-	if (!a->taken || !a->outs || !a->ids || !a->media || !a->cross_media || !a->codes || !a->with || !a->positions || !a->key_begin || !a->key_end || !a->out_rows ||
-	    !a->seqs || !a->cross_seqs || !a->taps)
+	a->pools = calloc(seqs, sizeof *a->pools);
+	if (!a->taken || !a->outs || !a->ids || !a->media || !a->cross_media || !a->codes || !a->with || !a->positions || !a->beyond || !a->key_begin || !a->key_end || !a->out_rows ||
+	    !a->seqs || !a->cross_seqs || !a->taps || !a->pools)
 		step_close(&a);
 	return a;
 }
@@ -42,12 +45,14 @@ void step_close(step_batch **ap)
 	free(a->codes);
 	free(a->with);
 	free(a->positions);
+	free(a->beyond);
 	free(a->key_begin);
 	free(a->key_end);
 	free(a->out_rows);
 	free(a->seqs);
 	free(a->cross_seqs);
 	free(a->taps);
+	free(a->pools);
 	free(a);
 	*ap = NULL;
 }
@@ -55,15 +60,16 @@ void step_close(step_batch **ap)
 size_t step_bytes(size_t rows, size_t seqs)
 {
 	const step_batch *a = NULL;
-	return rows * (sizeof *a->ids + 2 * sizeof *a->media + sizeof *a->codes + 4 * sizeof(uint32_t)) +
-	       seqs * (sizeof *a->taken + 2 * (sizeof *a->outs + sizeof *a->out_rows + sizeof *a->seqs) + sizeof *a->taps);
+	return rows * (sizeof *a->ids + 2 * sizeof *a->media + sizeof *a->codes + 4 * sizeof(uint32_t) + sizeof *a->beyond) +
+	       seqs * (sizeof *a->taken + 2 * (sizeof *a->outs + sizeof *a->out_rows + sizeof *a->seqs) + sizeof *a->taps + sizeof *a->pools);
 }
 
 void step_clear(step_batch *a)
 {
 	a->n_taken = 0;
 	a->b = (batch){.ids = a->ids, .media = a->media, .positions = a->positions, .key_begin = a->key_begin, .key_end = a->key_end,
-	               .out_rows = a->out_rows, .seqs = a->seqs, .cross_media = a->cross_media, .cross_seqs = a->cross_seqs, .taps = a->taps};
+	               .out_rows = a->out_rows, .seqs = a->seqs, .cross_media = a->cross_media, .cross_seqs = a->cross_seqs, .taps = a->taps,
+	               .pools = a->pools};
 }
 
 static const void *media_row(const sequence *s, const seq_row *row)
@@ -111,6 +117,13 @@ static void want_logits(step_batch *a, const sn_request *r, uint32_t row, uint32
 	a->out_rows[a->b.n_out++] = row;
 }
 
+static void add_pool(step_batch *a, pooled *p, uint32_t at, uint32_t end)
+{
+	uint32_t first, n;
+	if (pooled_take(p, at, end, &first, &n))
+		a->pools[a->b.n_pools++] = (batch_pool){a->b.n_rows + first - at, n, p->sum};
+}
+
 /* What was asked of the first choice's rows beside the tokens. */
 static void add_questions(step_batch *a, const sequence *s, uint32_t at_active, uint32_t at, uint32_t end)
 {
@@ -118,6 +131,8 @@ static void add_questions(step_batch *a, const sequence *s, uint32_t at_active, 
 	uint32_t first = a->b.n_rows, n_cross = r->model->m->h.n_cross;
 	if (s->choice != 0)
 		return;
+	if (r->pooled)
+		add_pool(a, r->pooled, at, end);
 	if (r->probe.wanted && r->probe.row >= at && r->probe.row < end)
 		want_logits(a, r, first + r->probe.row - at, at_active, true);
 	if (r->tap.weights)
@@ -146,9 +161,13 @@ void step_add(step_batch *a, sequence *s, uint32_t at_active, uint32_t n)
 		if (a->codes[r])
 			b->codes = a->codes;
 		a->positions[r] = row->position;
+		a->beyond[r][0] = row->height;
+		a->beyond[r][1] = row->width;
+		if (row->height || row->width)
+			b->beyond = a->beyond;
 		a->key_begin[r] = 0;
 		a->key_end[r] = (row->span_end > at ? row->span_end : at + 1) - base;
 	}
-	if (end == s->n_known)
+	if (end == s->n_known && !s->req->pooled)
 		want_logits(a, s->req, b->n_rows - 1, at_active, false);
 }

@@ -18,9 +18,11 @@ typedef struct step_batch {
 	int32_t *ids;
 	const void **media, **cross_media;
 	const int32_t **codes;
+	int32_t (*beyond)[2];
 	uint32_t *positions, *key_begin, *key_end, *out_rows, *with;
 	batch_seq *seqs, *cross_seqs;
 	batch_tap *taps;
+	batch_pool *pools;
 } step_batch;
 
 /* NULL: no memory. */

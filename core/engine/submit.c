@@ -1,4 +1,4 @@
-/* sn_chat_submit, sn_completion_submit, window_submit and utterance_submit: from a parsed body to a request in the engine's inbox. API threads. */
+/* sn_chat_submit, sn_completion_submit, window_submit, utterance_submit and embed_submit: from a parsed body to a request in the engine's inbox. API threads. */
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/embed.h"
 #include "engine/utterance.h"
 
 #define RANGE(ok, name, ...)                                                                                             \
@@ -20,11 +21,13 @@ struct ask {
 	const sn_sampling *sampling;
 	uint32_t timeout_ms;
 	bool part;                       /* of work that was accepted, */
-	bool has_place;                  /* and under its place */
-	const sn_chat *chat;             /* one of these four */
+	bool has_place;                  /* and under its place, */
+	bool uncounted;                  /* which it does not add to */
+	const sn_chat *chat;             /* one of these five */
 	const sn_completion *completion;
 	const window_ask *window;
 	const utterance_ask *utterance;
+	const embed_ask *embed;
 };
 
 static sn_status check_sampling(const sn_sampling *s, sn_error *err)
@@ -146,6 +149,8 @@ static sn_status make_prompt(sn_request *r, const struct ask *a, sn_error *err)
 		return prompt_of_window(r, a->window, err);
 	if (a->utterance)
 		return prompt_of_utterance(r, a->utterance, err);
+	if (a->embed)
+		return prompt_of_embedding(r, a->embed, err);
 	return a->chat ? prompt_of_chat(r, a->chat, err) : prompt_of_completion(r, a->completion, err);
 }
 
@@ -170,6 +175,7 @@ static sn_status build(sn_engine *e, const struct ask *a, served_model *m, sn_re
 	r->t_deadline = a->timeout_ms ? r->t_submit + a->timeout_ms : 0;
 	r->salt = salt_of(e, a);
 	r->goes_on = a->part;
+	r->uncounted = a->uncounted;
 	r->gang = a->window ? a->window->gang : 0;
 	r->key = part_key(e, a);
 	sn_status st = copy_sampling(r, a->sampling, err);
@@ -188,6 +194,24 @@ static sn_status build(sn_engine *e, const struct ask *a, served_model *m, sn_re
 		abandon(e, &r);
 	*out = r;
 	return st;
+}
+
+sn_status submit_can(const served_model *m, enum submit_kind kind, sn_error *err)
+{
+	static const char *const names[] = {[SUBMIT_CHAT] = "chat", [SUBMIT_COMPLETION] = "completions", [SUBMIT_WINDOW] = "transcriptions",
+	                                    [SUBMIT_UTTERANCE] = "speech", [SUBMIT_EMBEDDING] = "embeddings"};
+	const char *what = NULL, *has = NULL;
+	if (m->m->h.n_cross && kind != SUBMIT_WINDOW) {
+		what = "writes down recordings";
+		has = names[SUBMIT_WINDOW];
+	} else if (m->m->h.arch->speaks && kind != SUBMIT_UTTERANCE) {
+		what = "speaks";
+		has = names[SUBMIT_UTTERANCE];
+	} else if (m->m->pooling.declared && kind != SUBMIT_EMBEDDING) {
+		what = "embeds texts";
+		has = names[SUBMIT_EMBEDDING];
+	}
+	return what ? error_param(err, SN_ERR_UNSUPPORTED, "model", "model %s %s: it has %s, and no %s", m->name, what, has, names[kind]) : SN_OK;
 }
 
 sn_status submit_take_place(sn_engine *e, sn_error *err)
@@ -218,16 +242,17 @@ static sn_status submit(sn_engine *e, const char *name, const struct ask *a, sn_
 		return error_set(err, SN_ERR_DRAINING, "the server is still loading");
 	if (!m)
 		return error_param(err, SN_ERR_NOT_FOUND, "model", "the model does not exist");
-	if (m->m->h.n_cross && !a->window)
-		return error_param(err, SN_ERR_UNSUPPORTED, "model", "model %s writes down recordings: it has transcriptions, and no %s", m->name,
-		                   a->chat ? "chat" : "completions");
-	if (m->m->h.arch->speaks && !a->utterance)
-		return error_param(err, SN_ERR_UNSUPPORTED, "model", "model %s speaks: it has speech, and no %s", m->name, a->chat ? "chat" : "completions");
+	sn_status st = submit_can(m, a->window ? SUBMIT_WINDOW : a->utterance ? SUBMIT_UTTERANCE : a->embed ? SUBMIT_EMBEDDING : a->chat ? SUBMIT_CHAT : SUBMIT_COMPLETION,
+	                          err);
+	if (st)
+		return st;
 	RANGE(!a->chat || a->chat->n_messages > 0, "messages", "messages must not be empty");
-	sn_status st = check_sampling(a->sampling, err);
+	st = check_sampling(a->sampling, err);
 	if (st)
 		return st;
 	/* Admission comes before any work: a place in the queue is taken first. */
+	if (a->uncounted)
+		return build(e, a, m, out, err);
 	if (a->has_place)
 		atomic_fetch_add(&e->n_requests, 1);
 	else
@@ -265,6 +290,16 @@ sn_status window_submit(sn_engine *e, const window_ask *w, sn_request **out, sn_
 	sn_status st = submit(e, w->model, &a, out, err);
 	engine_gang_end(e, w->gang);
 	return st;
+}
+
+sn_status embed_submit(sn_engine *e, const embed_ask *x, sn_request **out, sn_error *err)
+{
+	sn_sampling none;
+	sn_sampling_init(&none);
+	none.has_seed = true;
+	const struct ask a = {.request_id = x->request_id, .cache_key = x->cache_key, .cache_salt = x->cache_salt, .sampling = &none,
+	                      .timeout_ms = x->timeout_ms, .part = true, .has_place = true, .uncounted = true, .embed = x};
+	return submit(e, x->model, &a, out, err);
 }
 
 sn_status utterance_submit(sn_engine *e, const utterance_ask *u, sn_request **out, sn_error *err)

@@ -7,7 +7,7 @@
 
 enum { MAX_TEXT_BYTES = 64 << 20 };
 
-sn_status text_encode(const vocab *v, const char *text, size_t size, bool trusted, bool bos, int32_t **ids, size_t *n, sn_error *err)
+sn_status text_encode(const vocab *v, const char *text, size_t size, bool trusted, bool special, int32_t **ids, size_t *n, sn_error *err)
 {
 	marked_text marked;
 	marked_init(&marked, MAX_TEXT_BYTES);
@@ -21,14 +21,18 @@ sn_status text_encode(const vocab *v, const char *text, size_t size, bool truste
 	if (!st)
 		st = vocab_encode(v, &marked, ids, n, err);
 	marked_fini(&marked);
-	if (st || !bos || !vocab_adds_bos(v) || vocab_bos(v) < 0)
+	size_t before = special && vocab_adds_bos(v) && vocab_bos(v) >= 0, behind = special && vocab_last(v) >= 0;
+	if (st || before + behind == 0)
 		return st;
-	int32_t *with = malloc((*n + 1) * sizeof *with);
+	int32_t *with = malloc((*n + before + behind) * sizeof *with);
 	if (with) {
-		with[0] = vocab_bos(v);
+		if (before)
+			with[0] = vocab_bos(v);
 		if (*n)
-			memcpy(with + 1, *ids, *n * sizeof *with);
-		++*n;
+			memcpy(with + before, *ids, *n * sizeof *with);
+		if (behind)
+			with[before + *n] = vocab_last(v);
+		*n += before + behind;
 	}
 	free(*ids);
 	*ids = with;
@@ -45,7 +49,7 @@ static sn_status encode_messages(const served_model *m, const sn_tokenize_input 
 		return error_set(err, SN_ERR_UNSUPPORTED, "model %s has no chat template", m->name);
 	marked_text prompt;
 	marked_init(&prompt, MAX_TEXT_BYTES);
-	const chat_options options = {.vars = in->vars, .n_vars = in->n_vars, .add_generation_prompt = !in->no_generation_prompt};
+	const chat_options options = {.vars = in->vars, .n_vars = in->n_vars, .tools = in->tools, .add_generation_prompt = !in->no_generation_prompt};
 	sn_status st = chat_render(m->m->chat, m->m->vocab, in->messages, in->n_messages, &options, &prompt, err);
 	if (!st)
 		st = vocab_encode(m->m->vocab, &prompt, &out->ids, &out->n, err);
@@ -100,4 +104,16 @@ sn_status sn_detokenize(sn_engine *e, const char *name, const int32_t *ids, size
 	*text = out.p;
 	*size = out.n;
 	return SN_OK;
+}
+
+bool sn_engine_chat_skills(const sn_engine *e, const char *name, sn_chat_skills *out)
+{
+	const served_model *m = engine_find_model((sn_engine *)e, name);
+	*out = (sn_chat_skills){0};
+	if (!m || !m->m->chat)
+		return false;
+	const chat_caps caps = chat_template_caps(m->m->chat);
+	*out = (sn_chat_skills){.tools = chat_template_tools(m->m->chat), .many_calls = chat_template_many_calls(m->m->chat), .thinking_switch = caps.thinking_switch,
+	                        .effort_switch = caps.effort_switch};
+	return true;
 }

@@ -153,7 +153,7 @@ static sn_status add_reference(struct script *s, uint32_t with)
 	if (!st && p.plan.text_size)
 		st = plugin_broke(enc->p, s->err, "a recording to speak like is rows alone: it has framing text");
 	if (!st)
-		st = rows_add_hole(r, s->l, enc->row_token, at, 0, p.plan.n_rows, p.plan.both_ways, s->err);
+		st = rows_add_hole(r, s->l, enc->row_token, at, 0, p.plan.n_rows, NULL, p.plan.both_ways, s->err);
 	for (uint32_t i = before; i < s->l->n; i++)
 		s->l->rows[i].with = with;
 	return st;

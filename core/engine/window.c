@@ -111,7 +111,7 @@ sn_status prompt_of_window(sn_request *r, const window_ask *w, sn_error *err)
 	if (!st)
 		st = check_window(r, &placed, err);
 	if (!st)
-		st = rows_add_hole(r, &l, w->enc->row_token, 0, 0, n_cross, false, err);
+		st = rows_add_hole(r, &l, w->enc->row_token, 0, 0, n_cross, NULL, false, err);
 	l.blame = r->blame = "prompt";
 	for (size_t i = 0; i < w->n_pieces && !st; i++)
 		st = add_piece(r, &l, &w->pieces[i], err);

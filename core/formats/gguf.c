@@ -1,6 +1,6 @@
-/* GGUF v2 and v3, little-endian. Layout: magic, version, tensor count, key count; keys; tensor
+/* One GGUF file, v2 or v3, little-endian. Layout: magic, version, tensor count, key count; keys; tensor
  * descriptions; padding; data. Every length is compared with the bytes that are left before it is used. */
-#include "formats/gguf.h"
+#include "formats/gguf_part.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -16,7 +16,8 @@ static const uint8_t value_bytes[FILE_TYPES] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8,
 
 struct cursor {
 	const uint8_t *p, *end;
-	model_file *file;
+	gguf_part *part;
+	arena *mem;
 	sn_error *err;
 };
 
@@ -29,7 +30,7 @@ static size_t left(const struct cursor *c)
 
 static sn_status cut_short(struct cursor *c, const char *what)
 {
-	return REFUSE(c, "%s: the file ends inside %s", c->file->name, what);
+	return REFUSE(c, "%s: the file ends inside %s", c->part->name, what);
 }
 
 static bool take(struct cursor *c, void *out, size_t n)
@@ -68,18 +69,18 @@ static sn_status take_value(struct cursor *c, uint32_t type, uint64_t n, str key
 		for (uint64_t i = 0; i < n; i++) {
 			str s;
 			if (!take_string(c, &s))
-				return REFUSE(c, "%s: key %.*s: a string is longer than the file", c->file->name, (int)key.n, key.p);
+				return REFUSE(c, "%s: key %.*s: a string is longer than the file", c->part->name, (int)key.n, key.p);
 		}
 		return SN_OK;
 	}
 	size_t size = value_bytes[type];
 	if (n > left(c) / size)
-		return REFUSE(c, "%s: key %.*s: %" PRIu64 " values of %zu bytes are more than the file holds", c->file->name, (int)key.n,
+		return REFUSE(c, "%s: key %.*s: %" PRIu64 " values of %zu bytes are more than the file holds", c->part->name, (int)key.n,
 		              key.p, n, size);
 	if (type == FILE_BOOL)
 		for (uint64_t i = 0; i < n; i++)
 			if (c->p[i] > 1)
-				return REFUSE(c, "%s: key %.*s: %u is not a bool", c->file->name, (int)key.n, key.p, c->p[i]);
+				return REFUSE(c, "%s: key %.*s: %u is not a bool", c->part->name, (int)key.n, key.p, c->p[i]);
 	c->p += n * size;
 	return SN_OK;
 }
@@ -87,7 +88,7 @@ static sn_status take_value(struct cursor *c, uint32_t type, uint64_t n, str key
 static sn_status take_key(struct cursor *c, file_key *k)
 {
 	if (!take_string(c, &k->name) || !printable(k->name, MAX_NAME))
-		return REFUSE(c, "%s: key %zu has no usable name", c->file->name, c->file->n_keys);
+		return REFUSE(c, "%s: key %zu has no usable name", c->part->name, c->part->n_keys);
 	int w = k->name.n > 80 ? 80 : (int)k->name.n;
 	if (!take(c, &k->type, 4))
 		return cut_short(c, "a key");
@@ -97,21 +98,21 @@ static sn_status take_key(struct cursor *c, file_key *k)
 		if (!take(c, &k->elem_type, 4) || !take(c, &k->n, 8))
 			return cut_short(c, "an array");
 		if (k->elem_type == FILE_ARRAY)
-			return REFUSE(c, "%s: key %.*s: arrays of arrays are not supported", c->file->name, w, k->name.p);
+			return REFUSE(c, "%s: key %.*s: arrays of arrays are not supported", c->part->name, w, k->name.p);
 		if (k->elem_type == FILE_STRING && k->n > left(c) / 8)
-			return REFUSE(c, "%s: key %.*s: %" PRIu64 " strings are more than the file holds", c->file->name, w, k->name.p, k->n);
+			return REFUSE(c, "%s: key %.*s: %" PRIu64 " strings are more than the file holds", c->part->name, w, k->name.p, k->n);
 	}
 	if (k->elem_type >= FILE_TYPES)
-		return REFUSE(c, "%s: key %.*s: unknown value type %" PRId32, c->file->name, w, k->name.p, (int32_t)k->elem_type);
+		return REFUSE(c, "%s: key %.*s: unknown value type %" PRId32, c->part->name, w, k->name.p, (int32_t)k->elem_type);
 	k->data = c->p;
 	return take_value(c, k->elem_type, k->n, (str){k->name.p, (size_t)w});
 }
 
 static sn_status take_tensor(struct cursor *c, file_tensor *t, uint64_t *offset)
 {
-	const char *file = c->file->name;
+	const char *file = c->part->name;
 	if (!take_string(c, &t->name) || !printable(t->name, MAX_TENSOR_NAME))
-		return REFUSE(c, "%s: tensor %zu has no usable name", file, c->file->n_tensors);
+		return REFUSE(c, "%s: tensor %zu has no usable name", file, c->part->n_tensors);
 	int w = (int)t->name.n;
 	if (!take(c, &t->n_dims, 4))
 		return cut_short(c, "a tensor's description");
@@ -140,10 +141,10 @@ static sn_status take_tensor(struct cursor *c, file_tensor *t, uint64_t *offset)
 
 static sn_status take_keys(struct cursor *c, uint64_t n)
 {
-	model_file *f = c->file;
+	gguf_part *f = c->part;
 	if (n > left(c) / 13) /* the smallest key: length, one byte, type */
 		return REFUSE(c, "%s: %" PRIu64 " keys are more than the file holds", f->name, n);
-	f->keys = arena_array(f->mem, (size_t)n, sizeof *f->keys);
+	f->keys = arena_array(c->mem, (size_t)n, sizeof *f->keys);
 	if (!f->keys)
 		return error_set(c->err, SN_ERR_NOMEM, "%s: no memory for %" PRIu64 " keys", f->name, n);
 	for (; f->n_keys < n; f->n_keys++) {
@@ -156,7 +157,7 @@ static sn_status take_keys(struct cursor *c, uint64_t n)
 
 static sn_status alignment_of(struct cursor *c, uint64_t *alignment)
 {
-	const file_key *k = c->file->keys, *end = k + c->file->n_keys; /* not sorted yet */
+	const file_key *k = c->part->keys, *end = k + c->part->n_keys; /* not sorted yet */
 	*alignment = DEFAULT_ALIGNMENT;
 	while (k < end && !str_eq(k->name, STR("general.alignment")))
 		k++;
@@ -164,10 +165,10 @@ static sn_status alignment_of(struct cursor *c, uint64_t *alignment)
 		return SN_OK;
 	uint32_t v = 0;
 	if (k->type != FILE_U32)
-		return REFUSE(c, "%s: key general.alignment has type %u, expected u32", c->file->name, k->type);
+		return REFUSE(c, "%s: key general.alignment has type %u, expected u32", c->part->name, k->type);
 	memcpy(&v, k->data, 4);
 	if (v < 8 || (v & (v - 1)) || v > 1u << 20)
-		return REFUSE(c, "%s: key general.alignment: %u is not a power of two from 8 to 1048576", c->file->name, v);
+		return REFUSE(c, "%s: key general.alignment: %u is not a power of two from 8 to 1048576", c->part->name, v);
 	*alignment = v;
 	return SN_OK;
 }
@@ -176,11 +177,11 @@ static sn_status alignment_of(struct cursor *c, uint64_t *alignment)
  * can overlap another or lie outside the file. */
 static sn_status take_tensors(struct cursor *c, uint64_t n)
 {
-	model_file *f = c->file;
+	gguf_part *f = c->part;
 	if (n > left(c) / 33)
 		return REFUSE(c, "%s: %" PRIu64 " tensors are more than the file holds", f->name, n);
-	f->tensors = arena_array(f->mem, (size_t)n, sizeof *f->tensors);
-	uint64_t *offset = arena_array(f->mem, (size_t)n, sizeof *offset);
+	f->tensors = arena_array(c->mem, (size_t)n, sizeof *f->tensors);
+	uint64_t *offset = arena_array(c->mem, (size_t)n, sizeof *offset);
 	if (!f->tensors || !offset)
 		return error_set(c->err, SN_ERR_NOMEM, "%s: no memory for %" PRIu64 " tensors", f->name, n);
 	for (; f->n_tensors < n; f->n_tensors++) {
@@ -192,7 +193,7 @@ static sn_status take_tensors(struct cursor *c, uint64_t n)
 	sn_status st = alignment_of(c, &alignment);
 	if (st)
 		return st;
-	const file_map *map = f->maps;
+	const file_map *map = &f->map;
 	size_t used = (size_t)(c->p - map->p), start = (used + alignment - 1) / alignment * alignment;
 	uint64_t room = start <= map->n ? map->n - start : 0, expected = 0;
 	for (size_t i = 0; i < n; i++) {
@@ -209,32 +210,27 @@ static sn_status take_tensors(struct cursor *c, uint64_t n)
 	return SN_OK;
 }
 
-sn_status gguf_read(model_file *f, const char *path, sn_error *err)
+sn_status gguf_part_read(gguf_part *part, const char *path, file_links links, arena *mem, sn_error *err)
 {
-	file_map *map = arena_alloc(f->mem, sizeof *map);
-	if (!map)
-		return error_set(err, SN_ERR_NOMEM, "%s: no memory to open it", f->name);
-	sn_status st = file_map_open(map, f->mem, path, FILE_LINKS_FOLLOWED, err);
+	*part = (gguf_part){.name = file_base_name(path)};
+	sn_status st = file_map_open(&part->map, mem, path, links, err);
 	if (st)
 		return st;
-	f->maps = map;
-	f->n_maps = 1;
-	f->map_bytes = map->n;
-	struct cursor c = {map->p, map->p + map->n, f, err};
+	struct cursor c = {part->map.p, part->map.p + part->map.n, part, mem, err};
 	char magic[4];
 	uint64_t n_tensors, n_keys;
 	bool has_magic = take(&c, magic, 4);
 	if (has_magic && (memcmp(magic, "lmgg", 4) == 0 || memcmp(magic, "ggml", 4) == 0))
 		return error_set(err, SN_ERR_UNSUPPORTED, "%s: a ggml .bin file, as whisper.cpp has them, is not supported: use the model's Hugging Face "
-		                 "directory", f->name);
+		                 "directory", part->name);
 	if (!has_magic || memcmp(magic, "GGUF", 4) != 0)
-		return REFUSE(&c, "%s: not a GGUF file", f->name);
-	if (!take(&c, &f->version, 4))
+		return REFUSE(&c, "%s: not a GGUF file", part->name);
+	if (!take(&c, &part->version, 4))
 		return cut_short(&c, "its header");
-	if (f->version == 0x02000000 || f->version == 0x03000000)
-		return error_set(err, SN_ERR_UNSUPPORTED, "%s: a big-endian GGUF file", f->name);
-	if (f->version < 2 || f->version > 3)
-		return error_set(err, SN_ERR_UNSUPPORTED, "%s: GGUF version %u, expected 2 or 3", f->name, f->version);
+	if (part->version == 0x02000000 || part->version == 0x03000000)
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: a big-endian GGUF file", part->name);
+	if (part->version < 2 || part->version > 3)
+		return error_set(err, SN_ERR_UNSUPPORTED, "%s: GGUF version %u, expected 2 or 3", part->name, part->version);
 	if (!take(&c, &n_tensors, 8) || !take(&c, &n_keys, 8))
 		return cut_short(&c, "its header");
 	st = take_keys(&c, n_keys);

@@ -38,6 +38,7 @@ static sn_status read_decoder(hf_codec *c, model_file *f, const json_t *json, sn
 	double eps;
 	bool biases;
 	hf_rope rope;
+	const hf_rope_class how = {.base = 1e4};
 	sn_status st = hf_read_size(json, "num_hidden_layers", HF_MAX_LAYERS, 8, &c->n_layers, err); /* the class's defaults */
 	if (!st)
 		st = hf_read_size(json, "num_quantizers", MAX_CODES, 16, &c->n_codes, err);
@@ -60,7 +61,7 @@ static sn_status read_decoder(hf_codec *c, model_file *f, const json_t *json, sn
 	if (!st)
 		st = hf_check_activation(json, "hidden_act", "silu", err);
 	if (!st)
-		st = hf_rope_read(&rope, json, context, false, 1e4, err);
+		st = hf_rope_read(&rope, json, context, &how, err);
 	if (st)
 		return st;
 	if (biases || kv_heads != heads || rope.type != HF_ROPE_DEFAULT || c->n_codes < 2)

@@ -20,11 +20,16 @@ enum {
 	HF_DEPTH_IN = 512, /* which is narrower than the talker */
 	HF_FUSED = 1024,   /* q, k and v are one matrix, gate and up another */
 	HF_EXPERTS = 2048, /* some layers have many feed-forwards */
-	HF_F8 = 4096       /* weights may be 8-bit floats with scales beside them */
+	HF_F8 = 4096,      /* weights may be 8-bit floats with scales beside them */
+	HF_TOWER = 8192,   /* a media tower's tensors may lie beside the text model's, which then has a prefix of its own */
+	HF_ACROSS = 16384, /* tensors of all experts are stored [expert][in][out] */
+	HF_HEADLESS = 32768, /* of a class that has no head, */
+	HF_EMBEDS = 65536 /* or of a model that embeds texts: a head is not missed, and names may do without "model." */
 };
 
 typedef struct hf_config {
 	const char *architecture; /* "LlamaForCausalLM" */
+	const char *name;         /* GGUF's: "llama" */
 	unsigned has;             /* HF_... */
 	uint32_t n_layers, n_vocab;
 	uint32_t n_encoder_layers; /* HF_ENCDEC */
@@ -35,6 +40,10 @@ typedef struct hf_config {
 	struct { str name; float *v; uint32_t n; } made[2]; /* tensors that config.json holds */
 	uint32_t n_made;
 } hf_config;
+
+/* The classes of transformers that are read, one by one; NULL behind the last. *gguf: what GGUF calls its architecture; *f8: its weights may be
+ * 8-bit floats. */
+const char *hf_family(size_t i, const char **gguf, bool *f8);
 
 /* Reads f->dir's config.json; adds f's keys. Errors begin with the file's name. */
 sn_status hf_config_read(hf_config *out, model_file *f, sn_error *err);

@@ -7,6 +7,7 @@
 #include "formats/hf_config.h"
 #include "formats/hf_keys.h"
 #include "formats/hf_names.h"
+#include "formats/hf_sentence.h"
 #include "formats/hf_text.h"
 #include "formats/hf_weights.h"
 #include "formats/hf_whisper.h"
@@ -20,6 +21,8 @@ static sn_status read_all(model_file *f, sn_error *err)
 	sn_status st = hf_keys_init(f, err);
 	if (!st)
 		st = hf_config_read(&config, f, err);
+	if (!st)
+		st = hf_sentence_read(&config, f, err);
 	if (!st)
 		st = hf_weights_open(f, &tensors, &n, err);
 	if (!st)

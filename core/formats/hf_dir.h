@@ -5,6 +5,7 @@
  *   model.safetensors, or                hf_weights.c  one table of tensors from one file or from many; nothing outside the
  *   model.safetensors.index.json + parts               directory is opened
  *                                        hf_names.c    their names -> GGUF's; every tensor has its place, every place a tensor
+ *   modules.json, 1_Pooling/config.json  hf_sentence.c of a model that embeds texts: how
  *   generation_config.json,              hf_text.c     ids that end an answer, the chat template
  *   chat_template.jinja, ...
  *   the last two, for a model that       hf_whisper.c  which tokens say what

@@ -12,13 +12,13 @@ struct name {
 	unsigned wants_not; /* and none of these */
 };
 
+/* After "model.", or "model.language_model." */
 static const struct name top[] = {
-    {"model.embed_tokens.weight", "token_embd.weight", 0, 0},
-    {"model.norm.weight", "output_norm.weight", 0, 0},
-    {"lm_head.weight", "output.weight", HF_HEAD, 0},
+    {"embed_tokens.weight", "token_embd.weight", 0, 0},
+    {"norm.weight", "output_norm.weight", 0, 0},
 };
 
-/* After "model.layers.N." and "blk.N." */
+/* After the same and "layers.N.", and "blk.N." */
 static const struct name parts[] = {
     {"input_layernorm.weight", "attn_norm.weight", 0, 0},
     {"post_attention_layernorm.weight", "ffn_norm.weight", 0, HF_POST_NORMS},
@@ -189,7 +189,9 @@ struct translator {
 	const st_tensor *all;
 	size_t n;
 	bool *used; /* [n] */
+	const char *root;         /* of a text model's names */
 	const char *embed, *head; /* their names */
+	bool bare;  /* names are without "model." */
 	sn_error *err;
 };
 
@@ -198,8 +200,12 @@ static int by_name(const void *name, const void *tensor)
 	return strcmp(name, ((const st_tensor *)tensor)->name.p);
 }
 
+static const char model_prefix[] = "model.";
+
 static const st_tensor *find(const struct translator *t, const char *name)
 {
+	const size_t n = sizeof model_prefix - 1;
+	name += t->bare && strncmp(name, model_prefix, n) == 0 ? n : 0;
 	return bsearch(name, t->all, t->n, sizeof *t->all, by_name);
 }
 
@@ -235,22 +241,29 @@ sn_status hf_names_place(model_file *f, const st_tensor *s, const char *gguf, sn
 	return align(out, s->dtype->bits / 8, f->mem, err);
 }
 
-/* 8-bit floats "X.weight" and their "X.weight_scale", as "Y.weight" and "Y.scale". What activations would be scaled by is not needed. */
+/* What belongs to "X.weight" by another end of its name. */
+static const st_tensor *find_beside(struct translator *t, const st_tensor *weight, const char *end)
+{
+	char name[160];
+	snprintf(name, sizeof name, "%.*s%s", (int)(weight->name.n - strlen(".weight")), weight->name.p, end);
+	const st_tensor *s = find(t, name);
+	if (s)
+		t->used[s - t->all] = true;
+	return s;
+}
+
+/* 8-bit floats "X.weight" and their scales, as "Y.weight" and "Y.scale". What activations would be scaled by is not needed. */
 static sn_status place_scaled(struct translator *t, const st_tensor *s, const char *gguf)
 {
-	char hf[160], scale[160];
-	if (!(t->config->has & HF_F8) || strcmp(s->name.p, t->embed) == 0)
+	char scale[160];
+	if (!(t->config->has & HF_F8) || strcmp(s->name.p, t->embed) == 0 || !str_ends(s->name, STR(".weight")))
 		return error_set(t->err, SN_ERR_UNSUPPORTED, "tensor %s: dtype %s is not supported (F32, F16 and BF16 are)", s->name.p, s->dtype->name);
-	snprintf(hf, sizeof hf, "%s_scale", s->name.p);
 	snprintf(scale, sizeof scale, "%.*s.scale", (int)(strlen(gguf) - strlen(".weight")), gguf);
-	const st_tensor *beside = find(t, hf);
-	if (!beside)
-		return error_set(t->err, SN_ERR_INVALID, "tensor %s is missing", hf);
-	t->used[beside - t->all] = true;
-	snprintf(hf, sizeof hf, "%.*s.input_scale", (int)(s->name.n - strlen(".weight")), s->name.p);
-	const st_tensor *input = find(t, hf);
-	if (input)
-		t->used[input - t->all] = true;
+	const st_tensor *beside = find_beside(t, s, ".weight_scale");
+	if (!beside && !(beside = find_beside(t, s, ".weight_scale_inv"))) /* which is no inverse: values are multiplied by it, too */
+		return error_set(t->err, SN_ERR_INVALID, "tensor %s_scale is missing", s->name.p);
+	find_beside(t, s, ".input_scale");
+	find_beside(t, s, ".activation_scale");
 	sn_status st = hf_names_place(t->file, s, gguf, t->err);
 	return st ? st : hf_names_place(t->file, beside, scale, t->err);
 }
@@ -287,12 +300,23 @@ static bool same_tensor(const st_tensor *a, const st_tensor *b)
 	       memcmp(a->data, b->data, a->bytes) == 0;
 }
 
+/* Of the media tower beside a text model. No plugin reads it out of a directory yet: the model takes text. */
+static bool is_of_tower(const char *name)
+{
+	static const char *const towers[] = {"visual.", "vision_tower.", "multi_modal_projector."};
+	name += strncmp(name, "model.", 6) == 0 ? 6 : 0;
+	for (size_t i = 0; i < sizeof towers / sizeof *towers; i++)
+		if (strncmp(name, towers[i], strlen(towers[i])) == 0)
+			return true;
+	return false;
+}
+
 static sn_status refuse_unplaced(const struct translator *t)
 {
 	for (size_t i = 0; i < t->n; i++) {
 		const char *name = t->all[i].name.p;
 		const char *suffix = strstr(name, ".self_attn.rotary_emb.inv_freq"); /* derived; old files hold it, and nobody reads it */
-		if (t->used[i] || (suffix && strcmp(suffix, ".self_attn.rotary_emb.inv_freq") == 0))
+		if (t->used[i] || (t->config->has & HF_TOWER && is_of_tower(name)) || (suffix && strcmp(suffix, ".self_attn.rotary_emb.inv_freq") == 0))
 			continue;
 		if (strcmp(name, t->head) != 0)
 			return error_set(t->err, SN_ERR_UNSUPPORTED, "tensor %s has no place in this %s", name, t->config->architecture);
@@ -315,7 +339,7 @@ static sn_status place_layers(struct translator *t, uint32_t n_layers, const str
 {
 	sn_status st = SN_OK;
 	for (uint32_t i = 0; i < n_layers && !st; i++) {
-		char hf[48], gguf[32];
+		char hf[64], gguf[32];
 		snprintf(hf, sizeof hf, "%s%u.", hf_prefix, i);
 		snprintf(gguf, sizeof gguf, "%s%u.", gguf_prefix, i);
 		st = place_rows(t, rows, n, hf, gguf);
@@ -370,10 +394,37 @@ static sn_status place_talker(struct translator *t)
 	return st || !c->n_speaker_blocks ? st : place_speaker_encoder(t);
 }
 
+/* Tensors of all experts, [expert][in][out] on disk unless transformers 5 saved them anew, as products want them: [expert][out][in].
+ * Those that are turned are copies. */
+static sn_status place_turned(struct translator *t, const char *hf_prefix, const char *gguf_prefix)
+{
+	sn_status st = place_rows(t, ROWS(packed_parts), hf_prefix, gguf_prefix);
+	const file_tensor *gate_up = &t->file->tensors[t->file->n_tensors - 2], *down = gate_up + 1;
+	if (!st && (gate_up->ne[0] != 2 * down->ne[1] || gate_up->ne[1] != down->ne[0])) /* ne[] is fastest first */
+		return SN_OK;
+	for (size_t k = t->file->n_tensors - 2; k < t->file->n_tensors && !st; k++) {
+		file_tensor *x = &t->file->tensors[k];
+		size_t n_out = x->ne[0], n_in = x->ne[1], each = storage_type_find(x->type)->block_bytes;
+		uint8_t *to = x->n_dims == 3 ? arena_alloc(t->file->mem, x->bytes) : NULL;
+		if (x->n_dims != 3)
+			return error_set(t->err, SN_ERR_INVALID, "tensor %s: %u dimensions, expected 3", x->name.p, x->n_dims);
+		if (!to)
+			return error_set(t->err, SN_ERR_NOMEM, "tensor %s: no memory for a copy", x->name.p);
+		for (size_t e = 0; e < x->ne[2]; e++)
+			for (size_t i = 0; i < n_in; i++)
+				for (size_t o = 0; o < n_out; o++)
+					memcpy(to + ((e * n_out + o) * n_in + i) * each, x->data + ((e * n_in + i) * n_out + o) * each, each);
+		x->ne[0] = n_in;
+		x->ne[1] = n_out;
+		x->data = to;
+	}
+	return st;
+}
+
 static sn_status place_experts(struct translator *t, uint32_t layer)
 {
-	char hf[128], gguf[64], hf_prefix[48], gguf_prefix[32];
-	snprintf(hf_prefix, sizeof hf_prefix, "model.layers.%u.", layer);
+	char hf[128], gguf[64], hf_prefix[64], gguf_prefix[32];
+	snprintf(hf_prefix, sizeof hf_prefix, "%slayers.%u.", t->root, layer);
 	snprintf(gguf_prefix, sizeof gguf_prefix, "blk.%u.", layer);
 	if (!t->config->sparse[layer])
 		return place_rows(t, ROWS(dense_parts), hf_prefix, gguf_prefix);
@@ -382,7 +433,7 @@ static sn_status place_experts(struct translator *t, uint32_t layer)
 	sn_status st = place(t, hf, gguf);
 	snprintf(hf, sizeof hf, "%s%s", hf_prefix, packed_parts[0].hf);
 	if (st || find(t, hf))
-		return st ? st : place_rows(t, ROWS(packed_parts), hf_prefix, gguf_prefix);
+		return st ? st : t->config->has & HF_ACROSS ? place_turned(t, hf_prefix, gguf_prefix) : place_rows(t, ROWS(packed_parts), hf_prefix, gguf_prefix);
 	for (uint32_t e = 0; e < t->config->n_experts && !st; e++)
 		for (size_t p = 0; p < sizeof expert_parts / sizeof *expert_parts && !st; p++) {
 			snprintf(hf, sizeof hf, "%smlp.experts.%u.%s.weight", hf_prefix, e, expert_parts[p][0]);
@@ -398,9 +449,13 @@ static sn_status place_all(struct translator *t)
 	if (c->has & HF_TALKER)
 		return place_talker(t);
 	if (!(c->has & HF_ENCDEC)) {
-		sn_status st = place_rows(t, ROWS(top), "", "");
+		char layers[48];
+		snprintf(layers, sizeof layers, "%slayers.", t->root);
+		sn_status st = place_rows(t, ROWS(top), t->root, "");
+		if (!st && c->has & HF_HEAD)
+			st = place(t, t->head, "output.weight");
 		if (!st)
-			st = place_layers(t, c->n_layers, ROWS(parts), "model.layers.", "blk.");
+			st = place_layers(t, c->n_layers, ROWS(parts), layers, "blk.");
 		for (uint32_t i = 0; i < c->n_layers && !st && c->has & HF_EXPERTS; i++)
 			st = place_experts(t, i);
 		return st;
@@ -411,15 +466,38 @@ static sn_status place_all(struct translator *t)
 	return st ? st : place_layers(t, c->n_encoder_layers, ROWS(encoder_parts), "model.encoder.layers.", "a.blk.");
 }
 
+/* Beside a tower: where transformers 5 has it, or where transformers 4 had. */
+static void find_text_model(struct translator *t)
+{
+	static const struct { const char *root, *embed, *head; } places[] = {
+	    {"model.language_model.", "model.language_model.embed_tokens.weight", "lm_head.weight"},
+	    {"language_model.model.", "language_model.model.embed_tokens.weight", "language_model.lm_head.weight"}};
+	for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+		if (find(t, places[i].embed)) {
+			t->root = places[i].root;
+			t->embed = places[i].embed;
+			t->head = places[i].head;
+		}
+}
+
 sn_status hf_names_translate(model_file *f, const hf_config *config, const st_tensor *all, size_t n, size_t more, sn_error *err)
 {
 	bool encdec = config->has & HF_ENCDEC, talker = config->has & HF_TALKER;
 	struct translator t = {.file = f, .config = config, .all = all, .n = n, .used = arena_array(f->mem, n, sizeof(bool)),
-	                       .embed = encdec ? encdec_top[0].hf : talker ? talker_top[0].hf : top[0].hf,
+	                       .root = "model.", .embed = encdec ? encdec_top[0].hf : talker ? talker_top[0].hf : "model.embed_tokens.weight",
 	                       .head = encdec ? "proj_out.weight" : "lm_head.weight", .err = err};
 	f->tensors = arena_array(f->mem, n + config->n_made + more, sizeof *f->tensors); /* each found at most once */
+	hf_config own = *config;
+	if (config->has & HF_EMBEDS) {
+		t.bare = !find(&t, t.embed);
+		t.embed += t.bare ? sizeof model_prefix - 1 : 0;
+		own.has &= find(&t, t.head) ? own.has : ~(unsigned)HF_HEAD;
+		t.config = &own;
+	}
 	if (!t.used || !f->tensors)
 		return error_set(err, SN_ERR_NOMEM, "no memory for %zu tensors", n);
+	if (config->has & HF_TOWER)
+		find_text_model(&t);
 	sn_status st = place_all(&t);
 	const st_tensor *embed = find(&t, t.embed);
 	if (!st && (embed->rank != 2 || embed->shape[0] != config->n_vocab))

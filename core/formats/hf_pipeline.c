@@ -155,6 +155,11 @@ static const char *template_part(const json_t *part, const char *kind)
 	return json_get_string(json_object_get(part, kind), "id");
 }
 
+static bool is_one_token(const json_t *template, const char *name)
+{
+	return json_array_size(json_object_get(json_object_get(json_object_get(template, "special_tokens"), name), "ids")) == 1;
+}
+
 static sn_status read_template(hf_pipeline *p, const json_t *j, sn_error *err)
 {
 	const json_t *single = json_object_get(j, "single");
@@ -166,16 +171,16 @@ static sn_status read_template(hf_pipeline *p, const json_t *j, sn_error *err)
 		return SN_OK;
 	if (!text || strcmp(text, "A"))
 		return refuse(err, "post_processor", "TemplateProcessing of this form");
-	if (n > (first ? 2u : 1u)) {
-		const char *last = template_part(json_array_get(single, n - 1), "SpecialToken");
-		return refuse(err, "post_processor: TemplateProcessing that appends", last ? last : "something");
-	}
-	if (!first)
-		return SN_OK;
-	const json_t *ids = json_object_get(json_object_get(json_object_get(j, "special_tokens"), first), "ids");
-	if (json_array_size(ids) != 1 || p->bos)
+	const size_t behind = first ? 2 : 1;
+	const char *last = template_part(json_array_get(single, behind), "SpecialToken");
+	if (n > behind + 1 || (n > behind && !last))
+		return refuse(err, "post_processor: TemplateProcessing that appends", "more than one token");
+	if (first && (p->bos || !is_one_token(j, first)))
 		return refuse(err, "post_processor", "TemplateProcessing with several leading tokens");
-	p->bos = first;
+	if (last && (p->last || !is_one_token(j, last)))
+		return refuse(err, "post_processor", "TemplateProcessing that appends several tokens");
+	p->bos = first ? first : p->bos;
+	p->last = last ? last : p->last;
 	return SN_OK;
 }
 

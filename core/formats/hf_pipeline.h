@@ -11,7 +11,7 @@ typedef struct hf_pipeline {
 	bool nfc, prepend, replace; /* normalizers */
 	bool metaspace, split_blanks, strip_blank, byte_fallback;
 	vocab_prefix prefix;
-	const char *bos; /* what post_processor puts first, or NULL */
+	const char *bos, *last; /* what post_processor puts first, and behind the text, or NULL */
 } hf_pipeline;
 
 /* root: the whole tokenizer.json; strings of *p point into it. */

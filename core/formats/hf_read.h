@@ -14,9 +14,6 @@ sn_status hf_read_above_zero(const json_t *json, const char *key, double def, do
 sn_status hf_read_bool(const json_t *json, const char *key, bool def, bool *out, sn_error *err);
 /* Weights that are stored in another way than as plain numbers are not read. */
 sn_status hf_refuse_quantised(const json_t *json, sn_error *err);
-/* The same, but for compressed-tensors' "float-quantized": *f8, 8-bit floats with a scale for a tensor or for each output. What it says
- * of activations is left to the products, which keep them whole. */
-sn_status hf_read_quantised(const json_t *json, bool *f8, sn_error *err);
 /* The activation that `key` names, if it is there, is this one. */
 sn_status hf_check_activation(const json_t *json, const char *key, const char *only, sn_error *err);
 

@@ -22,11 +22,15 @@ static const char *const types[HF_ROPE_TYPES] = {
     [HF_ROPE_LLAMA3] = "llama3",   [HF_ROPE_YARN] = "yarn",     [HF_ROPE_LONGROPE] = "longrope",
 };
 
-static sn_status read_type(hf_rope *out, const json_t *object, const char *where, bool phi, sn_error *err)
+static const hf_rope_class plain; /* of layers that differ */
+
+static sn_status read_type(hf_rope *out, const json_t *object, const char *where, const hf_rope_class *how, sn_error *err)
 {
 	const json_t *v = json_get(object, "rope_type") ? json_get(object, "rope_type") : json_get(object, "type");
 	const char *type = v ? json_string_value(v) : types[HF_ROPE_DEFAULT];
-	if (phi && type && (strcmp(type, "su") == 0 || strcmp(type, "yarn") == 0)) /* of its first releases */
+	if (how->sections[0] && type && strcmp(type, "mrope") == 0) /* of its first releases */
+		type = types[HF_ROPE_DEFAULT];
+	if (how->phi && type && (strcmp(type, "su") == 0 || strcmp(type, "yarn") == 0)) /* of its first releases */
 		type = types[HF_ROPE_LONGROPE];
 	for (int i = 0; type && i < HF_ROPE_TYPES; i++)
 		if (strcmp(type, types[i]) == 0) {
@@ -50,8 +54,21 @@ static sn_status read_divisors(const json_t **out, const json_t *v, const char *
 	return SN_OK;
 }
 
+/* Three numbers of frequencies. */
+static sn_status read_sections(hf_rope *out, const json_t *v, const char *where, sn_error *err)
+{
+	size_t i;
+	const json_t *number;
+	bool ok = json_array_size(v) == 3;
+	json_array_foreach(v, i, number) {
+		ok = ok && json_is_integer(number) && json_integer_value(number) >= 0 && json_integer_value(number) <= HF_MAX_SIZE;
+		out->sections[ok ? i : 0] = ok ? (int32_t)json_integer_value(number) : 0;
+	}
+	return ok ? SN_OK : error_set(err, SN_ERR_INVALID, "config.json: %smrope_section is not a list of three integers", where);
+}
+
 /* One object of parameters, or none. where: "rope_scaling." or the like, for messages. */
-static sn_status read_object(hf_rope *out, json_t *object, const char *where, double base, double n_original, bool phi, sn_error *err)
+static sn_status read_object(hf_rope *out, json_t *object, const char *where, double base, double n_original, const hf_rope_class *how, sn_error *err)
 {
 	enum { ALL = (1 << HF_ROPE_TYPES) - 1, LINEAR = 1 << HF_ROPE_LINEAR, DYNAMIC = 1 << HF_ROPE_DYNAMIC, LLAMA3 = 1 << HF_ROPE_LLAMA3,
 	       YARN = 1 << HF_ROPE_YARN, LONG = 1 << HF_ROPE_LONGROPE };
@@ -72,7 +89,8 @@ static sn_status read_object(hf_rope *out, json_t *object, const char *where, do
 	};
 	const size_t n = sizeof members / sizeof *members;
 	*out = (hf_rope){.base = base, .n_original = n_original, .beta_fast = 32, .beta_slow = 1, .whole = true, .partial = out->partial};
-	sn_status st = read_type(out, object, where, phi, err);
+	memcpy(out->sections, how->sections, sizeof how->sections);
+	sn_status st = read_type(out, object, where, how, err);
 	unsigned of = 1u << out->type;
 	json_object_foreach(object, key, v) {
 		size_t i = 0;
@@ -88,7 +106,11 @@ static sn_status read_object(hf_rope *out, json_t *object, const char *where, do
 			out->whole = json_is_true(v);
 		else if (out->type == HF_ROPE_LONGROPE && (strcmp(key, "short_factor") == 0 || strcmp(key, "long_factor") == 0))
 			st = read_divisors(&out->divisors[*key == 'l'], v, where, key, err);
-		else if (phi && (strcmp(key, "short_factor") == 0 || strcmp(key, "long_factor") == 0) && !json_array_size(v))
+		else if (how->sections[0] && strcmp(key, "mrope_section") == 0)
+			st = read_sections(out, v, where, err);
+		else if (how->sections[0] && strcmp(key, "mrope_interleaved") == 0 && json_is_boolean(v) && json_is_true(v) == how->interleaved)
+			continue;
+		else if (how->phi && (strcmp(key, "short_factor") == 0 || strcmp(key, "long_factor") == 0) && !json_array_size(v))
 			continue;
 		else
 			st = error_set(err, SN_ERR_UNSUPPORTED, "config.json: %s%.48s is not supported", where, key);
@@ -101,7 +123,7 @@ static sn_status read_object(hf_rope *out, json_t *object, const char *where, do
 			st = error_set(err, SN_ERR_INVALID, "config.json: %s%s is missing", where, i ? "long_factor" : "short_factor");
 	if (!st && out->type == HF_ROPE_LLAMA3 && !(out->high_freq > out->low_freq))
 		st = error_set(err, SN_ERR_INVALID, "config.json: %shigh_freq_factor is not above low_freq_factor", where);
-	if (!st && out->partial != 1 && !phi)
+	if (!st && out->partial != 1 && !how->phi)
 		st = error_set(err, SN_ERR_UNSUPPORTED, "config.json: %spartial_rotary_factor is not supported", where);
 	return !st && out->partial > 1 ? error_set(err, SN_ERR_INVALID, "config.json: %spartial_rotary_factor is above 1", where) : st;
 }
@@ -124,21 +146,21 @@ static sn_status top_number(const json_t *config, const char *key, double def, d
 	return v ? above_zero(v, "", key, out, err) : SN_OK;
 }
 
-sn_status hf_rope_read(hf_rope *out, const json_t *config, uint32_t n_context, bool phi, double base, sn_error *err)
+sn_status hf_rope_read(hf_rope *out, const json_t *config, uint32_t n_context, const hf_rope_class *how, sn_error *err)
 {
 	json_t *object;
 	const char *where;
-	double n_original = 0;
+	double n_original = 0, base;
 	sn_status st = parameters_of(&object, &where, config, err);
 	if (!st)
-		st = top_number(config, "rope_theta", base, &base, err);
+		st = top_number(config, "rope_theta", how->base, &base, err);
 	if (!st)
 		st = top_number(config, "partial_rotary_factor", 1, &out->partial, err);
 	if (!st)
-		st = top_number(config, "original_max_position_embeddings", phi ? PHI_ORIGINAL : n_context, &n_original, err);
+		st = top_number(config, "original_max_position_embeddings", how->phi ? PHI_ORIGINAL : n_context, &n_original, err);
 	if (!st)
-		st = read_object(out, object, where, base, n_original, phi, err);
-	if (!st && (phi || json_get(config, "original_max_position_embeddings")))
+		st = read_object(out, object, where, base, n_original, how, err);
+	if (!st && (how->phi || json_get(config, "original_max_position_embeddings")))
 		out->n_original = n_original; /* given outside, it has the last word; Phi-3's class gives it where nobody does */
 	return st;
 }
@@ -159,15 +181,15 @@ sn_status hf_rope_read_by_type(hf_rope *out, const json_t *config, sn_error *err
 	if (st)
 		return st;
 	if (json_get(config, "rope_scaling")) { /* transformers 4: of the layers that see all */
-		st = read_object(out, object, where, base, 0, false, err);
+		st = read_object(out, object, where, base, 0, &plain, err);
 		out->window_base = window_base;
 	} else {
 		json_object_foreach(object, key, v)
 			if (strcmp(key, "full_attention") != 0 && strcmp(key, "sliding_attention") != 0)
 				return error_set(err, SN_ERR_UNSUPPORTED, "config.json: rope_parameters.%.48s is not supported beside layer types", key);
-		st = read_object(out, (json_t *)json_get(object, "full_attention"), "rope_parameters.full_attention.", base, 0, false, err);
+		st = read_object(out, (json_t *)json_get(object, "full_attention"), "rope_parameters.full_attention.", base, 0, &plain, err);
 		if (!st)
-			st = read_object(&window, (json_t *)json_get(object, "sliding_attention"), "rope_parameters.sliding_attention.", window_base, 0, false, err);
+			st = read_object(&window, (json_t *)json_get(object, "sliding_attention"), "rope_parameters.sliding_attention.", window_base, 0, &plain, err);
 		if (!st && window.type != HF_ROPE_DEFAULT)
 			st = error_set(err, SN_ERR_UNSUPPORTED, "config.json: rope_parameters.sliding_attention.rope_type: only default is supported");
 		out->window_base = window.base;
@@ -222,8 +244,10 @@ sn_status hf_rope_write(const hf_rope *rope, model_file *f, const char *arch, ui
 	    {"rope.scaling.attn_factor", attention_of(rope, n_context), LONG},
 	};
 	sn_status st = SN_OK;
-	if (rope->type == HF_ROPE_DEFAULT)
-		return SN_OK;
+	if (rope->sections[0] || rope->sections[1] || rope->sections[2])
+		st = hf_key_i32s(f, arch, "rope.dimension_sections", rope->sections, 4, err);
+	if (st || rope->type == HF_ROPE_DEFAULT)
+		return st;
 	st = hf_key_str(f, arch, "rope.scaling.type", str_of(types[rope->type]), err);
 	if (!st && of & (LLAMA3 | YARN | LONG)) {
 		if (rope->n_original != floor(rope->n_original) || rope->n_original > HF_MAX_SIZE)

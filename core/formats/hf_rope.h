@@ -18,11 +18,19 @@ typedef struct hf_rope {
 	double partial;                         /* the share of a head that is turned */
 	const json_t *divisors[2];              /* longrope: short_factor and long_factor, of the configuration's */
 	double window_base;                     /* of layers with a window */
+	int32_t sections[4];                    /* frequencies for each axis of a row's positions; all 0: it has one axis */
 } hf_rope;
 
-/* One for all layers. n_context: max_position_embeddings. phi: as Phi-3's class reads it, which turns a part of a head and calls
- * longrope by older names too; the other classes here turn all of it. */
-sn_status hf_rope_read(hf_rope *out, const json_t *config, uint32_t n_context, bool phi, double base, sn_error *err);
+/* What classes of transformers read differently. */
+typedef struct hf_rope_class {
+	bool phi;            /* a part of a head may be turned, and longrope has older names too; the others turn all of it */
+	double base;         /* unless the configuration says otherwise */
+	int32_t sections[3]; /* of M-RoPE, the same; all 0: it knows none */
+	bool interleaved;    /* M-RoPE's axes take turns */
+} hf_rope_class;
+
+/* One for all layers. n_context: max_position_embeddings. */
+sn_status hf_rope_read(hf_rope *out, const json_t *config, uint32_t n_context, const hf_rope_class *how, sn_error *err);
 /* One for layers that see all and one, without scaling, for layers with a window. */
 sn_status hf_rope_read_by_type(hf_rope *out, const json_t *config, sn_error *err);
 

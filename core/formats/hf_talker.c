@@ -113,11 +113,12 @@ static sn_status read_depth(hf_config *out, model_file *f, const json_t *json, c
 	const json_t *config = json_get(json, "code_predictor_config");
 	struct sizes s;
 	hf_rope rope;
+	const hf_rope_class how = {.base = 1e4};
 	sn_status st = refuse_switches(config, off, err);
 	if (!st)
 		st = read_sizes(&s, config, &depth_defaults, err);
 	if (!st)
-		st = hf_rope_read(&rope, config, s.n_context, false, 1e4, err);
+		st = hf_rope_read(&rope, config, s.n_context, &how, err);
 	if (st)
 		return st;
 	if (rope.type != HF_ROPE_DEFAULT)

@@ -73,26 +73,31 @@ static sn_status add_ends(model_file *f, sn_error *err)
 
 /* ---- the chat template ---- */
 
-static sn_status add_template(model_file *f, const char *file, const char *source, size_t n, sn_error *err)
+static sn_status add_template(model_file *f, const char *file, const char *key, const char *source, size_t n, sn_error *err)
 {
 	if (n > MAX_TEMPLATE_BYTES)
 		return error_set(err, SN_ERR_TOO_LARGE, "%s: the chat template is larger than %d bytes", file, MAX_TEMPLATE_BYTES);
-	return hf_key_str(f, "tokenizer", "chat_template", (str){source, n}, err);
+	return hf_key_str(f, "tokenizer", key, (str){source, n}, err);
 }
 
 /* A string, or a list of named ones. */
 static sn_status add_from_json(model_file *f, const char *file, const json_t *v, sn_error *err)
 {
 	size_t i;
-	const json_t *entry, *chosen = json_is_string(v) ? v : NULL;
+	const json_t *entry, *chosen = json_is_string(v) ? v : NULL, *with_tools = NULL;
 	json_array_foreach(v, i, entry) {
 		const char *name = json_get_string(entry, "name");
 		if (name && strcmp(name, "default") == 0)
 			chosen = json_object_get(entry, "template");
+		else if (name && strcmp(name, "tool_use") == 0)
+			with_tools = json_object_get(entry, "template");
 	}
 	if (!json_is_string(chosen))
 		return error_set(err, SN_ERR_INVALID, "%s: chat_template is neither a string nor a list with one named default", file);
-	return add_template(f, file, json_string_value(chosen), json_string_length(chosen), err);
+	sn_status st = add_template(f, file, "chat_template", json_string_value(chosen), json_string_length(chosen), err);
+	if (!st && json_is_string(with_tools))
+		st = add_template(f, file, "chat_template.tool_use", json_string_value(with_tools), json_string_length(with_tools), err);
+	return st;
 }
 
 static sn_status add_chat_template(model_file *f, sn_error *err)
@@ -108,7 +113,7 @@ static sn_status add_chat_template(model_file *f, sn_error *err)
 		return st;
 	st = file_load(&source, &n, path, MAX_TEMPLATE_BYTES, FILE_LINKS_REFUSED, &why);
 	if (!st) {
-		st = add_template(f, jinja, source, n, err);
+		st = add_template(f, jinja, "chat_template", source, n, err);
 		free(source);
 		return st;
 	}

@@ -5,14 +5,15 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/file.h"
 #include "base/json.h"
+#include "formats/hf_file.h"
+#include "formats/hf_pieces.h"
 #include "formats/hf_pipeline.h"
+#include "formats/hf_tekken.h"
 #include "formats/hf_tokenizer_make.h"
 #include "text/spm.h"
 
 #define FILE_NAME "tokenizer.json" /* or what hf_tokenizer_files makes of older ones */
-#define MAX_FILE_BYTES ((size_t)1 << 28)
 #define MAX_TOKEN_BYTES 4096
 
 typedef struct reader {
@@ -25,21 +26,6 @@ typedef struct reader {
 	int32_t *types;
 	bool *late, *rstrip;
 } reader;
-
-/* A name from the file in a message: short, on one line, whole characters. */
-typedef struct shown { char s[80]; } shown;
-
-static shown show(const char *name)
-{
-	shown out = {{0}};
-	size_t n = strlen(name);
-	if (n > 64)
-		for (n = 64; n && ((unsigned char)name[n] & 0xC0) == 0x80; n--)
-			;
-	for (size_t i = 0; i < n; i++)
-		out.s[i] = (unsigned char)name[i] < 0x20 || name[i] == 0x7F ? '?' : name[i];
-	return out;
-}
 
 static sn_status no_memory(sn_error *err)
 {
@@ -59,46 +45,6 @@ static void release(void *json)
 	json_decref(json);
 }
 
-static char *path_of(arena *mem, const char *dir, const char *name)
-{
-	size_t n = strlen(dir) + strlen(name) + 2;
-	char *path = arena_alloc(mem, n);
-	if (path)
-		snprintf(path, n, "%s/%s", dir, name);
-	return path;
-}
-
-/* Both live as long as mem. */
-static sn_status read_text(char **out, size_t *n, arena *mem, const char *dir, const char *name, sn_error *err)
-{
-	const char *path = path_of(mem, dir, name);
-	if (!path)
-		return no_memory(err);
-	sn_status st = file_load(out, n, path, MAX_FILE_BYTES, FILE_LINKS_REFUSED, err);
-	if (!st && arena_defer(mem, free, *out)) {
-		free(*out);
-		return no_memory(err);
-	}
-	return st;
-}
-
-static sn_status read_json(const json_t **out, arena *mem, const char *dir, const char *name, sn_error *err)
-{
-	json_t *j;
-	const char *path = path_of(mem, dir, name);
-	if (!path)
-		return no_memory(err);
-	sn_status st = json_file_read(&j, path, MAX_FILE_BYTES, err);
-	if (st)
-		return st;
-	if (arena_defer(mem, release, j)) {
-		json_decref(j);
-		return no_memory(err);
-	}
-	*out = j;
-	return SN_OK;
-}
-
 /* vocab.json and merges.txt, where there is no tokenizer.json. */
 static sn_status made_of_older_files(reader *r, const char *dir)
 {
@@ -107,14 +53,14 @@ static sn_status made_of_older_files(reader *r, const char *dir)
 	json_t *made = NULL;
 	size_t n;
 	sn_error why;
-	sn_status st = read_json(&ids, r->mem, dir, "vocab.json", &why);
+	sn_status st = hf_file_json(&ids, r->mem, dir, "vocab.json", &why);
 	if (st == SN_ERR_NOT_FOUND)
-		return error_set(r->err, st, "neither " FILE_NAME " nor vocab.json can be opened");
+		return error_set(r->err, st, "none of " FILE_NAME ", tekken.json, tokenizer.model and vocab.json can be opened");
 	if (st)
 		return error_set(r->err, st, "%s", why.text);
-	st = read_json(&r->config, r->mem, dir, "tokenizer_config.json", r->err);
+	st = hf_file_json(&r->config, r->mem, dir, "tokenizer_config.json", r->err);
 	if (!st)
-		st = read_text(&merges, &n, r->mem, dir, "merges.txt", r->err);
+		st = hf_file_text(&merges, &n, r->mem, dir, "merges.txt", r->err);
 	if (!st)
 		st = hf_tokenizer_make(&made, ids, merges, n, r->config, r->err);
 	if (!st && arena_defer(r->mem, release, made)) {
@@ -140,7 +86,7 @@ static sn_status check_model(const reader *r)
 	if (!json_is_object(m))
 		return error_set(r->err, SN_ERR_INVALID, FILE_NAME ": model is missing");
 	if (type && strcmp(type, "BPE"))
-		return error_set(r->err, SN_ERR_UNSUPPORTED, FILE_NAME ": model %s is not supported; this build has: BPE", show(type).s);
+		return error_set(r->err, SN_ERR_UNSUPPORTED, FILE_NAME ": model %s is not supported; this build has: BPE", hf_show(type).s);
 	if (!json_is_object(r->vocab) || !json_is_array(json_object_get(m, "merges")))
 		return error_set(r->err, SN_ERR_INVALID, FILE_NAME ": model without vocab or merges");
 	for (const char *const *key = (const char *const[]){"continuing_subword_prefix", "end_of_word_suffix", NULL}; *key; key++)
@@ -161,11 +107,11 @@ static sn_status claim(reader *r, const char *name, int64_t id)
 {
 	size_t n = r->c->n_tokens;
 	if (id < 0 || (uint64_t)id >= n)
-		return error_set(r->err, SN_ERR_INVALID, FILE_NAME ": token '%s' has id %lld: %zu tokens must have the ids 0 to %zu", show(name).s,
+		return error_set(r->err, SN_ERR_INVALID, FILE_NAME ": token '%s' has id %lld: %zu tokens must have the ids 0 to %zu", hf_show(name).s,
 		                 (long long)id, n, n - 1);
 	if (r->tokens[id].p)
-		return error_set(r->err, SN_ERR_INVALID, FILE_NAME ": tokens '%s' and '%s' have the same id %lld", show(r->tokens[id].p).s,
-		                 show(name).s, (long long)id);
+		return error_set(r->err, SN_ERR_INVALID, FILE_NAME ": tokens '%s' and '%s' have the same id %lld", hf_show(r->tokens[id].p).s,
+		                 hf_show(name).s, (long long)id);
 	r->tokens[id] = str_of(name);
 	return SN_OK;
 }
@@ -178,7 +124,7 @@ static sn_status read_vocab(reader *r)
 	sn_status st = SN_OK;
 	json_object_foreach(mutable(r->vocab), name, id) {
 		if (!json_is_integer(id))
-			return error_set(r->err, SN_ERR_INVALID, FILE_NAME ": token '%s' has no integer id", show(name).s);
+			return error_set(r->err, SN_ERR_INVALID, FILE_NAME ": token '%s' has no integer id", hf_show(name).s);
 		if ((st = claim(r, name, json_integer_value(id))))
 			return st;
 		if (byte_fallback && spm_byte_of(str_of(name)) >= 0)
@@ -193,7 +139,7 @@ static sn_status refuse_flags(const reader *r, const char *file, const json_t *a
 {
 	for (const char *const *key = (const char *const[]){"single_word", "lstrip", NULL}; *key; key++)
 		if (json_get_bool(added, *key, false))
-			return error_set(r->err, SN_ERR_UNSUPPORTED, "%s: added token '%s' with %s is not supported", file, show(content).s, *key);
+			return error_set(r->err, SN_ERR_UNSUPPORTED, "%s: added token '%s' with %s is not supported", file, hf_show(content).s, *key);
 	return SN_OK;
 }
 
@@ -207,7 +153,7 @@ static sn_status read_late(reader *r, const json_t *added, const char *content, 
 		return SN_OK;
 	bool normalizes = r->pipe.nfc || r->pipe.replace || r->pipe.prepend;
 	if (normalizes && (special || r->pipe.prepend || (r->pipe.nfc && !ascii)))
-		return error_set(r->err, SN_ERR_UNSUPPORTED, FILE_NAME ": added token '%s' with normalized is not supported here", show(content).s);
+		return error_set(r->err, SN_ERR_UNSUPPORTED, FILE_NAME ": added token '%s' with normalized is not supported here", hf_show(content).s);
 	r->late[id] = true;
 	return SN_OK;
 }
@@ -223,14 +169,14 @@ static sn_status read_added_token(reader *r, const json_t *added)
 	if (!st && !in_vocab)
 		st = claim(r, content, id);
 	else if (!st && (!json_is_integer(in_vocab) || json_integer_value(in_vocab) != id))
-		st = error_set(r->err, SN_ERR_INVALID, FILE_NAME ": added token '%s' has another id in the vocabulary", show(content).s);
+		st = error_set(r->err, SN_ERR_INVALID, FILE_NAME ": added token '%s' has another id in the vocabulary", hf_show(content).s);
 	if (st)
 		return st;
 	r->types[id] = json_get_bool(added, "special", false) ? TOKEN_CONTROL : TOKEN_USER_DEFINED;
 	r->rstrip[id] = json_get_bool(added, "rstrip", false);
 	st = read_late(r, added, content, id);
 	if (!st && r->late[id] && r->rstrip[id])
-		st = error_set(r->err, SN_ERR_UNSUPPORTED, FILE_NAME ": added token '%s' with normalized and rstrip is not supported", show(content).s);
+		st = error_set(r->err, SN_ERR_UNSUPPORTED, FILE_NAME ": added token '%s' with normalized and rstrip is not supported", hf_show(content).s);
 	return st;
 }
 
@@ -253,7 +199,7 @@ static sn_status refuse_repeated(const reader *r)
 		qsort(names, n, sizeof *names, compare_names);
 	for (i = 1; i < n; i++)
 		if (*names[i] && !strcmp(names[i - 1], names[i]))
-			return error_set(r->err, SN_ERR_INVALID, FILE_NAME ": token '%s' is added twice", show(names[i]).s);
+			return error_set(r->err, SN_ERR_INVALID, FILE_NAME ": token '%s' is added twice", hf_show(names[i]).s);
 	return SN_OK;
 }
 
@@ -350,7 +296,7 @@ static sn_status named_token(const reader *r, const char *key, int32_t *out)
 		return SN_OK;
 	*out = id_of(r, name);
 	if (*out < 0)
-		return error_set(r->err, SN_ERR_INVALID, "tokenizer_config.json: %s '%s' is not in the vocabulary", key, show(name).s);
+		return error_set(r->err, SN_ERR_INVALID, "tokenizer_config.json: %s '%s' is not in the vocabulary", key, hf_show(name).s);
 	return SN_OK;
 }
 
@@ -364,11 +310,11 @@ static sn_status check_added_decoder(const reader *r)
 		char *end;
 		long long id = strtoll(key, &end, 10);
 		if (!content || *end || id < 0 || (uint64_t)id >= r->c->n_tokens || strcmp(r->tokens[id].p, content))
-			return error_set(r->err, SN_ERR_INVALID, "tokenizer_config.json: added token %s is not the one in " FILE_NAME, show(key).s);
+			return error_set(r->err, SN_ERR_INVALID, "tokenizer_config.json: added token %s is not the one in " FILE_NAME, hf_show(key).s);
 		sn_status st = refuse_flags(r, "tokenizer_config.json", j, content);
 		if (!st && json_get_bool(j, "rstrip", false) != r->rstrip[id])
 			st = error_set(r->err, SN_ERR_UNSUPPORTED, "tokenizer_config.json: added token '%s' with another rstrip than in " FILE_NAME " is not supported",
-			               show(content).s);
+			               hf_show(content).s);
 		if (st)
 			return st;
 	}
@@ -389,18 +335,22 @@ static sn_status read_named(reader *r)
 		c->unk_for_missing = true;
 		c->unk = id_in_vocab(r, unk);
 		if (c->unk < 0)
-			return error_set(r->err, SN_ERR_INVALID, FILE_NAME ": unk_token '%s' is not in the vocabulary", show(unk).s);
+			return error_set(r->err, SN_ERR_INVALID, FILE_NAME ": unk_token '%s' is not in the vocabulary", hf_show(unk).s);
 	}
 	int32_t first = r->pipe.bos ? id_of(r, r->pipe.bos) : -1;
 	if (r->pipe.bos && (first < 0 || (c->bos >= 0 && first != c->bos)))
-		return error_set(r->err, SN_ERR_INVALID, FILE_NAME ": post_processor puts '%s' first, which is not bos", show(r->pipe.bos).s);
+		return error_set(r->err, SN_ERR_INVALID, FILE_NAME ": post_processor puts '%s' first, which is not bos", hf_show(r->pipe.bos).s);
 	if (first >= 0)
 		c->bos = first;
 	c->add_bos = json_get_bool(r->config, "add_bos_token", first >= 0);
 	if (c->add_bos && c->bos < 0)
 		return error_set(r->err, SN_ERR_INVALID, "tokenizer_config.json: add_bos_token without bos_token");
-	if (json_get_bool(r->config, "add_eos_token", false))
-		return error_set(r->err, SN_ERR_UNSUPPORTED, "tokenizer_config.json: add_eos_token is not supported");
+	c->add_last = r->pipe.last;
+	c->last = c->add_last ? id_of(r, r->pipe.last) : -1;
+	if (c->add_last && c->last < 0)
+		return error_set(r->err, SN_ERR_INVALID, FILE_NAME ": post_processor appends '%s', which is not in the vocabulary", hf_show(r->pipe.last).s);
+	if (json_get_bool(r->config, "add_eos_token", false) && !c->add_last)
+		return error_set(r->err, SN_ERR_UNSUPPORTED, "tokenizer_config.json: add_eos_token is not supported where the post_processor of " FILE_NAME " appends nothing");
 	return SN_OK;
 }
 
@@ -429,13 +379,17 @@ sn_status hf_tokenizer_read(vocab_config *out, arena *mem, const char *dir, sn_e
 {
 	reader r = {.mem = mem, .err = err, .c = out};
 	*out = (vocab_config){.bos = -1, .eos = -1, .eot = -1, .unk = -1};
-	sn_status st = read_json(&r.root, mem, dir, FILE_NAME, err);
+	sn_status st = hf_file_json(&r.root, mem, dir, FILE_NAME, err);
+	if (st == SN_ERR_NOT_FOUND && (st = hf_tekken_read(out, mem, dir, err)) != SN_ERR_NOT_FOUND)
+		return st;
+	if (st == SN_ERR_NOT_FOUND && (st = hf_pieces_read(out, mem, dir, err)) != SN_ERR_NOT_FOUND)
+		return st;
 	if (st == SN_ERR_NOT_FOUND)
 		st = made_of_older_files(&r, dir);
 	if (st)
 		return st;
 	if (!r.config)
-		st = read_json(&r.config, mem, dir, "tokenizer_config.json", err);
+		st = hf_file_json(&r.config, mem, dir, "tokenizer_config.json", err);
 	if (st && st != SN_ERR_NOT_FOUND)
 		return st;
 	r.model = json_object_get(r.root, "model");

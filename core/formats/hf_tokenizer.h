@@ -1,7 +1,7 @@
-/* hf_tokenizer.h - tokenizer.json and tokenizer_config.json of a Hugging Face directory; or vocab.json, merges.txt and the latter
- * (hf_tokenizer_make.h).
+/* hf_tokenizer.h - tokenizer.json and tokenizer_config.json of a Hugging Face directory. Where the first is not there: tekken.json
+ * (hf_tekken.h), tokenizer.model (hf_pieces.h), or vocab.json and merges.txt (hf_tokenizer_make.h), whichever is.
  *
- * Read: BPE models, byte-level (gpt-2, smollm, llama3, qwen2 pre-tokenizers; NFC) or on U+2581 text (Llama 2, Gemma; byte
+ * Read: BPE models, byte-level (gpt-2, smollm, llama3, qwen2, tekken, gpt-4o pre-tokenizers; NFC) or on U+2581 text (Llama 2, Gemma; byte
  * fallback). Recognised shapes give the ids that Hugging Face tokenizers gives; any other component, regular expression
  * or added-token flag is refused by its name. Truncation and padding settings are not read, and clean-up of blanks in
  * decoded text (clean_up_tokenization_spaces) is never done. */

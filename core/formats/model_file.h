@@ -73,6 +73,10 @@ sn_status file_i32s(const model_file *f, const char *key, arena *mem, int32_t **
 /* Element i of a numeric array. */
 double file_number(const file_key *k, uint64_t i);
 
+/* Of 8-bit floats that are scaled by blocks: their outputs and inputs. */
+#define FILE_SCALE_ROWS "weight_scale.rows"
+#define FILE_SCALE_COLS "weight_scale.cols"
+
 /* Storage types by number. NULL if unknown or retired. GGUF's numbers are below STORAGE_OTHERS; above are types of other containers. */
 enum { STORAGE_OTHERS = 256, STORAGE_F8_E4M3 = STORAGE_OTHERS };
 typedef struct storage_type { const char *name; uint32_t block; uint32_t block_bytes; } storage_type;

@@ -5,16 +5,33 @@
 #include "base/error.h"
 
 static const arch rows[] = {
-    {.name = "llama", .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .rope_freqs = true, .windows = true, .rope_base = 1e4f},
-    {.name = "smollm3", .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .plain_every = 4, .rope_base = 2e6f},
-    {.name = "phi3", .act = ACT_SILU, .gate_up = true, .windows = true, .rope_base = 1e4f},
-    {.name = "qwen2", .act = ACT_SILU, .bias = BIAS_QKV, .rope_base = 1e4f},
-    {.name = "qwen3", .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .rope_base = 1e4f},
-    {.name = "qwen3moe", .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .experts = true, .rope_base = 1e4f},
-    {.name = "qwen3tts", .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .rope_base = 1e4f, .speaks = true},
-    {.name = "gemma3", .act = ACT_GELU_TANH, .qk_norm = true, .post_norms = true, .norm_offset = true, .embed_scale = true,
+    {.name = "llama", .models = "Llama 2 and 3, Mistral 7B, Nemo and Small, SmolLM2; the text of SmolVLM, Voxtral, Ultravox, Orpheus",
+     .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .rope_freqs = true, .windows = true, .rope_base = 1e4f},
+    {.name = "mistral3", .models = "Mistral Small from 3.1 on",
+     .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .rope_freqs = true, .rope_base = 1e4f},
+    {.name = "smollm3", .models = "SmolLM3",
+     .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .plain_every = 4, .rope_base = 2e6f},
+    {.name = "phi3", .models = "Phi-3, Phi-4",
+     .act = ACT_SILU, .gate_up = true, .windows = true, .rope_base = 1e4f},
+    {.name = "qwen2", .models = "Qwen2, Qwen2.5; the text of Qwen2-Audio",
+     .act = ACT_SILU, .bias = BIAS_QKV, .windows = true, .windows_named = true, .rope_base = 1e4f},
+    {.name = "qwen2vl", .models = "the text of Qwen2-VL, Qwen2.5-VL, Qwen2.5-Omni",
+     .act = ACT_SILU, .bias = BIAS_QKV, .windows = true, .windows_named = true, .rope_base = 1e4f, .axes = AXES_IN_TURN},
+    {.name = "qwen3", .models = "Qwen3",
+     .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .windows = true, .windows_named = true, .rope_base = 1e4f},
+    {.name = "qwen3vl", .models = "the text of Qwen3-VL",
+     .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .rope_base = 1e4f, .axes = AXES_INTERLEAVED},
+    {.name = "qwen3moe", .models = "Qwen3-MoE",
+     .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .experts = true, .windows = true, .windows_named = true, .rope_base = 1e4f},
+    {.name = "qwen3vlmoe", .models = "the text of Qwen3-VL-MoE",
+     .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .experts = true, .rope_base = 1e4f, .axes = AXES_INTERLEAVED},
+    {.name = "qwen3tts", .models = "Qwen3-TTS",
+     .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .rope_base = 1e4f, .speaks = true},
+    {.name = "gemma3", .models = "Gemma 3 (text)",
+     .act = ACT_GELU_TANH, .qk_norm = true, .post_norms = true, .norm_offset = true, .embed_scale = true,
      .windows = true, .window_pattern = 6, .rope_base = 1e6f, .window_rope_base = 1e4f, .wide_scale_layers = 62},
-    {.name = "whisper", .act = ACT_GELU_ERF, .bias = BIAS_NOT_K, .layer_norm = true, .no_gate = true, .learned_positions = true, .cross = true},
+    {.name = "whisper", .models = "Whisper", .directories = true,
+     .act = ACT_GELU_ERF, .bias = BIAS_NOT_K, .layer_norm = true, .no_gate = true, .learned_positions = true, .cross = true},
 };
 
 const arch *arch_find(str name)
@@ -23,6 +40,11 @@ const arch *arch_find(str name)
 		if (str_eq(name, str_of(rows[i].name)))
 			return &rows[i];
 	return NULL;
+}
+
+const arch *arch_row(size_t i)
+{
+	return i < sizeof rows / sizeof *rows ? &rows[i] : NULL;
 }
 
 /* "<arch>.<suffix>" */
@@ -151,6 +173,30 @@ static sn_status read_rope_layers(hparams *h, const model_file *f, sn_error *err
 	return SN_OK;
 }
 
+/* How many frequencies are each axis's, and so which. */
+static sn_status read_rope_axes(hparams *h, const model_file *f, sn_error *err)
+{
+	char key[96];
+	uint32_t n[AXES + 1] = {0}, half = h->n_rot / 2;
+	const file_key *k = file_key_find(f, key_of(key, sizeof key, h, "rope.dimension_sections"));
+	if (h->arch->axes == AXES_ONE)
+		return SN_OK;
+	bool ok = k && k->type == FILE_ARRAY && k->n >= AXES && k->n <= AXES + 1 && k->elem_type != FILE_STRING && k->elem_type != FILE_ARRAY;
+	for (uint64_t i = 0; ok && i < k->n; i++) {
+		double v = file_number(k, i);
+		ok = v >= 0 && v <= half && v == floor(v);
+		n[i] = ok ? (uint32_t)v : 0;
+	}
+	if (!ok || n[0] + n[1] + n[2] != half || n[AXES])
+		return error_set(err, SN_ERR_INVALID, "%s: key %s is not three numbers that add up to the %u frequencies of a head", f->name, key, half);
+	for (uint32_t i = 0; i < half; i++)
+		if (h->arch->axes == AXES_IN_TURN)
+			h->axis[i] = i < n[0] ? 0 : i < n[0] + n[1] ? 1 : 2;
+		else
+			h->axis[i] = i < AXES * n[i % AXES] ? i % AXES : 0;
+	return SN_OK;
+}
+
 static sn_status read_rope(hparams *h, const model_file *f, sn_error *err)
 {
 	char key[96];
@@ -170,6 +216,8 @@ static sn_status read_rope(hparams *h, const model_file *f, sn_error *err)
 		st = read_rope_attention(h, f, err);
 	if (!st)
 		st = read_rope_layers(h, f, err);
+	if (!st)
+		st = read_rope_axes(h, f, err);
 	h->window_rope = h->rope;
 	if (st || !h->window || !(h->arch->window_rope_base > 0))
 		return st;
@@ -191,6 +239,8 @@ static sn_status read_pattern(hparams *h, const model_file *f, sn_error *err)
 			h->windowed[i] = k->data[i] != 0;
 		return SN_OK;
 	}
+	if (!k && h->arch->windows_named)
+		return error_set(err, SN_ERR_INVALID, "%s: key %s is missing: which layers of architecture %s have the window?", f->name, key, h->arch->name);
 	if (k && (!file_u32(f, key, &pattern) || pattern == 0))
 		return error_set(err, SN_ERR_INVALID, "%s: key %s: %g is not an integer above 0", f->name, key, file_number(k, 0));
 	for (uint32_t i = 0; i < h->n_layers; i++)
@@ -223,12 +273,13 @@ static sn_status read_windows(hparams *h, const model_file *f, sn_error *err)
 /* What would change the numbers, and is not computed. */
 static sn_status refuse_unknown_maths(const hparams *h, const model_file *f, sn_error *err)
 {
-	static const char *const caps[] = {"attn_logit_softcapping", "final_logit_softcapping"};
+	static const char *const none[][2] = {{"attn_logit_softcapping", "caps of scores"}, {"final_logit_softcapping", "caps of scores"},
+	                                      {"attention.temperature_scale", "queries scaled by their position"}};
 	char key[96];
-	float cap;
-	for (size_t i = 0; i < sizeof caps / sizeof *caps; i++)
-		if (file_key_find(f, key_of(key, sizeof key, h, caps[i])) && (!file_f32(f, key, &cap) || cap != 0))
-			return error_set(err, SN_ERR_UNSUPPORTED, "%s: key %s: caps of scores are not supported", f->name, key);
+	float v;
+	for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+		if (file_key_find(f, key_of(key, sizeof key, h, none[i][0])) && (!file_f32(f, key, &v) || v != 0))
+			return error_set(err, SN_ERR_UNSUPPORTED, "%s: key %s: %s are not supported", f->name, key, none[i][1]);
 	return SN_OK;
 }
 
@@ -269,15 +320,13 @@ sn_status hparams_read(hparams *h, const model_file *f, sn_error *err)
 	if (!file_str(f, "general.architecture", &name))
 		return error_set(err, SN_ERR_INVALID, "%s: key general.architecture is missing", f->name);
 	h->arch = arch_find(name);
-	char names[160];
+	char names[256];
 	list_names(names, sizeof names);
 	if (!h->arch)
 		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key general.architecture: %.*s is not supported (%s)", f->name,
 		                 name.n > 64 ? 64 : (int)name.n, name.p, names);
 	char key[96];
-	uint32_t experts = 0, parts = 0;
-	if (file_u32(f, "split.count", &parts) && parts > 1)
-		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key split.count: %u: a model in several files is not supported", f->name, parts);
+	uint32_t experts = 0;
 	if (file_u32(f, key_of(key, sizeof key, h, "expert_count"), &experts) && experts && !h->arch->experts)
 		return error_set(err, SN_ERR_UNSUPPORTED, "%s: key %s: %u: experts are not supported", f->name, key, experts);
 

@@ -15,8 +15,18 @@ enum arch_bias {
 	BIAS_NOT_K /* every matrix has one but k */
 };
 
+/* Which of a row's positions, in time, height and width, turn which frequency: */
+enum arch_axes {
+	AXES_ONE,        /* a row has one position */
+	AXES_IN_TURN,    /* M-RoPE: so many frequencies for each axis, one axis after the other */
+	AXES_INTERLEAVED /* as many, but t h w t h w ... as long as an axis has some left; what is left over is for time */
+};
+enum { AXES = 3 };
+
 typedef struct arch {
 	const char *name;       /* general.architecture */
+	const char *models;     /* that are of it, for people */
+	bool directories;       /* it comes as directories only: nobody writes GGUF files of it */
 	enum ops_act act;       /* of the gate; of the feed-forward's middle where there is none */
 	enum arch_bias bias;
 	bool gguf_permuted;     /* RoPE turns pairs (i, i + n_rot/2); but GGUF files of this family have q and k permuted for (2i, 2i + 1) */
@@ -34,7 +44,9 @@ typedef struct arch {
 	bool embed_scale;       /* token embeddings times sqrt(n_embd), rounded to the type they are stored in */
 	bool speaks;            /* the vocabulary is [text | codes], the head knows the codes only; and a depth transformer says what follows a code in its frame */
 	uint32_t window_pattern; /* of each so many layers the last sees all, the others a window; 0: all layers are alike */
-	bool windows;            /* a file that says so gives layers a window */
+	bool windows;            /* a file that says so gives layers a window, */
+	bool windows_named;      /* and has to say which */
+	enum arch_axes axes;
 	float rope_base;         /* unless the file says otherwise */
 	float window_rope_base;  /* of layers with a window, which know no position scaling; unless the file says otherwise. 0: as the others' */
 	uint32_t wide_scale_layers; /* models of so many layers scale scores by the width per head instead of the head size; 0: none do */
@@ -42,6 +54,8 @@ typedef struct arch {
 
 /* NULL if there is no such row. */
 const arch *arch_find(str name);
+/* The table's row i; NULL behind the last. */
+const arch *arch_row(size_t i);
 
 enum { MAX_LAYERS = 512, MAX_HEADS = 512, MAX_HEAD_DIM = 512, MAX_WIDTH = 65536, MAX_FFN = 262144, MAX_VOCAB = 1 << 20,
        MAX_CONTEXT = 1 << 20, MAX_EXPERTS = 1024 };
@@ -57,6 +71,7 @@ typedef struct hparams {
 	bool experts_normed; /* the shares of those that are used add up to 1 */
 	float norm_eps;
 	rope_params rope, window_rope; /* of layers that see all, and of those with a window */
+	uint8_t axis[MAX_HEAD_DIM / 2]; /* [n_rot / 2] whose position a frequency is multiplied by; all 0 where a row has one */
 	bool rope_neox;              /* pairs (i, i + n_rot/2); else (2i, 2i + 1) */
 	float attn_scale;            /* of q k^T */
 	uint32_t window;             /* a row of a layer with a window sees so many keys, itself among them; 0: no layer has one */

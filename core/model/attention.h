@@ -31,4 +31,10 @@ static inline size_t kv_offset(const kv_group *g, uint32_t l, bool v, uint32_t k
 	return (size_t)(l % g->slab_layers) * g->layer_bytes + ((size_t)v * g->n_kv_head + kv_head) * g->head_bytes;
 }
 
+/* And of its scales, if its type has any. */
+static inline size_t kv_scales(const kv_group *g, uint32_t l, bool v, uint32_t kv_head)
+{
+	return kv_offset(g, l, v, kv_head) + (size_t)g->block_tokens * g->token_bytes;
+}
+
 #endif

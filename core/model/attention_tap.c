@@ -38,6 +38,18 @@ static void softmax(float *x, uint32_t n)
 		x[i] /= sum;
 }
 
+/* A stored head, by its group's type. */
+static void load_head(const kv_group *g, const ops *o, float *y, const uint8_t *stored, const void *scales)
+{
+	switch (g->type) {
+	case KV_F16: o->k.load_f16(y, stored, g->head_dim); break;
+	case KV_BF16: o->k.load_bf16(y, stored, g->head_dim); break;
+	case KV_Q8_0: o->k.load_kv_q8_0(y, stored, scales, g->block_tokens, g->head_dim); break;
+	case KV_FP8: o->k.load_kv_f8_e4m3(y, stored, scales, g->block_tokens, g->head_dim); break;
+	case KV_F32: case KV_TYPES: memcpy(y, stored, g->token_bytes); break;
+	}
+}
+
 static void tap_head(const struct tapping *t, const batch_tap *tap, uint32_t at)
 {
 	const model *m = t->m;
@@ -47,14 +59,13 @@ static void tap_head(const struct tapping *t, const batch_tap *tap, uint32_t at)
 	const batch_seq *s = &t->b->seqs[tap->seq];
 	const uint32_t *pages = s->kv->group[group].pages + (size_t)(t->layer / g->slab_layers) * s->kv->group[group].max_blocks;
 	size_t ld = (size_t)h->n_head * h->head_dim, k_offset = kv_offset(g, t->layer, false, kv_head);
+	size_t k_scales = kv_scales(g, t->layer, false, kv_head);
 	const float *q = t->fb->q + s->first * ld + (size_t)head * h->head_dim;
 	float *out = tap->out + at * tap->head_rows * h->n_cross, key[MAX_HEAD_DIM];
 	for (uint32_t k = 0; k < h->n_cross; k++) {
-		const uint8_t *stored = t->pages_at + (size_t)pages[k / g->block_tokens] * PAGE_BYTES + k_offset + (size_t)(k % g->block_tokens) * g->token_bytes;
-		if (g->type == KV_F16)
-			t->o->k.load_f16(key, stored, h->head_dim);
-		else
-			memcpy(key, stored, g->token_bytes);
+		const uint8_t *page = t->pages_at + (size_t)pages[k / g->block_tokens] * PAGE_BYTES;
+		size_t slot = k % g->block_tokens;
+		load_head(g, t->o, key, page + k_offset + slot * g->token_bytes, page + k_scales + 2 * slot);
 		for (uint32_t r = 0; r < s->n_rows; r++)
 			out[(size_t)r * h->n_cross + k] = dot(q + r * ld, key, h->head_dim) * h->attn_scale;
 	}

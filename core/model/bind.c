@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "model/scaled.h"
 
 static sn_status find_any(const file_tensor **out, const model_file *f, const char *name, sn_error *err)
 {
@@ -59,7 +60,7 @@ sn_status vector_bind(const float **out, const model_file *f, arena *mem, const 
 	return SN_OK;
 }
 
-/* Of "X.weight", "X.scale": a number for each output, or one for all. */
+/* Of "X.weight", "X.scale": one number for all, one for each output, or one for each block, whose size the file says. */
 static sn_status scale_bind(weight *w, const model_file *f, arena *mem, const char *name, sn_error *err)
 {
 	char beside[256];
@@ -68,17 +69,19 @@ static sn_status scale_bind(weight *w, const model_file *f, arena *mem, const ch
 	if (strlen(name) <= strlen(".weight") || n < 0 || (size_t)n >= sizeof beside)
 		return error_set(err, SN_ERR_INVALID, "%s: tensor %s: its name leaves no room for scales", f->name, name);
 	sn_status st = find(&t, f, beside, err);
-	if (st || t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3] != 1 || w->n_out == 1)
-		return st ? st : vector_bind(&w->scale, f, mem, beside, w->n_out, err);
-	const float *one;
-	float *all = arena_array(mem, w->n_out, sizeof *all);
-	if (!all)
-		return error_set(err, SN_ERR_NOMEM, "%s: tensor %s: no memory for it", f->name, beside);
-	st = vector_bind(&one, f, mem, beside, 1, err);
-	for (size_t i = 0; i < w->n_out && !st; i++)
-		all[i] = *one;
-	w->scale = all;
-	return st;
+	if (st)
+		return st;
+	uint32_t rows = 0, cols = 0;
+	weight_scales *s = &w->scales;
+	*s = (weight_scales){.rows = 1, .cols = w->n_in, .across = 1};
+	if (t->ne[0] * t->ne[1] * t->ne[2] * t->ne[3] == 1) {
+		s->rows = w->n_out;
+	} else if (file_u32(f, FILE_SCALE_ROWS, &rows) && file_u32(f, FILE_SCALE_COLS, &cols) && rows && cols) {
+		*s = (weight_scales){.rows = rows, .cols = cols, .across = (w->n_in + cols - 1) / cols};
+		if (t->ne[0] != s->across)
+			return error_set(err, SN_ERR_INVALID, "%s: tensor %s: %llu blocks of inputs, expected %zu", f->name, beside, (unsigned long long)t->ne[0], s->across);
+	}
+	return vector_bind(&s->v, f, mem, beside, (w->n_out + s->rows - 1) / s->rows * s->across, err);
 }
 
 sn_status weight_bind(weight *w, const model_file *f, arena *mem, const char *name, const char *bias, size_t n_out, size_t n_in,
@@ -171,6 +174,6 @@ sn_status conv_transpose1d_bind(weight *w, const model_file *f, arena *mem, cons
 void weight_row(const ops *o, const weight *w, size_t row, float *out)
 {
 	to_floats(&o->k, out, (const uint8_t *)w->data + row * w->stride, w->type, w->n_in);
-	for (size_t i = 0; w->scale && i < w->n_in; i++)
-		out[i] *= w->scale[row];
+	if (w->scales.v)
+		scaled_row(out, w, row);
 }

@@ -118,10 +118,11 @@ void forward_free(forward_buffers *b)
 
 static void media_row(const model *m, const ops *o, float *row, const void *stored)
 {
-	if (m->kv.groups[0].type == KV_F16)
-		o->k.load_f16(row, stored, m->h.n_embd);
-	else
-		memcpy(row, stored, m->h.n_embd * sizeof *row);
+	switch (media_type(m->kv.groups[0].type)) {
+	case KV_F16: o->k.load_f16(row, stored, m->h.n_embd); break;
+	case KV_BF16: o->k.load_bf16(row, stored, m->h.n_embd); break;
+	default: memcpy(row, stored, m->h.n_embd * sizeof *row); break;
+	}
 }
 
 /* Of a row's two tokens, the one that is its own or the one that is added: 1 + the token, 0: none. */
@@ -199,11 +200,14 @@ static void embed_rows(const model *m, ops *o, forward_buffers *fb, const batch 
 
 static void rope_angles(const model *m, float *cos_sin, const float *inv_freq, float attention, const batch *b)
 {
+	static const int32_t nothing[2] = {0};
 	uint32_t half = m->h.n_rot / 2;
 	for (uint32_t r = 0; r < b->n_rows; r++) {
 		float *cs = cos_sin + (size_t)r * m->h.n_rot;
+		const int32_t *beyond = b->beyond ? b->beyond[r] : nothing;
+		const float at[AXES] = {(float)b->positions[r], (float)(b->positions[r] + (uint32_t)beyond[0]), (float)(b->positions[r] + (uint32_t)beyond[1])};
 		for (uint32_t i = 0; i < half; i++) {
-			float angle = (float)b->positions[r] * inv_freq[i];
+			float angle = at[m->h.axis[i]] * inv_freq[i];
 			cs[i] = cosf(angle) * attention;
 			cs[half + i] = sinf(angle) * attention;
 		}
@@ -340,6 +344,16 @@ static void fill_cross(const model *m, ops *o, forward_buffers *fb, uint8_t *pag
 		}
 }
 
+static void pool_rows(const model *m, ops *o, forward_buffers *fb, const batch_pool *p)
+{
+	size_t e = m->h.n_embd;
+	float *normed = fb->h + p->first * e;
+	norm_rows(o, normed, fb->x + p->first * e, &m->output_norm, &m->h, p->n_rows, e);
+	for (uint32_t r = 0; r < p->n_rows; r++)
+		for (size_t i = 0; i < e; i++)
+			p->sum[i] += (double)normed[r * e + i];
+}
+
 void forward(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, const batch *b)
 {
 	size_t e = m->h.n_embd;
@@ -363,6 +377,8 @@ void forward(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, con
 			cross_block(m, o, fb, pages_at, b, l, n_tasks);
 		ffn_block(m, o, fb, l, b->n_rows);
 	}
+	for (uint32_t i = 0; i < b->n_pools; i++)
+		pool_rows(m, o, fb, &b->pools[i]);
 	if (b->n_out == 0)
 		return;
 	for (uint32_t i = 0; i < b->n_out; i++)
@@ -371,8 +387,7 @@ void forward(const model *m, ops *o, forward_buffers *fb, uint8_t *pages_at, con
 	weight head = m->head;
 	if (b->head_n) {
 		head.data = (const uint8_t *)head.data + b->head_first * head.stride;
-		if (head.scale)
-			head.scale += b->head_first;
+		head.scales.first += b->head_first;
 		head.n_out = b->head_n;
 	}
 	ops_linear(o, fb->logits, head.n_out, fb->out, e, b->n_out, &head, ACT_NONE);

@@ -20,16 +20,24 @@ typedef struct batch_tap {
 	size_t head_rows;
 } batch_tap;
 
+/* Rows of one sequence whose sum is wanted, each normed as the head would have it: added to what `sum` holds, in order. */
+typedef struct batch_pool {
+	uint32_t first, n_rows; /* in the batch */
+	double *sum;            /* [n_embd] */
+} batch_pool;
+
 /* Of an encoder-decoder: rows of a sequence's medium, first in cross_media, kv_first counted in their KV group; and the other
  * rows, whose indices and positions are counted from behind them. A sequence can have both in one batch. */
 typedef struct batch {
-	uint32_t n_rows, n_seqs, n_out, n_cross_rows, n_cross_seqs, n_taps; /* n_rows + n_cross_rows: at most max_rows */
+	uint32_t n_rows, n_seqs, n_out, n_cross_rows, n_cross_seqs, n_taps, n_pools; /* n_rows + n_cross_rows: at most max_rows */
 	const void *const *cross_media; /* [n_cross_rows] as media below; NULL: there is nothing, K and V are zero */
 	const batch_seq *cross_seqs; /* [n_cross_seqs] */
 	const batch_tap *taps;       /* [n_taps] */
+	const batch_pool *pools;     /* [n_pools] */
 	const int32_t *ids;          /* [n_rows] token ids */
 	const void *const *media;    /* [n_rows] an embedding row in the KV type, or NULL: the token's embedding */
 	const uint32_t *positions;   /* [n_rows] */
+	const int32_t (*beyond)[2];  /* [n_rows] a row's positions in height and width, less those above; NULL: they are all the same */
 	const uint32_t *with;        /* [n_rows] 1 + a token whose embedding is added, or 0; NULL: none anywhere */
 	const int32_t *const *codes; /* [n_rows] the codes that model.depth said of the row's frame, whose embeddings are added, or NULL; or NULL */
 	const uint32_t *key_begin;   /* [n_rows] first key that the row sees where there is no window */

@@ -39,7 +39,7 @@ static sn_status bind(struct binder *b, weight *w, int layer_no, const char *par
 	mark_used(b, name);
 	if (has_bias)
 		mark_used(b, bias);
-	if (!st && w->scale) {
+	if (!st && w->scales.v) {
 		snprintf(bias, sizeof bias, "%.*s%s.scale", n, name, part);
 		mark_used(b, bias);
 	}
@@ -110,6 +110,7 @@ static weight rows_of(const weight *w, size_t first, size_t n)
 	weight part = *w;
 	part.data = (const uint8_t *)w->data + first * w->stride;
 	part.bias = w->bias ? w->bias + first : NULL;
+	part.scales.first += first;
 	part.n_out = n;
 	return part;
 }
@@ -132,6 +133,9 @@ static sn_status bind_expert(struct binder *b, weight *w, int layer_no, const ch
 	sn_status st = together ? weight_bind_page(w, m->file, all, e, m->h.n_experts, n_out, n_in, b->err)
 	                        : weight_bind(w, m->file, m->mem, one, NULL, n_out, n_in, b->err);
 	mark_used(b, together ? all : one);
+	snprintf(all, sizeof all, "blk.%d.%s.%u.scale", layer_no, part, e);
+	if (!st && w->scales.v)
+		mark_used(b, all);
 	return st ? st : ops_reserve(b->o, w, b->err);
 }
 
@@ -349,6 +353,11 @@ static sn_status bind_vocabulary(struct binder *b)
 		return st;
 	if (!two)
 		m->h.n_vocab = (uint32_t)rows;
+	if (m->pooling.declared) { /* nobody asks what its head would say */
+		m->h.n_logits = 0;
+		mark_used(b, "output.weight");
+		return SN_OK;
+	}
 	m->head = m->embed;
 	m->h.n_logits = m->h.n_vocab;
 	if (!file_tensor_find(m->file, "output.weight") && !m->h.arch->speaks)
@@ -422,7 +431,10 @@ static sn_status open_chat(model *m, const char *template_source, sn_error *err)
 	str source = str_of(template_source);
 	if (!template_source && !file_str(m->file, "tokenizer.chat_template", &source))
 		return SN_OK;
-	return name_the_file(m->file, err, chat_template_open(&m->chat, source, err));
+	sn_status st = chat_template_open(&m->chat, source, err);
+	if (!st && !template_source && file_str(m->file, "tokenizer.chat_template.tool_use", &source))
+		st = chat_template_add_tools(m->chat, source, err);
+	return name_the_file(m->file, err, st);
 }
 
 /* ---- life ---- */
@@ -432,10 +444,25 @@ static enum kv_type choose_kv_type(const model *m, sn_kv_dtype asked)
 	bool exact = true;
 	for (size_t i = 0; i < m->file->n_tensors; i++)
 		exact &= m->file->tensors[i].type == KN_F32;
-	return asked == SN_KV_F32 || (asked == SN_KV_AUTO && exact) ? KV_F32 : KV_F16;
+	switch (asked) {
+	case SN_KV_F16: return KV_F16;
+	case SN_KV_F32: return KV_F32;
+	case SN_KV_BF16: return KV_BF16;
+	case SN_KV_Q8_0: return KV_Q8_0;
+	case SN_KV_FP8: return KV_FP8;
+	case SN_KV_AUTO: break;
+	}
+	return exact ? KV_F32 : KV_F16;
 }
 
 sn_status model_open(model **out, const char *path, const char *template_source, sn_kv_dtype kv, ops *o, sn_error *err)
+{
+	model_file *f;
+	sn_status st = model_file_open(&f, path, err);
+	return st ? st : model_open_file(out, f, template_source, kv, SN_POOLING_AUTO, o, err);
+}
+
+sn_status model_open_file(model **out, model_file *f, const char *template_source, sn_kv_dtype kv, sn_pooling asked, ops *o, sn_error *err)
 {
 	arena *mem = arena_open(0), *tmp = arena_open(0);
 	model *m = mem ? arena_alloc(mem, sizeof *m) : NULL;
@@ -443,12 +470,14 @@ sn_status model_open(model **out, const char *path, const char *template_source,
 	if (!m || !tmp) {
 		arena_close(&mem);
 		arena_close(&tmp);
+		model_file_close(&f);
 		return error_set(err, SN_ERR_NOMEM, "no memory to open a model");
 	}
 	m->mem = mem;
-	st = model_file_open(&m->file, path, err);
+	m->file = f;
+	st = hparams_read(&m->h, f, err);
 	if (!st)
-		st = hparams_read(&m->h, m->file, err);
+		st = pooling_read(&m->pooling, f, m->h.arch->name, asked, err);
 	if (!st)
 		hparams_groups(&m->h, choose_kv_type(m, kv), &m->kv);
 	if (!st)

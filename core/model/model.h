@@ -5,6 +5,7 @@
 
 #include "engine/pages.h"
 #include "model/arch.h"
+#include "model/pooling.h"
 #include "text/chat.h"
 #include "text/vocab.h"
 
@@ -46,7 +47,8 @@ typedef struct model {
 	weight embed;              /* [n_vocab, n_embd]; where codes have a table of their own the text's alone: [first_logit, any width] */
 	weight codes;              /* [n_logits, n_embd] embeddings of tokens from first_logit on, or data NULL: they are in embed */
 	weight project[2];         /* embed's rows -> act -> n_embd; data NULL: they are so wide already */
-	weight head;               /* [n_logits, n_embd]; the embedding when tied */
+	weight head;               /* [n_logits, n_embd]; the embedding when tied; data NULL, and n_logits 0: a model that embeds has none */
+	pooling pooling;
 	const struct depth *depth; /* of a family that speaks: see depth.h; NULL: none, or none yet */
 	weight positions;          /* [n_context, n_embd] learned, or data NULL */
 	norm_weight output_norm;   /* [n_embd] */
@@ -69,6 +71,8 @@ static inline uint32_t model_cross_group(const model *m)
 /* template_source: replaces the file's chat template unless NULL. Tensors that neither the model nor a tower in its file
  * ("a.", "v.", "mm.") uses are refused. */
 sn_status model_open(model **out, const char *path, const char *template_source, sn_kv_dtype kv, ops *o, sn_error *err);
+/* The same of a file that is open already, which the model takes over, also on failure. */
+sn_status model_open_file(model **out, model_file *f, const char *template_source, sn_kv_dtype kv, sn_pooling asked, ops *o, sn_error *err);
 void model_close(model **m);
 /* No sequence will be longer than n_max rows: longrope's frequencies are chosen by that. Before anyone else sees the model. */
 void model_limit(model *m, uint32_t n_max);

@@ -127,6 +127,9 @@ static sn_status read_gguf(const model_file *f, vocab_config *c, uint32_t n_rows
 		st = read_ids(f, c, spm, err);
 	if (st)
 		return st;
+	c->last = c->eos;
+	file_bool(f, "tokenizer.ggml.add_eos_token", &c->add_last);
+	c->add_last &= c->last >= 0;
 	return spm ? read_spm(f, c, tmp, err) : read_byte_level(f, c, tmp, err);
 }
 

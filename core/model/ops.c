@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "model/scaled.h"
 
 enum {
 	SMALL = 1 << 15,   /* multiply-adds below which another thread does not pay */
@@ -57,12 +58,12 @@ static void linear_chunk(void *ctx, size_t chunk, size_t thread)
 	size_t r0 = chunk / l->n_col_chunks * l->rows, c0 = chunk % l->n_col_chunks * l->cols;
 	size_t m = l->m - r0 < l->rows ? l->m - r0 : l->rows, n = l->w->n_out - c0 < l->cols ? l->w->n_out - c0 : l->cols;
 	float *y = l->y + r0 * l->ldy + c0;
-	l->fn(y, l->ldy, (const uint8_t *)l->x + r0 * l->x_bytes, l->ldx, (const uint8_t *)l->w->data + c0 * l->w->stride,
-	      l->w->stride, l->w->bias && !l->w->scale ? l->w->bias + c0 : NULL, m, n, l->w->n_in);
-	if (l->w->scale)
-		for (size_t r = 0; r < m; r++)
-			for (size_t i = 0; i < n; i++)
-				y[r * l->ldy + i] = y[r * l->ldy + i] * l->w->scale[c0 + i] + (l->w->bias ? l->w->bias[c0 + i] : 0);
+	const void *x = (const uint8_t *)l->x + r0 * l->x_bytes;
+	if (l->w->scales.v)
+		scaled_linear(l->fn, y, l->ldy, x, l->ldx, l->w, c0, m, n);
+	else
+		l->fn(y, l->ldy, x, l->ldx, (const uint8_t *)l->w->data + c0 * l->w->stride, l->w->stride, l->w->bias ? l->w->bias + c0 : NULL, m, n,
+		      l->w->n_in);
 	if (l->act)
 		for (size_t r = 0; r < m; r++)
 			l->act(y + r * l->ldy, y + r * l->ldy, n);

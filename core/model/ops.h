@@ -8,6 +8,14 @@
 #include "formats/model_file.h"
 #include "kernels.h"
 
+/* What the values of a matrix are to be multiplied by: one number for a block of `rows` outputs by `cols` inputs. */
+typedef struct weight_scales {
+	const float *v;    /* [blocks of outputs][across], or NULL: the values are as they are to be */
+	size_t rows, cols; /* of a block; the last ones may be cut short */
+	size_t across;     /* blocks of inputs */
+	size_t first;      /* the output that the matrix begins with */
+} weight_scales;
+
 /* y = x W^T + b. The matrix stays in the mapped file. */
 typedef struct weight {
 	const void *data;  /* [n_out] rows of `stride` bytes */
@@ -15,7 +23,7 @@ typedef struct weight {
 	size_t stride;
 	size_t n_out, n_in;
 	const float *bias; /* [n_out] or NULL */
-	const float *scale; /* [n_out], of an output before the bias; or NULL */
+	weight_scales scales; /* of a matrix of 8-bit floats */
 	size_t taps;       /* of a convolution, whose columns are [channel][tap]; else 0 */
 } weight;
 

@@ -67,6 +67,39 @@ static bool check_layout(life *l, const sn_media *m, const sn_media_plan *p)
 	return ok;
 }
 
+/* Where the rows stand, if it says so: all of them filled, and the same whenever it is asked. */
+static bool check_positions(life *l, const sn_media *m, const sn_media_plan *p)
+{
+	guarded first = {0}, second = {0};
+	sn_fault fault = {.size = sizeof fault};
+	size_t bytes = (size_t)p->n_rows * sizeof(sn_position);
+	if (!plan_has_positions(l->plan))
+		return true;
+	bool ok = (guarded_open(&first, bytes) && guarded_open(&second, bytes)) || check_fails(l->c, "no memory for positions");
+	if (ok) {
+		memset(first.p, 0xFF, bytes);
+		memset(second.p, 0x77, bytes);
+		check_enter(l->c->host, IN_ANY);
+		sn_rc rc = l->plan->positions(l->instance, NULL, m, p, (sn_position *)(void *)first.p, &fault);
+		if (rc == SN_RC_OK)
+			rc = l->plan->positions(l->instance, NULL, m, p, (sn_position *)(void *)second.p, &fault);
+		check_leave(l->c->host);
+		ok = rc == SN_RC_OK || check_fails(l->c, "%s: positions failed after a plan: %.200s", l->d->id, fault.text);
+	}
+	if (ok && (!guarded_intact(&first) || !guarded_intact(&second)))
+		ok = check_fails(l->c, "%s: positions wrote beside its rows", l->d->id);
+	if (ok && memcmp(first.p, second.p, bytes) != 0)
+		ok = check_fails(l->c, "%s: positions were not all filled, or depend on when they are asked for", l->d->id);
+	for (uint32_t i = 0; ok && i < 3 * p->n_rows; i++) {
+		uint32_t at;
+		memcpy(&at, first.p + i * sizeof at, sizeof at);
+		ok = at <= 1u << 20 || check_fails(l->c, "%s: row %u stands at %u: at most 2^20 is allowed", l->d->id, i / 3, at);
+	}
+	guarded_close(&first);
+	guarded_close(&second);
+	return ok;
+}
+
 /* The plan, if the medium is one that the encoder takes. */
 static bool check_plan(life *l, const sn_media *m, sn_media_plan *p, sn_rc *rc)
 {
@@ -81,7 +114,7 @@ static bool check_plan(life *l, const sn_media *m, sn_media_plan *p, sn_rc *rc)
 	sizes.samples = NULL;
 	if (plan_media(l, &sizes, &again, &fault) != SN_RC_OK || memcmp(p, &again, sizeof again) != 0)
 		return check_fails(l->c, "%s: the plan depends on the samples, or on when it is asked", l->d->id);
-	return check_layout(l, m, p);
+	return check_layout(l, m, p) && check_positions(l, m, p);
 }
 
 /* ---- jobs ---- */

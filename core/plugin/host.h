@@ -113,6 +113,12 @@ struct encoder {
 	bool watch_in_template; /* and that of clips */
 };
 
+/* Its rows stand on three axes. */
+static inline bool plan_has_positions(const sn_ext_plan *p)
+{
+	return p->size > offsetof(sn_ext_plan, positions) && p->positions;
+}
+
 /* A plugin that speaks (sn.speak/1 and sn.synth/1) bound to one model file. */
 typedef struct vocoder {
 	plugin *p;

@@ -18,12 +18,25 @@ typedef struct chat_caps {
 	bool strings; /* content may be a string */
 	bool lists;   /* content may be a list of parts */
 	bool system;  /* a system message appears in the prompt */
+	const char *tools_variable; /* that tools go into; NULL: the template knows none */
+	bool calls;             /* tool_calls of the assistant appear in the prompt, */
+	bool many_calls;        /* also several in one message */
+	bool results;           /* so do messages of tools */
+	bool arguments_as_text; /* of calls: JSON in a string, else an object */
+	bool null_content;      /* a message may have no content */
+	bool short_ids;         /* of calls: nine letters and digits, others are refused */
+	bool thinking_switch, effort_switch; /* the variables enable_thinking, reasoning_effort */
 } chat_caps;
 
 /* Refuses what jinja_open refuses, and a template that renders no user message in any form. */
 sn_status chat_template_open(chat_template **out, str source, sn_error *err);
+/* Another template that is taken when there are tools, as some models publish one. */
+sn_status chat_template_add_tools(chat_template *t, str source, sn_error *err);
 void chat_template_close(chat_template **t);
-chat_caps chat_template_caps(const chat_template *t);
+chat_caps chat_template_caps(const chat_template *t); /* of the template without tools */
+/* How the model writes calls; NULL: it takes no tools. */
+const sn_tool_format *chat_template_tools(const chat_template *t);
+bool chat_template_many_calls(const chat_template *t); /* in one answer */
 
 /* What stands for a medium in the prompt, by the kind that its part names. Borrowed. */
 typedef struct chat_marker {
@@ -37,6 +50,7 @@ typedef struct chat_options {
 	size_t n_markers;
 	const sn_chat_var *vars; /* [n_vars], at most SN_MAX_CHAT_VARS; borrowed, untrusted */
 	size_t n_vars;
+	const sn_value *tools; /* a LIST, or NULL */
 	bool add_generation_prompt;
 } chat_options;
 

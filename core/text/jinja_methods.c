@@ -408,6 +408,21 @@ static const builtin list_methods[] = {
 	{"copy", same, ""},
 };
 
+/* ---- what would change a list or a dict: the sandbox has it fail when it is called ---- */
+
+BUILTIN(forbidden) { return ctx_fail(c, "a template may not change lists and dicts"); }
+
+static const builtin changing_methods[] = {
+	{"append", forbidden, "*"}, {"extend", forbidden, "*"}, {"insert", forbidden, "*"},  {"pop", forbidden, "*"},     {"remove", forbidden, "*"},
+	{"sort", forbidden, "*"},   {"clear", forbidden, "*"},  {"reverse", forbidden, "*"}, {"update", forbidden, "*"}, {"setdefault", forbidden, "*"},
+	{"popitem", forbidden, "*"},
+};
+
+static const builtin *or_changing(const builtin *found, str name)
+{
+	return found ? found : BUILTIN_FIND(changing_methods, name);
+}
+
 /* ---- loop ---- */
 
 BUILTIN(loop_cycle)
@@ -459,7 +474,7 @@ static const builtin cycler_methods[] = {
 bool jinja_method_known(str name)
 {
 	return BUILTIN_FIND(string_methods, name) || BUILTIN_FIND(dict_methods, name) || BUILTIN_FIND(list_methods, name) ||
-	       BUILTIN_FIND(loop_methods, name) || BUILTIN_FIND(cycler_methods, name);
+	       BUILTIN_FIND(loop_methods, name) || BUILTIN_FIND(cycler_methods, name) || BUILTIN_FIND(changing_methods, name);
 }
 
 const builtin *jinja_method_find(const value *self, str name)
@@ -468,8 +483,9 @@ const builtin *jinja_method_find(const value *self, str name)
 	case VALUE_STRING:
 		return BUILTIN_FIND(string_methods, name);
 	case VALUE_DICT:
-		return BUILTIN_FIND(dict_methods, name);
+		return or_changing(BUILTIN_FIND(dict_methods, name), name);
 	case VALUE_LIST:
+		return or_changing(BUILTIN_FIND(list_methods, name), name);
 	case VALUE_TUPLE:
 		return BUILTIN_FIND(list_methods, name);
 	case VALUE_LOOP:

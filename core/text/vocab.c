@@ -160,3 +160,4 @@ int32_t vocab_bos(const vocab *v) { return v->bos; }
 int32_t vocab_eos(const vocab *v) { return v->eos; }
 int32_t vocab_unk(const vocab *v) { return v->unk; }
 bool vocab_adds_bos(const vocab *v) { return v->add_bos; }
+int32_t vocab_last(const vocab *v) { return v->last; }

@@ -56,7 +56,8 @@ typedef struct vocab_config {
 	size_t n_eog;
 	const bool *late;     /* [n_tokens] special tokens found after the others, in normalized text; NULL: none */
 	const bool *rstrip;   /* [n_tokens] special tokens that take the white space behind them along, not late ones; NULL: none */
-	bool add_bos;
+	int32_t last;         /* with add_last: stands behind a text as bos before it */
+	bool add_bos, add_last;
 	bool ignore_merges;   /* gpt2: a piece that is a token is taken whole */
 	bool nfc;             /* gpt2: plain text is normalized first */
 	bool unk_for_missing; /* unk stands for text that has no token */
@@ -93,5 +94,6 @@ int32_t vocab_bos(const vocab *v); /* -1: none; the same below */
 int32_t vocab_eos(const vocab *v);
 int32_t vocab_unk(const vocab *v);
 bool vocab_adds_bos(const vocab *v);
+int32_t vocab_last(const vocab *v); /* what a text ends with where bos stands before it: embedding models' own; -1: none */
 
 #endif

@@ -25,7 +25,7 @@ struct vocab {
 	str *whole;              /* [n_tokens] byte-level with ignore_merges: the pieces that are tokens, by their bytes */
 	spelling_index whole_index;
 	spm spm;
-	int32_t bos, eos, eot, unk;
+	int32_t bos, eos, eot, unk, last;
 	bool add_bos, nfc, fuse_unk, replace_late, strip_blank;
 };
 

@@ -47,6 +47,7 @@ static sn_status check_ids(const vocab_config *c, sn_error *err)
 	s = s ? s : check_id("eos", c->eos, c->n_tokens, err);
 	s = s ? s : check_id("eot", c->eot, c->n_tokens, err);
 	s = s ? s : check_id("unknown", c->unk, c->n_tokens, err);
+	s = s || !c->add_last ? s : check_id("last", c->last, c->n_tokens, err);
 	for (size_t i = 0; i < c->n_eog && !s; i++)
 		s = c->eog[i] < 0 ? error_set(err, SN_ERR_INVALID, "vocabulary: end of generation id %d is negative", (int)c->eog[i])
 		                  : check_id("end of generation", c->eog[i], c->n_tokens, err);
@@ -390,6 +391,7 @@ sn_status vocab_open(vocab **out, const vocab_config *c, sn_error *err)
 	v->eos = c->eos;
 	v->eot = c->eot;
 	v->unk = c->unk;
+	v->last = c->add_last ? c->last : -1;
 	v->add_bos = c->add_bos;
 	v->nfc = c->nfc;
 	v->fuse_unk = c->fuse_unk;

@@ -9,22 +9,32 @@
 #include "cpu.h"
 #include "scalar.h"
 
-/* Element i of key or value row p. */
-static float element(const uint8_t *p, kn_type type, size_t i)
+/* Keys or values of a tile: the first row, and the first scale of codes. */
+typedef struct tile_at { const uint8_t *rows; size_t row_bytes; const uint16_t *scales; size_t scale_stride; } tile_at;
+
+/* Element i of row t. */
+static float element(const tile_at *at, kn_type type, size_t t, size_t i)
 {
-	return type == KN_F32 ? ((const float *)p)[i] : f32_of_f16(((const uint16_t *)p)[i]);
+	const uint8_t *p = at->rows + t * at->row_bytes;
+	switch (type) {
+	case KN_F16: return f32_of_f16(((const uint16_t *)p)[i]);
+	case KN_BF16: return f32_of_bf16(((const uint16_t *)p)[i]);
+	case KN_Q8_0: return (float)(int8_t)p[i] * f32_of_f16(at->scales[i / KN_KV_BLOCK * at->scale_stride + t]);
+	case KN_F8_E4M3: return f32_of_e4m3(p[i]) * f32_of_f16(at->scales[i / KN_KV_BLOCK * at->scale_stride + t]);
+	default: return ((const float *)p)[i];
+	}
 }
 
 typedef struct state { float max, sum; } state;
 
-/* k, v: the tile's first key and value, stride bytes apart; keys lo <= t < hi of the tile are seen. out holds sum of p * v. */
-static void attend_tile(state *s, float *out, const float *q, const uint8_t *k, const uint8_t *v, size_t k_stride,
-                        size_t v_stride, size_t lo, size_t hi, size_t head_dim, float scale, float softcap, kn_type type)
+/* Keys lo <= t < hi of the tile are seen. out holds sum of p * v. */
+static void attend_tile(state *s, float *out, const float *q, const tile_at *k, const tile_at *v, size_t lo, size_t hi, size_t head_dim,
+                        float scale, float softcap, kn_type type)
 {
 	float score[KN_KEY_TILE], max = s->max;
 	for (size_t t = lo; t < hi; t++) {
 		float dot = 0;
-		for (size_t i = 0; i < head_dim; i++) dot += q[i] * element(k + t * k_stride, type, i);
+		for (size_t i = 0; i < head_dim; i++) dot += q[i] * element(k, type, t, i);
 		score[t] = dot * scale;
 		if (softcap > 0) score[t] = softcap * tanhf(score[t] / softcap);
 		if (score[t] > max) max = score[t];
@@ -36,7 +46,7 @@ static void attend_tile(state *s, float *out, const float *q, const uint8_t *k, 
 	for (size_t t = lo; t < hi; t++) {
 		float p = expf(score[t] - max);
 		s->sum += p;
-		for (size_t i = 0; i < head_dim; i++) out[i] += p * element(v + t * v_stride, type, i);
+		for (size_t i = 0; i < head_dim; i++) out[i] += p * element(v, type, t, i);
 	}
 }
 
@@ -50,10 +60,12 @@ static void attn_paged(const kn_attn_paged_args *a, kn_type type)
 			state s = { -INFINITY, 0 };
 			memset(out, 0, a->head_dim * sizeof *out);
 			for (size_t tile = begin / KN_KEY_TILE * KN_KEY_TILE; tile < end; tile += KN_KEY_TILE) {
-				const uint8_t *at = a->arena + a->pages[tile / a->block_tokens] * a->page_bytes +
-				                    tile % a->block_tokens * a->token_bytes;
-				attend_tile(&s, out, q, at + a->k_offset, at + a->v_offset, a->token_bytes, a->token_bytes,
-				            begin > tile ? begin - tile : 0, end - tile < KN_KEY_TILE ? end - tile : KN_KEY_TILE,
+				const uint8_t *page = a->arena + a->pages[tile / a->block_tokens] * a->page_bytes;
+				size_t first = tile % a->block_tokens;
+				const void *k_scales = page + a->k_scales + first * 2, *v_scales = page + a->v_scales + first * 2;
+				tile_at k = { page + a->k_offset + first * a->token_bytes, a->token_bytes, k_scales, a->block_tokens };
+				tile_at v = { page + a->v_offset + first * a->token_bytes, a->token_bytes, v_scales, a->block_tokens };
+				attend_tile(&s, out, q, &k, &v, begin > tile ? begin - tile : 0, end - tile < KN_KEY_TILE ? end - tile : KN_KEY_TILE,
 				            a->head_dim, a->scale, a->softcap, type);
 			}
 			for (size_t i = 0; i < a->head_dim; i++) out[i] /= s.sum;
@@ -63,6 +75,9 @@ static void attn_paged(const kn_attn_paged_args *a, kn_type type)
 
 void kn_attn_paged_f32_ref(const kn_attn_paged_args *args) { attn_paged(args, KN_F32); }
 void kn_attn_paged_f16_ref(const kn_attn_paged_args *args) { attn_paged(args, KN_F16); }
+void kn_attn_paged_bf16_ref(const kn_attn_paged_args *args) { attn_paged(args, KN_BF16); }
+void kn_attn_paged_q8_0_ref(const kn_attn_paged_args *args) { attn_paged(args, KN_Q8_0); }
+void kn_attn_paged_f8_e4m3_ref(const kn_attn_paged_args *args) { attn_paged(args, KN_F8_E4M3); }
 
 void kn_attn_dense_ref(float *out, size_t ldo, const float *q, size_t ldq, const float *k, size_t ldk, const float *v, size_t ldv,
                        size_t m, size_t n, size_t head_dim, float scale)
@@ -71,8 +86,8 @@ void kn_attn_dense_ref(float *out, size_t ldo, const float *q, size_t ldq, const
 		state s = { -INFINITY, 0 };
 		memset(out, 0, head_dim * sizeof *out);
 		for (size_t tile = 0; tile < n; tile += KN_KEY_TILE) {
-			attend_tile(&s, out, q, (const uint8_t *)(k + tile * ldk), (const uint8_t *)(v + tile * ldv), ldk * sizeof *k,
-			            ldv * sizeof *v, 0, n - tile < KN_KEY_TILE ? n - tile : KN_KEY_TILE, head_dim, scale, 0, KN_F32);
+			tile_at kt = { (const uint8_t *)(k + tile * ldk), ldk * sizeof *k, NULL, 0 }, vt = { (const uint8_t *)(v + tile * ldv), ldv * sizeof *v, NULL, 0 };
+			attend_tile(&s, out, q, &kt, &vt, 0, n - tile < KN_KEY_TILE ? n - tile : KN_KEY_TILE, head_dim, scale, 0, KN_F32);
 		}
 		for (size_t i = 0; i < head_dim; i++) out[i] /= s.sum;
 	}

@@ -117,6 +117,12 @@ INLINE vec v_of_f8(__m128i bytes)
 	__m128i nan = _mm_and_si128(_mm_cmpeq_epi16(_mm_and_si128(h, rest), rest), _mm_set1_epi16(0x7e00));
 	return v_mul(_mm256_cvtph_ps(_mm_or_si128(h, nan)), v_set1(256));
 }
+/* 1/256 of 8 such values, none of them NaN. */
+INLINE vec v_part_of_f8(const uint8_t *p)
+{
+	__m128i h = _mm_slli_epi16(_mm_cvtepi8_epi16(_mm_loadl_epi64((const void *)p)), 7);
+	return _mm256_cvtph_ps(_mm_and_si128(h, _mm_set1_epi16((int16_t)0xbf80)));
+}
 INLINE vec v_load_as(const void *p, kn_type type, size_t i)
 {
 	if (type == KN_F32) return v_load((const float *)p + i);
@@ -169,6 +175,30 @@ INLINE int32_t i_largest(ivec a)
 	__m128i x = _mm_max_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
 	x = _mm_max_epi32(x, _mm_shuffle_epi32(x, 0x4e));
 	return _mm_cvtsi128_si32(_mm_max_epi32(x, _mm_shuffle_epi32(x, 0xb1)));
+}
+INLINE ivec i_bits(vec x) { return _mm256_castps_si256(x); }
+INLINE ivec i_of_whole(vec x) { return _mm256_cvttps_epi32(x); }
+/* Low bytes of the lanes; and bytes to lanes, with their signs. */
+INLINE void i_store_bytes_n(uint8_t *p, ivec x, size_t n)
+{
+	const __m256i low = _mm256_setr_epi8(0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1,
+	                                     -1, -1, -1, -1, -1);
+	__m256i b = _mm256_shuffle_epi8(x, low);
+	__m128i all = _mm_unpacklo_epi32(_mm256_castsi256_si128(b), _mm256_extracti128_si256(b, 1));
+	if (n == VW) {
+		_mm_storel_epi64((void *)p, all);
+	} else {
+		uint8_t bytes[VW];
+		_mm_storel_epi64((void *)bytes, all);
+		for (size_t j = 0; j < n; j++) p[j] = bytes[j];
+	}
+}
+INLINE ivec i_load_signed_n(const int8_t *p, size_t n)
+{
+	int8_t b[VW] = { 0 };
+	if (n == VW) return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)p));
+	for (size_t j = 0; j < n; j++) b[j] = p[j];
+	return _mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)b));
 }
 INLINE vec v_of_bits(ivec x) { return _mm256_castsi256_ps(x); }
 INLINE vec v_of_ints(ivec x) { return _mm256_cvtepi32_ps(x); }

@@ -95,6 +95,12 @@ INLINE vec v_of_f8(__m128i bytes)
 	h = _mm256_or_si256(h, _mm256_maskz_mov_epi16(_mm256_cmpeq_epi16_mask(_mm256_and_si256(h, rest), rest), quiet));
 	return v_mul(_mm512_cvtph_ps(h), v_set1(256));
 }
+/* 1/256 of 16 such values, none of them NaN. */
+INLINE vec v_part_of_f8(const uint8_t *p)
+{
+	__m256i h = _mm256_slli_epi16(_mm256_cvtepi8_epi16(_mm_loadu_si128((const void *)p)), 7);
+	return _mm512_cvtph_ps(_mm256_and_si256(h, _mm256_set1_epi16((int16_t)0xbf80)));
+}
 INLINE vec v_load_as(const void *p, kn_type type, size_t i)
 {
 	if (type == KN_F32) return v_load((const float *)p + i);
@@ -133,6 +139,11 @@ INLINE ivec i_set1(int32_t x) { return _mm512_set1_epi32(x); }
 INLINE ivec i_abs_bits(vec x) { return _mm512_castps_si512(_mm512_abs_ps(x)); }
 INLINE ivec i_max(ivec a, ivec b) { return _mm512_max_epi32(a, b); }
 INLINE int32_t i_largest(ivec a) { return _mm512_reduce_max_epi32(a); }
+INLINE ivec i_bits(vec x) { return _mm512_castps_si512(x); }
+INLINE ivec i_of_whole(vec x) { return _mm512_cvttps_epi32(x); }
+/* Low bytes of the lanes; and bytes to lanes, with their signs. */
+INLINE void i_store_bytes_n(uint8_t *p, ivec x, size_t n) { _mm_mask_storeu_epi8(p, first(n), _mm512_cvtepi32_epi8(x)); }
+INLINE ivec i_load_signed_n(const int8_t *p, size_t n) { return _mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(first(n), p)); }
 INLINE vec v_of_bits(ivec x) { return _mm512_castsi512_ps(x); }
 INLINE vec v_of_ints(ivec x) { return _mm512_cvtepi32_ps(x); }
 INLINE vec v_load_i8(const int8_t *p) { return v_of_ints(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p))); }

@@ -20,6 +20,13 @@
 	X(kn_rope_fn, rope) \
 	X(kn_attn_paged_fn, attn_paged_f32) \
 	X(kn_attn_paged_fn, attn_paged_f16) \
+	X(kn_attn_paged_fn, attn_paged_bf16) \
+	X(kn_attn_paged_fn, attn_paged_q8_0) \
+	X(kn_attn_paged_fn, attn_paged_f8_e4m3) \
+	X(kn_store_kv_fn, store_kv_q8_0) \
+	X(kn_store_kv_fn, store_kv_f8_e4m3) \
+	X(kn_load_kv_fn, load_kv_q8_0) \
+	X(kn_load_kv_fn, load_kv_f8_e4m3) \
 	X(kn_attn_dense_fn, attn_dense) \
 	X(kn_unary_fn, gelu_tanh) \
 	X(kn_unary_fn, gelu_erf) \

@@ -92,13 +92,13 @@ def llama(path, *, hidden, layers, heads, kv_heads, ffn, vocab=272, positions=81
 QWEN_05B = dict(hidden=896, layers=24, heads=14, kv_heads=2, ffn=4864, vocab=151936, theta=1000000.0, eps=1e-6, arch="qwen2")
 
 
-def q4_k_m(path, **shape):
-    """As llama(), quantised by llama.cpp to the mix that is called Q4_K_M. Needs llama-cpp-python."""
+def quantised(path, mix, **shape):
+    """As llama(), quantised by llama.cpp to one of its mixes, as Q4_K_M. Needs llama-cpp-python."""
     import llama_cpp
     full = path + ".f16"
     llama(full, kind="F16", **shape)
     params = llama_cpp.llama_model_quantize_default_params()
-    params.ftype, params.nthread = llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_K_M, len(os.sched_getaffinity(0))
+    params.ftype, params.nthread = getattr(llama_cpp, "LLAMA_FTYPE_MOSTLY_" + mix), len(os.sched_getaffinity(0))
     failed = llama_cpp.llama_model_quantize(full.encode(), path.encode(), params)
     os.remove(full)
     if failed:

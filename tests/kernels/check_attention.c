@@ -45,12 +45,49 @@ static void true_attention(double *out, double *bound, const float *q, const voi
 
 static const size_t head_dims[] = { 1, 3, 8, 17, 24, 40, 64, 72, 80, 96, 128, 256, 512 };
 
+/* What codes and scales mean, in double. */
+static double coded_value(kn_type type, const uint8_t *codes, const uint16_t *scales, size_t stride, size_t i)
+{
+	double code = type == KN_Q8_0 ? (double)(int8_t)codes[i] : value_in(KN_F8_E4M3, codes, i).product;
+	return code * value_of_f16(scales[i / KN_KV_BLOCK * stride]);
+}
+
+static kn_attn_paged_fn *paged_of(kn_type type)
+{
+	switch (type) {
+	case KN_F16: return t->attn_paged_f16;
+	case KN_BF16: return t->attn_paged_bf16;
+	case KN_Q8_0: return t->attn_paged_q8_0;
+	case KN_F8_E4M3: return t->attn_paged_f8_e4m3;
+	default: return t->attn_paged_f32;
+	}
+}
+
+/* A random stored head in place; what it means, in y. */
+static void random_head(kn_type type, void *at, uint16_t *scales, size_t stride, float *y, size_t head_dim)
+{
+	if (!kn_kv_scales(type, head_dim)) {
+		random_weights(type, at, head_dim);
+		for (size_t i = 0; i < head_dim; i++) y[i] = (float)stored_value(type, at, i);
+		return;
+	}
+	uint8_t *codes = at;
+	for (size_t i = 0; i < head_dim; i++) {
+		do codes[i] = (uint8_t)random_bits();
+		while (type == KN_F8_E4M3 ? (codes[i] & 0x7f) == 0x7f : codes[i] == 0x80);
+		uint16_t *d = scales + i / KN_KV_BLOCK * stride;
+		if (i % KN_KV_BLOCK == 0) *d = (uint16_t)((type == KN_Q8_0 ? 0x2000 : 0x1800) + random_below(0x400));
+		y[i] = (float)coded_value(type, codes, scales, stride, i);
+	}
+}
+
 static void check_paged_shape(kn_type type, size_t head_dim, size_t block_tokens, size_t n_rows, size_t n_group, int kind)
 {
 	enum { MAX_KEY = 200, MAX_PAGE = 16 };
-	kn_attn_paged_fn *fn = type == KN_F32 ? t->attn_paged_f32 : t->attn_paged_f16;
-	size_t unit = type == KN_F32 ? 4 : 2, width = head_dim * unit, token_bytes = 2 * width + 4 * random_below(2) * unit;
-	size_t page_bytes = block_tokens * token_bytes + 64, n_key = 1 + random_below(MAX_KEY), ld = n_group * head_dim + random_below(3);
+	kn_attn_paged_fn *fn = paged_of(type);
+	size_t unit = kn_kv_bytes(type), width = head_dim * unit, token_bytes = 2 * width + 4 * random_below(2) * unit;
+	size_t n_scales = kn_kv_scales(type, head_dim), scales_at = block_tokens * token_bytes; /* K's, then V's */
+	size_t page_bytes = scales_at + 64 + 4 * n_scales * block_tokens, n_key = 1 + random_below(MAX_KEY), ld = n_group * head_dim + random_below(3);
 	char shape[128];
 	snprintf(shape, sizeof shape, "head_dim %zu, blocks of %zu, %zu rows x %zu heads, kind %d, %zu keys", head_dim, block_tokens,
 	         n_rows, n_group, kind, n_key);
@@ -73,14 +110,17 @@ static void check_paged_shape(kn_type type, size_t head_dim, size_t block_tokens
 	memset(arena, 0xff, n_page * page_bytes);
 	memset(other, 0xff, MAX_PAGE * page_bytes);
 	const void *k[MAX_KEY], *v[MAX_KEY];
+	float *meant = buffer(6, 2 * MAX_KEY * head_dim * sizeof *meant);
 	for (size_t j = 0; j < n_key; j++) {
-		size_t offset = j % block_tokens * token_bytes;
-		uint8_t *at = arena + pages[j / block_tokens] * page_bytes + offset;
-		random_weights(type, at, head_dim);
-		random_weights(type, at + width, head_dim);
-		k[j] = at;
-		v[j] = at + width;
-		memcpy(other + moved[j / block_tokens] * page_bytes + offset, at, 2 * width);
+		size_t slot = j % block_tokens, offset = slot * token_bytes;
+		uint8_t *page = arena + pages[j / block_tokens] * page_bytes, *to = other + moved[j / block_tokens] * page_bytes;
+		uint16_t *scales = (uint16_t *)(void *)(page + scales_at) + slot, *scales_to = (uint16_t *)(void *)(to + scales_at) + slot;
+		k[j] = meant + 2 * j * head_dim;
+		v[j] = meant + (2 * j + 1) * head_dim;
+		random_head(type, page + offset, scales, block_tokens, meant + 2 * j * head_dim, head_dim);
+		random_head(type, page + offset + width, scales + n_scales * block_tokens, block_tokens, meant + (2 * j + 1) * head_dim, head_dim);
+		memcpy(to + offset, page + offset, 2 * width);
+		for (size_t c = 0; c < 2 * n_scales; c++) scales_to[c * block_tokens] = scales[c * block_tokens];
 	}
 	float *q = random_buffer(2, (n_rows - 1) * ld + n_group * head_dim);
 	for (size_t i = 0; i < (n_rows - 1) * ld + n_group * head_dim; i++) q[i] *= 4;
@@ -88,7 +128,8 @@ static void check_paged_shape(kn_type type, size_t head_dim, size_t block_tokens
 	kn_attn_paged_args a = {
 		.out = o.y, .q = q, .ld_out = ld, .ld_q = ld, .n_rows = n_rows, .n_group = n_group, .head_dim = head_dim,
 		.arena = arena, .page_bytes = page_bytes, .pages = pages, .block_tokens = block_tokens, .token_bytes = token_bytes,
-		.k_offset = 0, .v_offset = width, .key_begin = begin, .key_end = end,
+		.k_offset = 0, .v_offset = width, .k_scales = scales_at, .v_scales = scales_at + 2 * n_scales * block_tokens,
+		.key_begin = begin, .key_end = end,
 		.scale = 1 / sqrtf((float)head_dim), .softcap = kind == 3 ? 2.0f : 0,
 	};
 	fn(&a);
@@ -97,7 +138,7 @@ static void check_paged_shape(kn_type type, size_t head_dim, size_t block_tokens
 	for (size_t r = 0; r < n_rows; r++) {
 		for (size_t g = 0; g < n_group; g++) {
 			double truth[512], bound[512];
-			true_attention(truth, bound, q + r * ld + g * head_dim, k + begin[r], v + begin[r], type, end[r] - begin[r], head_dim,
+			true_attention(truth, bound, q + r * ld + g * head_dim, k + begin[r], v + begin[r], KN_F32, end[r] - begin[r], head_dim,
 			               (double)a.scale, (double)a.softcap);
 			for (size_t i = 0; i < head_dim; i++) {
 				double excess = fabs((double)o.y[r * ld + g * head_dim + i] - truth[i]) / bound[i];
@@ -151,6 +192,74 @@ static void check_paged(kn_type type)
 
 static void check_attn_paged_f32(void) { check_paged(KN_F32); }
 static void check_attn_paged_f16(void) { check_paged(KN_F16); }
+static void check_attn_paged_bf16(void) { check_paged(KN_BF16); }
+static void check_attn_paged_q8_0(void) { check_paged(KN_Q8_0); }
+static void check_attn_paged_f8_e4m3(void) { check_paged(KN_F8_E4M3); }
+
+/* ---- stored heads ---- */
+
+static void check_store_kv(kn_type type, kn_store_kv_fn *fn, kn_store_kv_fn *ref_fn, kn_load_kv_fn *load)
+{
+	double most = type == KN_Q8_0 ? 127 : 448;
+	for (size_t round = 0; round < 1500; round++) {
+		size_t n = 1 + round % 140, stride = 1 + random_below(3), blocks = kn_kv_scales(type, n), last = (blocks - 1) * stride + 1;
+		float *x = random_buffer(0, n), *y = buffer(5, n * sizeof *y);
+		uint8_t *codes = buffer(1, n), *other = buffer(2, n);
+		uint16_t *scales = buffer(3, last * 2), *others = buffer(4, last * 2);
+		float size = ldexpf(1, (int)random_below(50) - 38);
+		for (size_t i = 0; i < n; i++) x[i] *= random_below(8) ? size : random_below(2) ? 0 : size * 0x1p-12f;
+		if (round % 10 == 1) memset(x, 0, n * sizeof *x);
+		if (round % 10 == 2) x[random_below((unsigned)n)] = NAN;
+		if (round % 10 == 3) x[random_below((unsigned)n)] = -INFINITY;
+		if (round % 10 == 4) x[random_below((unsigned)n)] = 65504.0f * 449;
+		if (round % 10 == 5) for (size_t i = 0; i < n; i++) x[i] = (float)((int)i % 255 - 127) + (i % KN_KV_BLOCK ? 0.5f : 127.0f); /* ties */
+		if (round % 10 == 6) for (size_t i = 0; i < n; i++) x[i] = i % KN_KV_BLOCK ? (float)random_below(512) * 0x1p-10f : 448; /* subnormal ties */
+		memset(codes - 8, 0x5a, 8);
+		memset(scales, 0x5a, last * 2), memset(others, 0x5a, last * 2);
+		fn(codes, scales, stride, x, n);
+		ref_fn(other, others, stride, x, n);
+		CHECK(memcmp(codes, other, n) == 0 && memcmp(scales, others, last * 2) == 0, "n %zu: differs from the reference", n);
+		for (int i = 1; i <= 8; i++) CHECK(codes[-i] == 0x5a, "n %zu: overwrites before", n);
+		load(y, codes, scales, stride, n);
+		for (size_t b = 0; b < n; b += KN_KV_BLOCK) {
+			size_t end = n - b < KN_KV_BLOCK ? n : b + KN_KV_BLOCK;
+			double largest = 0, d = value_of_f16(scales[b / KN_KV_BLOCK * stride]);
+			bool finite = true;
+			for (size_t i = b; i < end; i++) finite = finite && isfinite(x[i]), largest = fmax(largest, fabs((double)x[i]));
+			if (!finite || largest > 65504 * most) {
+				CHECK(!isfinite(d) && count_nan(y + b, end - b) == end - b, "a block with no size has d %g", d);
+				continue;
+			}
+			CHECK(d >= largest / most * (1 - 2 * u) && d <= fmax(largest / most * 0x1.008p0, largest / most + 0x1p-24), "d %g for %g", d, largest / most);
+			for (size_t i = b; i < end; i++) {
+				double off = fabs((double)y[i] - (double)x[i]), half = type == KN_Q8_0 ? d / 2 : fmax(fabs((double)x[i]) / 16, d * 0x1p-10);
+				double code = type == KN_Q8_0 ? fabs((double)(int8_t)codes[i]) : fabs(value_in(type, codes, i).product);
+				CHECK(code <= most && off <= half * (1 + 64 * u) + 512 * u * d, "%g became %g (d %g)", (double)x[i], (double)y[i], d);
+			}
+		}
+	}
+}
+
+static void check_store_kv_q8_0(void) { check_store_kv(KN_Q8_0, t->store_kv_q8_0, ref.store_kv_q8_0, ref.load_kv_q8_0); }
+static void check_store_kv_f8_e4m3(void) { check_store_kv(KN_F8_E4M3, t->store_kv_f8_e4m3, ref.store_kv_f8_e4m3, ref.load_kv_f8_e4m3); }
+
+static void check_load_kv(kn_type type, kn_load_kv_fn *fn)
+{
+	for (size_t n = 1; n < 140; n++) {
+		size_t stride = 1 + random_below(3), blocks = kn_kv_scales(type, n);
+		uint8_t *codes = buffer(0, n);
+		uint16_t *scales = buffer(1, ((blocks - 1) * stride + 1) * 2);
+		float *meant = buffer(2, n * sizeof *meant);
+		output o = new_output(3, 1, n, n);
+		random_head(type, codes, scales, stride, meant, n);
+		fn(o.y, codes, scales, stride, n);
+		check_canaries(o, "kv");
+		for (size_t i = 0; i < n; i++) CHECK((double)o.y[i] == coded_value(type, codes, scales, stride, i), "n %zu: value %zu", n, i);
+	}
+}
+
+static void check_load_kv_q8_0(void) { check_load_kv(KN_Q8_0, t->load_kv_q8_0); }
+static void check_load_kv_f8_e4m3(void) { check_load_kv(KN_F8_E4M3, t->load_kv_f8_e4m3); }
 
 static void check_attn_dense(void)
 {
@@ -189,6 +298,13 @@ static void check_attn_dense(void)
 const family_check attention_checks[] = {
 	{ "attn_paged_f32", check_attn_paged_f32 },
 	{ "attn_paged_f16", check_attn_paged_f16 },
+	{ "attn_paged_bf16", check_attn_paged_bf16 },
+	{ "attn_paged_q8_0", check_attn_paged_q8_0 },
+	{ "attn_paged_f8_e4m3", check_attn_paged_f8_e4m3 },
+	{ "store_kv_q8_0", check_store_kv_q8_0 },
+	{ "store_kv_f8_e4m3", check_store_kv_f8_e4m3 },
+	{ "load_kv_q8_0", check_load_kv_q8_0 },
+	{ "load_kv_f8_e4m3", check_load_kv_f8_e4m3 },
 	{ "attn_dense", check_attn_dense },
 	{ NULL, NULL },
 };

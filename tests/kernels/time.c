@@ -1,6 +1,7 @@
 /* time.c - kn_check --time: each row over typical sizes, as the least time of several runs, beside the reference in the same
  * minute. A shared machine is noisy: read the ratios. */
 #define _GNU_SOURCE
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,20 +35,50 @@ static void run_linear(const kn_table *t)
 	kn_linear_of(t, s.type)(s.y, s.n, x, s.k / block_size(x_type), s.w, kn_row_bytes(s.type, s.k), NULL, s.m, s.n, s.k);
 }
 
-static void run_paged(const kn_table *t)
+/* A page: K of 64 tokens, V, K's scales, V's. */
+static void run_paged_at(const kn_table *t, size_t at)
 {
-	size_t unit = s.type == KN_F32 ? 4 : 2, width = s.k * unit;
+	size_t width = s.k * kn_kv_bytes(s.type), scales = 64 * 2 * kn_kv_scales(s.type, s.k);
 	kn_attn_paged_args a = {
 		.out = s.y, .q = s.x, .ld_out = s.group * s.k, .ld_q = s.group * s.k, .n_rows = s.m, .n_group = s.group, .head_dim = s.k,
-		.arena = s.w, .page_bytes = 64 * 2 * width, .pages = s.pages, .block_tokens = 64, .token_bytes = width, .k_offset = 0,
-		.v_offset = 64 * width, .key_begin = s.begin, .key_end = s.end, .scale = 0.125f,
+		.arena = (const uint8_t *)s.w + at, .page_bytes = 2 * (64 * width + scales), .pages = s.pages, .block_tokens = 64,
+		.token_bytes = width, .k_offset = 0, .v_offset = 64 * width, .k_scales = 128 * width, .v_scales = 128 * width + scales,
+		.key_begin = s.begin, .key_end = s.end, .scale = 0.125f,
 	};
-	(s.type == KN_F32 ? t->attn_paged_f32 : t->attn_paged_f16)(&a);
+	switch (s.type) {
+	case KN_F16: t->attn_paged_f16(&a); break;
+	case KN_BF16: t->attn_paged_bf16(&a); break;
+	case KN_Q8_0: t->attn_paged_q8_0(&a); break;
+	case KN_F8_E4M3: t->attn_paged_f8_e4m3(&a); break;
+	default: t->attn_paged_f32(&a); break;
+	}
+}
+
+static void run_paged(const kn_table *t) { run_paged_at(t, 0); }
+
+/* Decode with a long context: as many KV heads, one after the other, as no cache holds at two bytes a channel. */
+enum { FAR_HEADS = 15 };
+static void run_far(const kn_table *t)
+{
+	size_t bytes = s.n * 2 * (s.k * kn_kv_bytes(s.type) + 2 * kn_kv_scales(s.type, s.k));
+	for (size_t h = 0; h < FAR_HEADS; h++) run_paged_at(t, h * bytes);
 }
 
 static void run_dense(const kn_table *t)
 {
 	t->attn_dense(s.y, s.k, s.x, s.k, s.x + s.n * s.k, s.k, s.x + 2 * s.n * s.k, s.k, s.m, s.n, s.k, 0.125f);
+}
+
+static void run_store_kv(const kn_table *t)
+{
+	kn_store_kv_fn *store = s.type == KN_Q8_0 ? t->store_kv_q8_0 : t->store_kv_f8_e4m3;
+	for (size_t i = 0; i < s.m; i++) store((uint8_t *)s.w + i * s.k, (uint16_t *)s.y + i, s.m, s.x + i * s.k, s.k);
+}
+
+static void run_load_kv(const kn_table *t)
+{
+	kn_load_kv_fn *load = s.type == KN_Q8_0 ? t->load_kv_q8_0 : t->load_kv_f8_e4m3;
+	for (size_t i = 0; i < s.m; i++) load(s.y + i * s.k, (uint8_t *)s.w + i * s.k, (uint16_t *)s.z + i, s.m, s.k);
 }
 
 static void run_quantize(const kn_table *t) { t->quantize_q8_0(s.q, s.k / KN_Q8_BLOCK, s.x, s.k, s.m, s.k); }
@@ -133,6 +164,32 @@ static const struct timing {
 	{ "attn_paged_f16", run_paged, KN_F16, 1, 1024, 64, 7, 4, "GFLOP/s" },
 	{ "attn_paged_f16", run_paged, KN_F16, 64, 1024, 64, 7, 4, "GFLOP/s" },
 	{ "attn_paged_f16", run_paged, KN_F16, 64, 1024, 128, 4, 4, "GFLOP/s" },
+	{ "attn_paged_bf16", run_paged, KN_BF16, 1, 1024, 64, 7, 4, "GFLOP/s" },
+	{ "attn_paged_bf16", run_paged, KN_BF16, 64, 1024, 64, 7, 4, "GFLOP/s" },
+	{ "attn_paged_q8_0", run_paged, KN_Q8_0, 1, 1024, 64, 1, 4, "GFLOP/s" },
+	{ "attn_paged_q8_0", run_paged, KN_Q8_0, 1, 1024, 64, 7, 4, "GFLOP/s" },
+	{ "attn_paged_q8_0", run_paged, KN_Q8_0, 64, 1024, 64, 7, 4, "GFLOP/s" },
+	{ "attn_paged_q8_0", run_paged, KN_Q8_0, 64, 1024, 128, 4, 4, "GFLOP/s" },
+	{ "attn_paged_f8_e4m3", run_paged, KN_F8_E4M3, 1, 1024, 64, 1, 4, "GFLOP/s" },
+	{ "attn_paged_f8_e4m3", run_paged, KN_F8_E4M3, 1, 1024, 64, 7, 4, "GFLOP/s" },
+	{ "attn_paged_f8_e4m3", run_paged, KN_F8_E4M3, 64, 1024, 64, 7, 4, "GFLOP/s" },
+	{ "attn_paged_f8_e4m3", run_paged, KN_F8_E4M3, 64, 1024, 128, 4, 4, "GFLOP/s" },
+#define FAR(family, type, group, bytes) { family, run_far, type, 1, 16384, 64, group, FAR_HEADS * 2 * bytes / group, "GB/s" }
+	FAR("attn_paged_f16", KN_F16, 1, 2.0),
+	FAR("attn_paged_bf16", KN_BF16, 1, 2.0),
+	FAR("attn_paged_q8_0", KN_Q8_0, 1, 1.0625),
+	FAR("attn_paged_f8_e4m3", KN_F8_E4M3, 1, 1.0625),
+	FAR("attn_paged_f16", KN_F16, 4, 2.0),
+	FAR("attn_paged_q8_0", KN_Q8_0, 4, 1.0625),
+	FAR("attn_paged_f8_e4m3", KN_F8_E4M3, 4, 1.0625),
+	FAR("attn_paged_f16", KN_F16, 7, 2.0),
+	FAR("attn_paged_bf16", KN_BF16, 7, 2.0),
+	FAR("attn_paged_q8_0", KN_Q8_0, 7, 1.0625),
+	FAR("attn_paged_f8_e4m3", KN_F8_E4M3, 7, 1.0625),
+	{ "store_kv_q8_0", run_store_kv, KN_Q8_0, 64, 0, 128, 1, 5, "GB/s" },
+	{ "store_kv_f8_e4m3", run_store_kv, KN_F8_E4M3, 64, 0, 128, 1, 5, "GB/s" },
+	{ "load_kv_q8_0", run_load_kv, KN_Q8_0, 64, 0, 128, 1, 5, "GB/s" },
+	{ "load_kv_f8_e4m3", run_load_kv, KN_F8_E4M3, 64, 0, 128, 1, 5, "GB/s" },
 	{ "attn_dense", run_dense, KN_F32, 256, 1024, 64, 1, 4, "GFLOP/s" },
 	{ "attn_dense", run_dense, KN_F32, 256, 1024, 72, 1, 4, "GFLOP/s" },
 	{ "gelu_tanh", run_gelu_tanh, KN_F32, 0, 4096, 0, 1, 8, "GB/s" },
@@ -153,7 +210,7 @@ static const struct timing {
 };
 
 /* Fresh random data, in every storage form that a timing may read. */
-static void fill(const kn_table *ref)
+static void fill(const kn_table *ref, bool codes)
 {
 	for (size_t i = 0; i < FLOATS / 4; i++) s.x[i] = random_float();
 	memcpy(s.z, s.x, FLOATS / 4 * sizeof *s.z);
@@ -162,6 +219,8 @@ static void fill(const kn_table *ref)
 	/* codes may be any: a piece of random ones again and again */
 	size_t piece = 1 << 16, bytes = kn_row_bytes(s.type, piece);
 	random_weights(s.type, s.w, piece);
+	if (codes) /* of K and V: any byte is one, and any two are a scale of some size */
+		for (size_t i = 0; i < bytes; i++) ((uint8_t *)s.w)[i] = (uint8_t)(0x10 + random_below(0x20));
 	for (size_t at = bytes; at + bytes <= FLOATS * sizeof(float); at += bytes) memcpy((uint8_t *)s.w + at, s.w, bytes);
 }
 
@@ -240,8 +299,8 @@ void time_rows(const char *only)
 		const struct timing *c = timings + i;
 		if (only && strcmp(only, c->family)) continue;
 		s.type = c->type, s.m = c->m, s.n = c->n, s.k = c->k, s.group = c->group;
-		fill(&ref);
-		for (uint32_t j = 0; j < 256; j++) s.pages[j] = j % 16, s.end[j] = (uint32_t)c->n;
+		fill(&ref, !strncmp(c->family, "attn_paged_", 11) && kn_kv_scales(c->type, c->k));
+		for (uint32_t j = 0; j < 256; j++) s.pages[j] = c->run == run_far ? j : j % 16, s.end[j] = (uint32_t)c->n;
 		double items = (double)(c->m ? c->m : 1) * (double)(c->n ? c->n : 1) * (double)(c->k ? c->k : 1) * (double)c->group;
 		double slow = 0;
 		for (size_t r = n_row; r-- > 0;) { /* the reference's row comes last */

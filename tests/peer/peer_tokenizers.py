@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 """Token ids against the references, on random text: Hugging Face tokenizers for directories, llama.cpp and sentencepiece
-for GGUF files. All families of tests/golden/text/families.py, larger than in the goldens.
+for GGUF files, sentencepiece and mistral-common for directories that have their files alone. All families of
+tests/golden/text/families.py, larger than in the goldens. llama.cpp's tekken and gpt-4o tell capitals from small letters in ASCII only, and its
+contractions know two spellings of 's; there Hugging Face's ids are the right ones, and such texts are counted as skipped.
 
-    pip install tokenizers transformers sentencepiece protobuf gguf llama-cpp-python
+    pip install tokenizers transformers sentencepiece protobuf mistral-common gguf llama-cpp-python
     python peer_tokenizers.py [--texts 20000] [--only NAME] [--time]
 
 PEER_TOKENIZE names the program (default build/peer_tokenize)."""
@@ -112,7 +114,7 @@ class LlamaCpp:
 
 class Count:
     def __init__(self, what):
-        self.what, self.n, self.bad = what, 0, 0
+        self.what, self.n, self.bad, self.skipped = what, 0, 0, 0
 
     def __call__(self, text, ours, theirs):
         self.n += 1
@@ -122,7 +124,8 @@ class Count:
                 print("  %r\n    ours   %s\n    theirs %s" % (text, ours, theirs))
 
     def end(self):
-        print("%-6s %s: %d texts, %d differ" % ("ok" if not self.bad else "FAILED", self.what, self.n, self.bad), flush=True)
+        skipped = ", %d skipped: the reference is known to be wrong" % self.skipped if self.skipped else ""
+        print("%-6s %s: %d texts, %d differ%s" % ("ok" if not self.bad else "FAILED", self.what, self.n, self.bad, skipped), flush=True)
         return self.bad > 0
 
 
@@ -150,10 +153,27 @@ def compare_gguf(f, texts, path):
         count = Count("%s: GGUF, %s, against llama.cpp" % (f.name, "trusted" if trusted else "untrusted"))
         for t in texts:
             if "'ſ" in t and f.gguf.get("pre") in ("llama-bpe", "qwen2"):
+                count.skipped += 1
                 continue  # 's in any case: llama.cpp's pattern has only the two ASCII ones
             if f.gguf.get("pre") in ("tekken", "gpt-4o") and not t.isascii():
+                count.skipped += 1
                 continue  # capitals and small letters: llama.cpp tells them apart in ASCII only
             count(t, ours.encode(t, trusted), theirs.encode(t, trusted))
+        failed += count.end()
+    ours.close()
+    return failed
+
+
+def compare_alone(f, texts, folder):
+    f.write(folder)
+    ours, failed = Ours(folder), 0
+    for trusted in (False, True):
+        count = Count("%s: %s, %s, against its own program" % (f.name, min(f.files, key=lambda n: "config" in n), "trusted" if trusted else "untrusted"))
+        for t in texts:
+            if "pieces" in f.name and ("▁" in t or "\0" in t):
+                count.skipped += 1
+                continue  # sentencepiece takes U+2581 for a blank in user-defined pieces too, and ends at a NUL
+            count(t, ours.encode(t, trusted), f.ids(trusted, t))
         failed += count.end()
     ours.close()
     return failed
@@ -193,6 +213,10 @@ def main():
             failed += compare_directory(f, texts, os.path.join(tmp, f.name))
             if f.gguf:
                 failed += compare_gguf(f, texts, os.path.join(tmp, f.name + ".gguf"))
+        for f in fam.alone():
+            if not a.time and (not a.only or a.only == f.name):
+                rng = random.Random(a.seed)
+                failed += compare_alone(f, [random_text(rng) for _ in range(a.texts)], os.path.join(tmp, f.name))
     sys.exit(failed > 0)
 
 

@@ -5,6 +5,8 @@
 Needs llama-cpp-python, numpy, gguf, jinja2, pillow. Checked:
   blocks   the committed blocks of tests/golden/quant through ggml's own C functions: what the unit test compares with
   mini     its miniatures, where every product has another type, in llama.cpp: how far 8-bit activations lead it astray
+  mixes    a random llama, quantised by llama.cpp to each of its mixes: our logits against float32 arithmetic on the dequantised
+           weights (which type may stand where is llama.cpp's choice), beside llama.cpp's; mixes of types that are not read are refused by name
   real     a random model of Qwen2.5-0.5B's shape, quantised to Q4_K_M by llama.cpp: our greedy answers and log-probabilities
            against float32 arithmetic on the dequantised weights, beside llama.cpp's on the same tokens
 """
@@ -13,6 +15,7 @@ import ctypes
 import importlib.util
 import os
 import pathlib
+import subprocess
 import tempfile
 from collections import Counter
 
@@ -79,11 +82,46 @@ class Dequantised:
         return self.kept[name]
 
 
+MIXES = ("Q2_K", "Q3_K_S", "Q3_K_M", "Q3_K_L", "Q4_0", "Q4_1", "Q4_K_S", "Q4_K_M", "Q5_0", "Q5_1", "Q5_K_S", "Q5_K_M", "Q6_K", "Q8_0", "IQ4_NL",
+         "IQ4_XS", "TQ1_0", "TQ2_0", "MXFP4_MOE")  # the last one is Q8_0 where there are no experts
+REFUSED = ("IQ3_M", "IQ3_S")  # IQ1, IQ2 and the smaller IQ3 ask for a matrix of importance
+
+
+def program(path, ids, n_vocab):
+    """Our logits, K and V in f32."""
+    r = subprocess.run([os.environ.get("PEER_LOGITS", str(common.REPO / "build" / "peer_logits")), path, "0", str(len(ids)), "0", "0", "0"],
+                       input=np.array([len(ids)] + list(ids), "<u4").tobytes(), capture_output=True)
+    return r.stderr.decode().strip() if r.returncode else np.frombuffer(r.stdout, "<f4").reshape(-1, n_vocab)
+
+
+def mixes(verdict, make):
+    random_models = module(common.REPO / "tests" / "bench" / "random_models.py")
+    shape = dict(hidden=512, layers=3, heads=8, kv_heads=4, ffn=1024, vocab=512)
+    ids = np.random.default_rng(3).integers(4, 272, 200).tolist()
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.gguf")
+        for mix in MIXES + REFUSED:
+            random_models.quantised(path, mix, **shape)
+            weights = Dequantised(path)
+            kinds = sorted({t.tensor_type.name for t in weights.tensors.values()} - {"F32"})
+            ours = program(path, ids, shape["vocab"])
+            if mix in REFUSED:
+                verdict(isinstance(ours, str) and "is not supported" in ours and any(k in ours for k in kinds), "mixes: " + mix, str(ours)[:120])
+                continue
+            if isinstance(ours, str):
+                verdict(False, "mixes: " + mix, ours)
+                continue
+            want = make.logits(weights, make.Shape(**shape), np.array(ids))
+            theirs = logits_of(load(path, 512), ids)
+            error, their_error = (float(np.sqrt(((got - want) ** 2).mean() / (want ** 2).mean())) for got in (ours, theirs))
+            verdict(error <= 1.1 * their_error, "mixes: " + mix, "error %.4f of the logits' size, llama.cpp's %.4f; %s" % (error, their_error, " ".join(kinds)))
+
+
 def real(verdict, make):
     random_models = module(common.REPO / "tests" / "bench" / "random_models.py")
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model.gguf")
-        random_models.q4_k_m(path, **random_models.QWEN_05B)
+        random_models.quantised(path, "Q4_K_M", **random_models.QWEN_05B)
         shape = {k: v for k, v in random_models.QWEN_05B.items() if k != "arch"}
         weights, c = Dequantised(path), make.Shape(neox=True, bias=True, **shape)
         print("       %.0f MB; %s" % (os.path.getsize(path) / 1e6, dict(Counter(t.tensor_type.name for t in weights.tensors.values()))))
@@ -115,6 +153,7 @@ def main():
     print("llama-cpp-python %s" % llama_cpp.__version__)
     blocks(verdict, make)
     mini(verdict)
+    mixes(verdict, make)
     if not args.skip_real:
         real(verdict, make)
     verdict.end()

@@ -195,6 +195,11 @@ def main():
             passed, checks = check(BUILD / "zoo" / f"zoo_speaks_{habit}.so")
             text = checks["file" if habit == "without_sound" else "sound"][1]
             assert not passed and any(w in text for w in word.split("|")), (habit, checks)
+        passed, checks = check(BUILD / "zoo" / "zoo_axes.so", "--sample", good)
+        assert passed, checks
+        for habit, word in {"axes_far": "at most 2^20", "axes_unfilled": "not all filled", "axes_fail": "positions failed"}.items():
+            passed, checks = check(BUILD / "zoo" / f"zoo_{habit}.so", "--sample", good)
+            assert not passed and any(word in text for verdict, text in checks.values() if verdict == "fail"), (habit, checks)
         clip = clip_file(pathlib.Path(folder) / "clip")
         passed, checks = check(BUILD / "zoo" / "zoo_clips.so", "--sample", clip)
         assert passed and checks["clips"] == ("pass", "1 clip") and checks["watches"][0] == "pass", checks

@@ -108,11 +108,11 @@ static inline void write_tensors(void)
 	for (size_t i = 0; i < TENSORS.n; i++) {
 		const struct matrix *m = &TENSORS.m[i];
 		size_t n = (size_t)m->rows * (m->cols ? m->cols : 1) * sizeof *m->v, begin = data.n;
-		char shape[32];
+		char sizes[32];
 		put(&data, m->v, n);
-		snprintf(shape, sizeof shape, m->cols ? "%u,%u" : "%u", m->rows, m->cols);
+		snprintf(sizes, sizeof sizes, m->cols ? "%u,%u" : "%u", m->rows, m->cols);
 		put(&header, text, (size_t)snprintf(text, sizeof text, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[%s],\"data_offsets\":[%zu,%zu]}", i ? "," : "",
-		                                    m->name, shape, begin, data.n));
+		                                    m->name, sizes, begin, data.n));
 	}
 	put(&header, "}", 1);
 	while (header.n % 8)

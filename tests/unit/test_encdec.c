@@ -97,8 +97,7 @@ static void small_blocks(model *m)
 		g->block_tokens = 16;
 		g->slab_layers = 1;
 		g->n_slabs = g->n_layers;
-		g->head_bytes = g->block_tokens * g->token_bytes;
-		g->layer_bytes = 2 * g->n_kv_head * g->head_bytes;
+		kv_group_measure(g);
 	}
 }
 
@@ -319,11 +318,11 @@ static void company_chunks_and_preemption_change_no_byte(void **state)
 {
 	(void)state;
 	static run alone[MAX_WINDOWS], runs[MAX_RUNS];
-	static const sn_kv_dtype types[] = {SN_KV_F32, SN_KV_F16};
+	static const sn_kv_dtype types[] = {SN_KV_F32, SN_KV_F16, SN_KV_Q8_0, SN_KV_FP8};
 	static const struct { uint32_t n_pages, max_rows, threads; bool presses; } ways[] = {
 	    {400, MAX_ROWS, 2, false}, {400, 7, 2, false}, {400, 41, 1, false}, {60, 64, 2, true}, {40, 23, 1, true}};
 	struct golden g = golden_open("whisper");
-	for (size_t t = 0; t < 2; t++)
+	for (size_t t = 0; t < sizeof types / sizeof *types; t++)
 		for (int isa = KN_ISA_REF; isa <= KN_ISA_AVX512; isa++) {
 			struct machine w = machine_open("whisper", (kn_isa)isa, types[t], 1, 64);
 			for (uint32_t i = 0; i < MAX_WINDOWS; i++) {

@@ -48,7 +48,7 @@ static void poison_reused(sn_engine *e, int fill)
 	memset(e->sampler.mask, fill, ((size_t)e->sampler.n_vocab + 31) / 32 * sizeof *e->sampler.mask);
 }
 
-static const sn_kv_dtype TYPES[] = {SN_KV_F16, SN_KV_F32};
+static const sn_kv_dtype TYPES[] = {SN_KV_F16, SN_KV_F32, SN_KV_BF16, SN_KV_Q8_0, SN_KV_FP8};
 
 /* 0xFF is a NaN in every float type, 0x7B a large number. */
 static const int FILLS[] = {0xFF, 0x7B};
@@ -59,7 +59,7 @@ static void check_68_poisoned_pages_and_buffers_are_never_seen(void **state)
 	size_t n_png;
 	char *png = read_golden("picture.png", &n_png);
 	static struct answer clean[N_ASKS], got[N_ASKS];
-	for (size_t t = 0; t < 2; t++) {
+	for (size_t t = 0; t < sizeof TYPES / sizeof *TYPES; t++) {
 		sn_engine *e = open_engine((sn_engine_config){.no_prefix_caching = true, .kv_dtype = TYPES[t]});
 		answer_all(e, png, n_png, clean, NULL, 0);
 		sn_engine_close(&e);

@@ -15,8 +15,7 @@ static void small_blocks(model *m)
 		g->block_tokens = g->window ? BLOCK / 2 : BLOCK;
 		g->slab_layers = 4;
 		g->n_slabs = (g->n_layers + 3) / 4;
-		g->head_bytes = g->block_tokens * g->token_bytes;
-		g->layer_bytes = 2 * g->n_kv_head * g->head_bytes;
+		kv_group_measure(g);
 	}
 }
 

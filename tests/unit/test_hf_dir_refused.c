@@ -56,7 +56,7 @@ static void what_is_not_computed_is_refused_by_name(void **state)
 	static const struct { const char *architecture, *type, *rest, *says; } families[] = {
 	    {"LlamaForSequenceClassification", "llama", "", "architectures: LlamaForSequenceClassification is not supported"},
 	    {"SmolVLMForConditionalGeneration", "smolvlm", "", "architectures: SmolVLMForConditionalGeneration is not supported"},
-	    {"Gemma3ForConditionalGeneration", "gemma3", "", "architectures: Gemma3ForConditionalGeneration is not supported"},
+	    {"Gemma3nForConditionalGeneration", "gemma3", "", "architectures: Gemma3nForConditionalGeneration is not supported"},
 	    {"LlamaForCausalLM", "qwen2", "", "model_type: qwen2 does not go with LlamaForCausalLM"},
 	    {"MistralForCausalLM", "mistral", "\"sliding_window\":0", "sliding_window: 0 is not an integer"},
 	    {"SmolLM3ForCausalLM", "smollm3", "\"use_sliding_window\":true", "use_sliding_window is not supported"},
@@ -66,14 +66,24 @@ static void what_is_not_computed_is_refused_by_name(void **state)
 	    {"Phi3ForCausalLM", "phi3", "\"partial_rotary_factor\":1.5", "partial_rotary_factor is above 1"},
 	    {"Phi3ForCausalLM", "phi3", "\"partial_rotary_factor\":0.3", "partial_rotary_factor: 1 of a head's 4 channels"},
 	    {"Phi3ForCausalLM", "phi3", "\"sliding_window\":-1", "sliding_window: -1 is not an integer"},
-	    {"Qwen3MoeForCausalLM", "qwen3_moe", "\"use_sliding_window\":true", "use_sliding_window is not supported"},
+	    {"Qwen3MoeForCausalLM", "qwen3_moe", "\"use_sliding_window\":1", "use_sliding_window is neither true nor false"},
 	    {"Qwen3MoeForCausalLM", "qwen3_moe", "\"num_experts\":4,\"num_experts_per_tok\":5", "num_experts_per_tok: 5 is not an integer from 1 to 4"},
 	    {"Qwen3MoeForCausalLM", "qwen3_moe", "\"num_experts\":0", "num_experts: 0 is not"},
 	    {"Qwen3MoeForCausalLM", "qwen3_moe", "\"mlp_only_layers\":3", "mlp_only_layers is not a list"},
 	    {"Qwen3MoeForCausalLM", "qwen3_moe", "\"mlp_only_layers\":[\"0\"]", "mlp_only_layers: value 0 is not a layer"},
 	    {"Qwen3MoeForCausalLM", "qwen3_moe", "\"num_experts\":4,\"num_experts_per_tok\":2,\"norm_topk_prob\":1", "norm_topk_prob is neither true nor false"},
-	    {"Qwen2ForCausalLM", "qwen2", "\"use_sliding_window\":true", "use_sliding_window is not supported"},
-	    {"Qwen3ForCausalLM", "qwen3", "\"use_sliding_window\":true", "use_sliding_window is not supported"},
+	    {"Qwen2ForCausalLM", "qwen2", "\"use_sliding_window\":1", "use_sliding_window is neither true nor false"},
+	    {"Qwen2ForCausalLM", "qwen2", "\"use_sliding_window\":true,\"max_window_layers\":-1", "max_window_layers is not an integer from 0 on"},
+	    {"Qwen2ForCausalLM", "qwen2", "\"layer_types\":[\"sliding_attention\",\"full_attention\"]", "use_sliding_window is off, but layers slide"},
+	    {"Qwen2ForCausalLM", "qwen2", "\"use_sliding_window\":true,\"layer_types\":[\"full_attention\"]", "layer_types is not a list of 2 names"},
+	    {"Qwen2ForCausalLM", "qwen2", "\"use_sliding_window\":true,\"sliding_window\":0", "sliding_window: 0 is not an integer"},
+	    {"Qwen2VLForConditionalGeneration", "qwen2_vl", "\"text_config\":{\"model_type\":\"qwen2\"}", "text_config is not a qwen2_vl_text"},
+	    {"Qwen2VLForConditionalGeneration", "qwen2_vl", "\"rope_scaling\":{\"type\":\"mrope\",\"mrope_section\":[1,1]}", "mrope_section is not a list of three"},
+	    {"Qwen2VLForConditionalGeneration", "qwen2_vl", "\"rope_scaling\":{\"type\":\"mrope\",\"mrope_section\":[1,-1,2]}", "mrope_section is not a list of three"},
+	    {"Qwen2VLForConditionalGeneration", "qwen2_vl", "\"rope_scaling\":{\"type\":\"mrope\",\"mrope_section\":[1,1,1],\"mrope_interleaved\":true}",
+	     "mrope_interleaved is not supported"},
+	    {"Qwen3ForCausalLM", "qwen3", "\"rope_scaling\":{\"rope_type\":\"default\",\"mrope_section\":[1,1,1]}", "rope_scaling.mrope_section is not supported"},
+	    {"Qwen3ForCausalLM", "qwen3", "\"use_sliding_window\":1", "use_sliding_window is neither true nor false"},
 	    {"Qwen3ForCausalLM", "qwen3", "\"attention_bias\":true", "attention_bias is not supported"},
 	    {"Gemma3ForCausalLM", "gemma3_text", "\"partial_rotary_factor\":0.5", "partial_rotary_factor is not supported"},
 	    {"Gemma3ForCausalLM", "gemma3_text", "\"attention_bias\":true", "attention_bias is not supported"},
@@ -116,7 +126,11 @@ static void eight_bit_floats_need_their_scales(void **state)
 	static const struct { const char *rest, *says; } cases[] = {
 	    {F8("pack-quantized", "8", "channel", ""), "compressed-tensors' format pack-quantized is not supported (float-quantized is)"},
 	    {F8("float-quantized", "4", "channel", ""), "weights that are not floats of 8 bits"},
-	    {F8("float-quantized", "8", "block", ""), "weights.strategy: block is not supported (tensor and channel are)"},
+	    {F8("float-quantized", "8", "block", ""), "block_structure: expected outputs and inputs"},
+	    {F8("float-quantized", "8", "block", ",\"block_structure\":[128]"), "block_structure: expected outputs and inputs"},
+	    {F8("float-quantized", "8", "block", ",\"block_structure\":[128,0]"), "block_structure: expected outputs and inputs"},
+	    {F8("float-quantized", "8", "block", ",\"block_structure\":\"128x128x128\""), "block_structure: expected outputs and inputs"},
+	    {F8("float-quantized", "8", "channel", ",\"block_structure\":[128,128]"), "weights.block_structure without the strategy block"},
 	    {F8("float-quantized", "8", "group", ",\"group_size\":128"), "weights.strategy: group"},
 	    {F8("float-quantized", "8", "channel", ",\"group_size\":128"), "weights.group_size is not supported"},
 	    {F8("float-quantized", "8", "channel", ",\"dynamic\":true"), "weights.dynamic is not supported"},
@@ -126,7 +140,9 @@ static void eight_bit_floats_need_their_scales(void **state)
 	    {F8("float-quantized", "8", "channel", "}}},\"quantization_status\":\"frozen\",\"x\":{\"x\":{\"x\":{"), "quantization_status: only compressed"},
 	    {"\"quantization_config\":{\"quant_method\":\"compressed-tensors\",\"format\":\"float-quantized\"}", "config_groups is missing"},
 	    {"\"quantization_config\":{\"quant_method\":\"compressed-tensors\"}", "format unnamed is not supported"},
-	    {"\"quantization_config\":{\"quant_method\":\"fp8\",\"weight_block_size\":[128,128]}", "quantised weights (fp8) are not supported"},
+	    {"\"quantization_config\":{\"quant_method\":\"fp8\",\"fmt\":\"e5m2\"}", "fmt: only e4m3 is supported"},
+	    {"\"quantization_config\":{\"quant_method\":\"fp8\",\"weight_block_size\":[128,1048577]}", "weight_block_size: expected outputs and inputs"},
+	    {"\"quantization_config\":{\"quant_method\":\"awq\",\"bits\":4}", "quantised weights (awq) are not supported"},
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		fresh_llama(cases[i].rest);
@@ -273,6 +289,79 @@ static void tensors_must_be_the_configurations(void **state)
 	refused("tensor model.norm.weight: 1 dimensions and 0 bytes");
 }
 
+#define MODULE(kind, path) "{\"type\":\"sentence_transformers.models." kind "\",\"path\":\"" path "\"}"
+#define THREE "[" MODULE("Transformer", "") "," MODULE("Pooling", "1_Pooling") "," MODULE("Normalize", "2_Normalize") "]"
+#define LAST "{\"pooling_mode_lasttoken\":true}"
+
+/* What a directory of sentence-transformers does with a text's rows is computed, or refused. */
+static void embedding_models_say_how(void **state)
+{
+	(void)state;
+	static const struct { const char *modules, *pooling, *config, *says; uint32_t type; bool plain; } cases[] = {
+	    {THREE, LAST, "", NULL, 3, false},
+	    {"[" MODULE("Transformer", "") "," MODULE("Pooling", "1_Pooling") "]", "{\"pooling_mode\":\"mean\"}", "", NULL, 1, true},
+	    {THREE, "{\"pooling_mode_cls_token\":true,\"pooling_mode_mean_tokens\":false}", "", NULL, 2, false},
+	    {THREE, "{\"pooling_mode_max_tokens\":true}", "", "max is not supported", 0, false},
+	    {THREE, "{\"pooling_mode_weightedmean_tokens\":true}", "", "weightedmean is not supported", 0, false},
+	    {THREE, "{\"pooling_mode_cls_token\":true,\"pooling_mode_lasttoken\":true}", "", "cls with lasttoken is not supported", 0, false},
+	    {THREE, "{\"pooling_mode\":\"nothing\"}", "", "no pooling that is known", 0, false},
+	    {THREE, "{\"pooling_mode_lasttoken\":true,\"include_prompt\":false}", "", "include_prompt false is not supported", 0, false},
+	    {THREE, LAST, "\"matryoshka_dimensions\":[]", "matryoshka_dimensions is not a list of 1 to 64", 0, false},
+	    {THREE, LAST, "\"matryoshka_dimensions\":[4,\"8\"]", "matryoshka_dimensions: number 1 is none", 0, false},
+	    {"[" MODULE("Transformer", "") "]", LAST, "", "1 modules are not supported", 0, false},
+	    {"[" MODULE("Transformer", "") "," MODULE("Pooling", "1_Pooling") "," MODULE("Dense", "2_Dense") "]", LAST, "", "Dense as module 2 is not supported", 0, false},
+	    {"[" MODULE("Transformer", "") "," MODULE("Pooling", "..") "]", LAST, "", "path is not a folder of this directory", 0, false},
+	    {"{}", LAST, "", "0 modules are not supported", 0, false},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		fresh_llama(cases[i].config);
+		assert_int_equal(mkdir(scratch_path(MINI "/1_Pooling"), 0700), 0);
+		write_file("modules.json", cases[i].modules);
+		write_file("1_Pooling/config.json", cases[i].pooling);
+		if (cases[i].says) {
+			refused(cases[i].says);
+			continue;
+		}
+		model_file *f = opened();
+		uint32_t type = 0;
+		bool plain = !cases[i].plain;
+		assert_true(file_u32(f, "llama.pooling_type", &type) && type == cases[i].type);
+		assert_true(file_bool(f, "llama.pooling_plain", &plain) && plain == cases[i].plain);
+		model_file_close(&f);
+	}
+	fresh_llama("");
+	write_file("modules.json", THREE);
+	refused("config.json");
+	assert_int_equal(mkdir(scratch_path(MINI "/1_Pooling"), 0700), 0);
+	write_file("1_Pooling/config.json", LAST);
+	write_file("config_sentence_transformers.json", "{\"default_prompt_name\":\"query\"}");
+	refused("default_prompt_name is not supported");
+}
+
+/* A class without a head needs none, nor the prefix of those that have one; a class with a head misses it. */
+static void only_models_that_embed_do_without_a_head(void **state)
+{
+	(void)state;
+	weights w = weights_of(0);
+	fresh_llama("");
+	write_weights(&w);
+	refused("tensor lm_head.weight is missing");
+	write_config("LlamaModel", "llama", "");
+	model_file *f = opened();
+	assert_null(file_tensor_find(f, "output.weight"));
+	model_file_close(&f);
+	for (size_t i = 0; i < w.n; i++)
+		memmove(w.e[i].name, w.e[i].name + strlen("model."), strlen(w.e[i].name) - strlen("model.") + 1);
+	write_weights(&w);
+	f = opened();
+	assert_non_null(file_tensor_find(f, "blk.1.ffn_down.weight"));
+	model_file_close(&f);
+	write_llama("");
+	refused("tensor model.embed_tokens.weight is missing");
+	write_config("LlamaModels", "llama", "");
+	refused("architectures: LlamaModels is not supported");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +370,8 @@ int main(void)
 	    cmocka_unit_test(sizes_that_lie_are_refused),
 	    cmocka_unit_test(broken_json_is_refused),
 	    cmocka_unit_test(tensors_must_be_the_configurations),
+	    cmocka_unit_test(embedding_models_say_how),
+	    cmocka_unit_test(only_models_that_embed_do_without_a_head),
 	};
 	return cmocka_run_group_tests(tests, scratch_open, scratch_close);
 }

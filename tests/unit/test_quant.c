@@ -283,38 +283,65 @@ static void what_cannot_be_computed_is_refused_by_name(void **state)
 	free(file);
 }
 
-/* 8-bit floats are a row's scale times what they say, and nothing without as many scales as rows. */
-static void eight_bit_floats_are_scaled(void **state)
+enum { F8_IN = 16, F8_OUT = 80, F8_ROWS = 19 }; /* rows: more than a tile of sums has */
+
+/* Products are those of the values that the matrix says of itself, whatever scales they share; and a row's are the same bits alone. */
+static void check_scaled(const char *directory, const char *tensor, size_t n_out)
 {
-	(void)state;
-	enum { N_IN = 16, N_OUT = 24, ROWS = 3 };
 	model_file *f = NULL;
 	sn_error err = {0};
 	pool *threads;
 	ops o;
 	weight w;
-	float x[ROWS][N_IN], y[ROWS][N_OUT], row[N_IN];
-	const float *v;
-	if (model_file_open(&f, GOLDEN_DIR "/../hf/llama-f8", &err) != SN_OK)
+	float x[F8_ROWS][F8_IN], y[F8_ROWS][F8_OUT], alone[F8_OUT], row[F8_IN];
+	if (model_file_open(&f, directory, &err) != SN_OK)
 		fail_msg("%s", err.text);
 	assert_int_equal(pool_open(&threads, 1, &err), SN_OK);
 	ops_init(&o, threads, 0);
-	assert_int_equal(weight_bind(&w, f, f->mem, "blk.0.attn_q.weight", NULL, N_OUT, N_IN, &err), SN_OK);
+	assert_int_equal(weight_bind(&w, f, f->mem, tensor, NULL, n_out, F8_IN, &err), SN_OK);
 	assert_int_equal(w.type, KN_F8_E4M3);
-	for (size_t i = 0; i < ROWS * N_IN; i++)
-		x[i / N_IN][i % N_IN] = (float)((int)i % 7 - 3);
-	ops_linear(&o, y[0], N_OUT, x[0], N_IN, ROWS, &w, ACT_NONE);
-	for (size_t j = 0; j < N_OUT; j++) {
+	for (size_t i = 0; i < F8_ROWS * F8_IN; i++)
+		x[i / F8_IN][i % F8_IN] = (float)((int)(i * i) % 7 - 3);
+	ops_linear(&o, y[0], F8_OUT, x[0], F8_IN, F8_ROWS, &w, ACT_NONE);
+	for (size_t j = 0; j < n_out; j++) {
 		weight_row(&o, &w, j, row);
-		for (size_t i = 0; i < ROWS; i++) {
+		for (size_t i = 0; i < F8_ROWS; i++) {
 			double sum = 0, size = 0;
-			for (size_t k = 0; k < N_IN; k++) {
+			for (size_t k = 0; k < F8_IN; k++) {
 				sum += (double)x[i][k] * (double)row[k];
 				size += fabs((double)x[i][k] * (double)row[k]);
 			}
-			assert_true(fabs(sum - (double)y[i][j]) <= (2 * N_IN + 2) * 0x1p-24 * size);
+			assert_true(fabs(sum - (double)y[i][j]) <= (2 * F8_IN + 4) * 0x1p-24 * size);
 		}
 	}
+	for (size_t i = 0; i < F8_ROWS; i++) {
+		ops_linear(&o, alone, F8_OUT, x[i], F8_IN, 1, &w, ACT_NONE);
+		assert_memory_equal(alone, y[i], n_out * sizeof(float));
+	}
+	ops_fini(&o);
+	pool_close(&threads);
+	model_file_close(&f);
+}
+
+static void eight_bit_floats_are_scaled(void **state)
+{
+	(void)state;
+	check_scaled(GOLDEN_DIR "/../hf/llama-f8", "blk.0.attn_q.weight", 24);  /* by outputs */
+	check_scaled(GOLDEN_DIR "/../hf/qwen2-f8", "blk.0.ffn_gate.weight", 16); /* all alike */
+	check_scaled(GOLDEN_DIR "/../hf/phi3-f8", "blk.0.attn_qkv.weight", 32); /* by blocks that divide neither side */
+}
+
+/* And nothing without as many scales as rows. */
+static void eight_bit_floats_need_all_scales(void **state)
+{
+	(void)state;
+	enum { N_IN = 16, N_OUT = 24 };
+	model_file *f = NULL;
+	sn_error err = {0};
+	weight w;
+	const float *v;
+	if (model_file_open(&f, GOLDEN_DIR "/../hf/llama-f8", &err) != SN_OK)
+		fail_msg("%s", err.text);
 	assert_int_equal(vector_bind(&v, f, f->mem, "blk.0.attn_q.weight", N_OUT * N_IN, &err), SN_ERR_UNSUPPORTED);
 	assert_non_null(strstr(err.text, "blk.0.attn_q.weight: storage type F8_E4M3 is only supported for the weights of products"));
 	file_tensor *scale = (file_tensor *)(uintptr_t)file_tensor_find(f, "blk.0.attn_q.scale");
@@ -324,8 +351,6 @@ static void eight_bit_floats_are_scaled(void **state)
 	((char *)(uintptr_t)scale->name.p)[0] = '!';
 	assert_int_equal(weight_bind(&w, f, f->mem, "blk.0.attn_q.weight", NULL, N_OUT, N_IN, &err), SN_ERR_INVALID);
 	assert_non_null(strstr(err.text, "blk.0.attn_q.scale is missing"));
-	ops_fini(&o);
-	pool_close(&threads);
 	model_file_close(&f);
 }
 
@@ -339,6 +364,7 @@ int main(void)
 	    cmocka_unit_test(a_bad_scale_fails_one_request_only),
 	    cmocka_unit_test(what_cannot_be_computed_is_refused_by_name),
 	    cmocka_unit_test(eight_bit_floats_are_scaled),
+	    cmocka_unit_test(eight_bit_floats_need_all_scales),
 	};
 	return kit_run(tests);
 }

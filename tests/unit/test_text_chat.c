@@ -19,6 +19,8 @@
 	"{{ p.text if p.type == 'text' else '<' ~ p.type ~ '>' }}{% endfor %}{% endif %}{% endfor %}"
 #define NO_SYSTEM "{% for m in messages if m.role != 'system' %}{{ m.content }}{% endfor %}"
 
+#define MESSAGE(role_, parts_, n, string) {.role = (role_), .parts = (parts_), .n_parts = (n), .is_string = (string)}
+
 static chat_template *open_template(const char *source)
 {
 	chat_template *t;
@@ -67,8 +69,11 @@ static void templates_are_probed_for_what_they_take(void **state)
 	static const struct {
 		const char *source;
 		chat_caps caps;
-	} cases[] = {{SMOLVLM, {false, true, true}}, {CHATML, {true, false, true}}, {BOTH, {true, true, true}}, {NO_SYSTEM, {true, false, false}},
-	             {"{{ bos_token + eos_token + unk_token + messages[-1]['content'] }}", {true, false, false}}};
+	} cases[] = {{SMOLVLM, {.lists = true, .system = true}},
+	             {CHATML, {.strings = true, .system = true}},
+	             {BOTH, {.strings = true, .lists = true, .system = true}},
+	             {NO_SYSTEM, {.strings = true}},
+	             {"{{ bos_token + eos_token + unk_token + messages[-1]['content'] }}", {.strings = true}}};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		chat_template *t = open_template(cases[i].source);
 		chat_caps caps = chat_template_caps(t);
@@ -89,8 +94,8 @@ static void contents_are_given_in_the_form_that_fits(void **state)
 {
 	(void)state;
 	sn_part hi = text_part("hi"), two[] = {image_part, text_part("what?")}, texts[] = {text_part("a"), text_part("b")};
-	sn_message string[] = {{"user", &hi, 1, true}}, list[] = {{"user", two, 2, false}}, lines[] = {{"user", texts, 2, false}};
-	sn_message chat[] = {{"system", &hi, 1, true}, {"user", two, 2, false}, {"assistant", NULL, 0, true}};
+	sn_message string[] = {MESSAGE("user", &hi, 1, true)}, list[] = {MESSAGE("user", two, 2, false)}, lines[] = {MESSAGE("user", texts, 2, false)};
+	sn_message chat[] = {MESSAGE("system", &hi, 1, true), MESSAGE("user", two, 2, false), MESSAGE("assistant", NULL, 0, true)};
 	expect_prompt(SMOLVLM, string, 1, "<|im_start|>User: hi<end_of_utterance>\nAssistant:");
 	expect_prompt(SMOLVLM, list, 1, "<|im_start|>User:<image>what?<end_of_utterance>\nAssistant:");
 	expect_prompt(SMOLVLM, chat, 3,
@@ -118,8 +123,8 @@ static void what_does_not_fit_is_refused(void **state)
 {
 	(void)state;
 	sn_part hi = text_part("hi"), picture = image_part;
-	sn_message strange[] = {{"<|im_start|>", &hi, 1, true}}, none[] = {{NULL, &hi, 1, true}}, media[] = {{"user", &picture, 1, false}};
-	sn_message system[] = {{"system", &hi, 1, true}, {"user", &hi, 1, true}};
+	sn_message strange[] = {MESSAGE("<|im_start|>", &hi, 1, true)}, none[] = {MESSAGE(NULL, &hi, 1, true)}, media[] = {MESSAGE("user", &picture, 1, false)};
+	sn_message system[] = {MESSAGE("system", &hi, 1, true), MESSAGE("user", &hi, 1, true)};
 	expect_refusal(CHATML, strange, 1, SN_ERR_INVALID);
 	expect_refusal(CHATML, none, 1, SN_ERR_INVALID);
 	expect_refusal(CHATML, NULL, 0, SN_ERR_INVALID);
@@ -127,7 +132,7 @@ static void what_does_not_fit_is_refused(void **state)
 	expect_refusal(SMOLVLM, media, 1, SN_ERR_UNSUPPORTED);
 	expect_refusal(NO_SYSTEM, system, 2, SN_ERR_UNSUPPORTED);
 	expect_refusal("{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('no tools') }}{% endif %}{{ m.content }}{% endfor %}",
-	               (sn_message[]){{"tool", &hi, 1, true}}, 1, SN_ERR_INVALID);
+	               (sn_message[]){MESSAGE("tool", &hi, 1, true)}, 1, SN_ERR_UNSUPPORTED);
 }
 
 /* Specials in the ids, as a sorted list would say: count of each special token in the prompt. */
@@ -155,7 +160,7 @@ static void clients_cannot_open_a_slot_or_a_turn(void **state)
 		for (size_t role = 0; role < 4; role++) {
 			for (size_t cut = 0; cut <= strlen(spellings[i]); cut++) {
 				sn_part parts[] = {{.kind = SN_PART_TEXT, .data = spellings[i], .size = cut}, text_part(spellings[i] + cut), image_part};
-				sn_message m[] = {{turns[role], parts, 3, false}};
+				sn_message m[] = {MESSAGE(turns[role], parts, 3, false)};
 				marked_text out;
 				sn_error err = {0};
 				marked_init(&out, 0);
@@ -181,7 +186,7 @@ static void template_and_client_cannot_spell_together(void **state)
 	static const char *const contents[] = {"image", "age>", "|im_start|", "", ">"};
 	for (size_t i = 0; i < sizeof contents / sizeof *contents; i++) {
 		sn_part part = text_part(contents[i]);
-		sn_message m[] = {{"user", &part, 1, true}};
+		sn_message m[] = {MESSAGE("user", &part, 1, true)};
 		marked_text out;
 		sn_error err = {0};
 		marked_init(&out, 0);
@@ -201,7 +206,7 @@ static void expect_media(const char *source, const chat_marker *markers, size_t 
 	for (size_t i = 0; i < n_markers; i++)
 		probed[i] = (chat_marker){markers[i].kind_name, markers[i].marker, chat_template_places(t, markers[i].kind_name, markers[i].marker)};
 	const chat_options o = {.markers = probed, .n_markers = n_markers};
-	sn_message m[] = {{"user", parts, n, false}};
+	sn_message m[] = {MESSAGE("user", parts, n, false)};
 	marked_text out;
 	sn_error err = {0};
 	marked_init(&out, 0);
@@ -265,7 +270,7 @@ static void variables_reach_the_template(void **state)
 	const chat_options o = {.vars = vars, .n_vars = 4};
 	chat_template *t = open_template("{{ messages[0].content }}{% if enable_thinking is false %}|{{ n }}|{{ x }}|{{ s }}{% endif %}");
 	sn_part hi = text_part("hi");
-	sn_message m[] = {{"user", &hi, 1, true}};
+	sn_message m[] = {MESSAGE("user", &hi, 1, true)};
 	marked_text out;
 	sn_error err = {0};
 	marked_init(&out, 0);
@@ -295,7 +300,7 @@ static void *render_often(void *ctx)
 {
 	shared *s = ctx;
 	sn_part parts[] = {image_part, text_part("what is in this image")};
-	sn_message m[] = {{"user", parts, 2, false}};
+	sn_message m[] = {MESSAGE("user", parts, 2, false)};
 	for (int i = 0; i < 200; i++) {
 		marked_text out;
 		marked_init(&out, 0);
@@ -325,8 +330,125 @@ static void one_template_serves_many_threads(void **state)
 	chat_template_close(&t);
 }
 
-int main(void)
+/* ---- for tests/peer/templates.py: conversations as clients send them ---- */
+
+static sn_value value_of(arena *a, const json_t *j)
 {
+	sn_value v = {.kind = SN_VALUE_NULL};
+	const char *key;
+	json_t *item;
+	size_t i;
+	switch (json_typeof(j)) {
+	case JSON_OBJECT: {
+		v = (sn_value){.kind = SN_VALUE_DICT, .n = json_object_size(j)};
+		sn_value *at = arena_array(a, 2 * v.n, sizeof *at);
+		v.items = at;
+		json_object_foreach((json_t *)j, key, item) {
+			*at++ = (sn_value){.kind = SN_VALUE_STRING, .string = key, .n = strlen(key)};
+			*at++ = value_of(a, item);
+		}
+		return v;
+	}
+	case JSON_ARRAY: {
+		v = (sn_value){.kind = SN_VALUE_LIST, .n = json_array_size(j)};
+		sn_value *at = arena_array(a, v.n, sizeof *at);
+		v.items = at;
+		json_array_foreach((json_t *)j, i, item)
+			at[i] = value_of(a, item);
+		return v;
+	}
+	case JSON_STRING:
+		return (sn_value){.kind = SN_VALUE_STRING, .string = json_string_value(j), .n = json_string_length(j)};
+	case JSON_INTEGER:
+		return (sn_value){.kind = SN_VALUE_INT, .i = json_integer_value(j)};
+	case JSON_REAL:
+		return (sn_value){.kind = SN_VALUE_REAL, .real = json_real_value(j)};
+	case JSON_NULL:
+		return v;
+	default:
+		return (sn_value){.kind = SN_VALUE_BOOL, .b = json_is_true(j)};
+	}
+}
+
+static const char *string_at(const json_t *j, const char *key)
+{
+	return json_string_value(json_object_get(j, key));
+}
+
+static sn_message message_of(arena *a, const json_t *j)
+{
+	const json_t *content = json_object_get(j, "content"), *calls = json_object_get(j, "tool_calls"), *thinking = json_object_get(j, "reasoning_content");
+	size_t n = json_is_array(content) ? json_array_size(content) : json_is_string(content);
+	sn_part *parts = arena_array(a, n, sizeof *parts);
+	for (size_t i = 0; i < n; i++) {
+		const json_t *part = json_array_get(content, i), *words = json_is_string(content) ? content : json_object_get(part, "text");
+		parts[i] = words ? (sn_part){.kind = SN_PART_TEXT, .data = json_string_value(words), .size = json_string_length(words)}
+		                 : (sn_part){.kind = SN_PART_MEDIA, .kind_name = string_at(part, "type")};
+	}
+	sn_tool_call *all = arena_array(a, json_array_size(calls), sizeof *all);
+	for (size_t i = 0; i < json_array_size(calls); i++) {
+		const json_t *call = json_array_get(calls, i), *function = json_object_get(call, "function"), *arguments = json_object_get(function, "arguments");
+		char *dumped = json_dumps(arguments, 0), *p = arena_strndup(a, dumped, strlen(dumped));
+		free(dumped);
+		all[i] = (sn_tool_call){.id = string_at(call, "id"), .name = string_at(function, "name"), .arguments = value_of(a, arguments), .text = p, .size = strlen(p)};
+	}
+	return (sn_message){.role = string_at(j, "role"), .parts = parts, .n_parts = n, .is_string = json_is_string(content), .no_content = !n && !json_is_string(content),
+	                    .calls = all, .n_calls = json_array_size(calls), .call_id = string_at(j, "tool_call_id"),
+	                    .name = strcmp(string_at(j, "role"), "tool") ? NULL : string_at(j, "name"), .thinking = json_string_value(thinking),
+	                    .thinking_size = json_string_length(thinking)};
+}
+
+static void print_case(const chat_template *t, const json_t *c)
+{
+	const json_t *messages = json_object_get(c, "messages"), *with = json_object_get(c, "tools"), *thinks = json_object_get(c, "enable_thinking");
+	arena *a = arena_open(0);
+	sn_message *list = arena_array(a, json_array_size(messages), sizeof *list);
+	for (size_t i = 0; i < json_array_size(messages); i++)
+		list[i] = message_of(a, json_array_get(messages, i));
+	const sn_value all = with && !json_is_null(with) ? value_of(a, with) : (sn_value){.kind = SN_VALUE_NULL};
+	const chat_marker markers[] = {image_marker, {"video", {"<video>", 7}, true}};
+	const sn_chat_var var = {.name = "enable_thinking", .kind = SN_VAR_BOOL, .b = json_is_true(thinks)};
+	const chat_options o = {.markers = markers, .n_markers = 2, .tools = all.kind == SN_VALUE_LIST ? &all : NULL, .vars = &var, .n_vars = thinks != NULL,
+	                        .add_generation_prompt = json_is_true(json_object_get(c, "add_generation_prompt"))};
+	marked_text out;
+	sn_error err = {0};
+	marked_init(&out, 0);
+	sn_status s = chat_render(t, NULL, list, json_array_size(messages), &o, &out, &err);
+	json_t *line = s ? json_pack("{s:s}", "error", err.text) : json_pack("{s:s%}", "out", out.bytes.n ? out.bytes.p : "", out.bytes.n);
+	json_dumpf(line, stdout, JSON_COMPACT);
+	puts("");
+	json_decref(line);
+	marked_fini(&out);
+	arena_close(&a);
+}
+
+/* {template, cases}: what the template takes, then each case's prompt. */
+static int print_cases(const char *path)
+{
+	json_error_t why;
+	json_t *g = json_load_file(path, JSON_ALLOW_NUL, &why), *c;
+	chat_template *t;
+	sn_error err = {0};
+	size_t i;
+	if (!g || chat_template_open(&t, golden_str(json_object_get(g, "template")), &err)) {
+		printf("{\"error\":\"%s\"}\n", g ? err.text : "no file");
+		return 2;
+	}
+	const chat_caps k = chat_template_caps(t);
+	printf("{\"format\":\"%s\",\"tools\":\"%s\",\"calls\":%d,\"many\":%d,\"results\":%d,\"text\":%d,\"null\":%d,\"short\":%d}\n",
+	       chat_template_tools(t) ? chat_template_tools(t)->name : "", k.tools_variable ? k.tools_variable : "", k.calls, k.many_calls, k.results,
+	       k.arguments_as_text, k.null_content, k.short_ids);
+	json_array_foreach(json_object_get(g, "cases"), i, c)
+		print_case(t, c);
+	chat_template_close(&t);
+	json_decref(g);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 2)
+		return print_cases(argv[1]);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(templates_are_probed_for_what_they_take),
 		cmocka_unit_test(contents_are_given_in_the_form_that_fits),

@@ -50,7 +50,7 @@ static double lesser(double a, double b)
 static void expect_linear(const char *name, const vocab *v)
 {
 	static const char *const units[] = {"\n", "word", " ", "\xE4\xB8\x96", "!", "7", "\xFF", " \n", "'s", "a b", "\xCC\x81\xCC\xA3", "<|im_star",
-	                                    "\xE2\x96\x81", "the", "\xE0\xA4\xBF"};
+	                                    "\xE2\x96\x81", "the", "\xE0\xA4\xBF", "A", "aB", "\xC7\x85\xCA\xB0", "\r\n/"};
 	for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
 		size_t n = 60000 * SN_TEXT_SCALE;
 		double one = 1e9, four = 1e9;
@@ -69,7 +69,7 @@ static void expect_linear(const char *name, const vocab *v)
 
 static void directories(void **state)
 {
-	static const char *const names[] = {"gpt2", "smollm", "llama3", "qwen2", "gemma", "llama2", "llama2-first"};
+	static const char *const names[] = {"gpt2", "smollm", "llama3", "qwen2", "tekken", "gpt4o", "gemma", "llama2", "llama2-first"};
 	(void)state;
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		vocab *v = family_vocab(names[i]);

@@ -16,6 +16,12 @@ typedef struct sn_hole {
 	uint32_t n_rows;
 } sn_hole;
 
+/* Where a row stands, for models that count positions on three axes (M-RoPE): less the position that a token in the place of its
+ * hole's first row would have. What follows the hole stands one behind the largest of all. Each at most 2^20. */
+typedef struct sn_position {
+	uint32_t time, height, width;
+} sn_position;
+
 typedef struct sn_media_plan {
 	uint32_t size; /* sizeof(sn_media_plan) */
 	uint32_t n_rows;  /* in all holes */
@@ -46,9 +52,18 @@ typedef struct sn_ext_plan {
 	                sn_hole *holes, sn_fault *fault);
 	/* The rate in Hz at which AUDIO is to be decoded for this model; NULL or 0: as it is in the file. [any] */
 	uint32_t (*media_rate)(const void *instance);
+	/* Fills rows [plan->n_rows]. NULL: each row stands one behind the row before it, as tokens do. Only models with three axes are
+	 * served with an encoder that has this. [any] */
+	sn_rc (*positions)(const void *instance, const sn_call *call, const sn_media *media, const sn_media_plan *plan, sn_position *rows,
+	                   sn_fault *fault);
 } sn_ext_plan;
 
-/* What every sn_ext_plan has; media_rate came later. */
+/* What every sn_ext_plan has; the others came later, one by one. */
 #define SN_EXT_PLAN_MIN_SIZE offsetof(sn_ext_plan, media_rate)
+
+_Static_assert(sizeof(sn_hole) == 8 && sizeof(sn_position) == 12, "sn_hole and sn_position are frozen");
+_Static_assert(sizeof(sn_media_plan) == 40 && offsetof(sn_media_plan, options_hash) == 32, "sn_media_plan is frozen");
+_Static_assert(offsetof(sn_ext_plan, plan) == 16 + 3 * sizeof(void *) && offsetof(sn_ext_plan, positions) == offsetof(sn_ext_plan, media_rate) + sizeof(void *),
+               "sn_ext_plan grows at its end");
 
 #endif

@@ -229,6 +229,94 @@ def rstripped():
     return f
 
 
+class Older:
+    """A directory without tokenizer.json, read by who knows the file that it has: files {name: bytes}, oracle(trusted) with encode(text) -> ids."""
+
+    def __init__(self, name, files, plain, special, gguf=None):
+        self.name, self.files, self.gguf, self.encoders = name, files, gguf, (plain, special)
+
+    def write(self, folder):
+        os.makedirs(folder, exist_ok=True)
+        for name, data in self.files.items():
+            with open(os.path.join(folder, name), "wb") as f:
+                f.write(data)
+
+    def ids(self, trusted, text):
+        return self.encoders[trusted](text)
+
+
+def pieces_alone():
+    """tokenizer.model: sentencepiece's own ids; and where special tokens stand in the text, those of what is between them."""
+    import sentencepiece
+    from sentencepiece import sentencepiece_model_pb2
+    for name, seed, gemma in (("gemma-pieces", 5, True), ("llama2-pieces", 6, False)):
+        pieces, proto = train_pieces(seed, 900, gemma)
+        turns = ["<start_of_turn>", "<end_of_turn>"] if gemma else []
+        control = [*turns, "<|tool|>"] if gemma else []  # what looks like one is not matched in untrusted text
+        m = sentencepiece_model_pb2.ModelProto.FromString(proto)
+        for p in m.pieces:
+            p.type = 3 if p.piece in control else p.type
+        sp = sentencepiece.SentencePieceProcessor(model_proto=m.SerializeToString())
+        ids = {p: i for i, (p, _, _) in enumerate(pieces)}
+        special = {p: i for p, i in ids.items() if pieces[i][2] in (2, 3) or p in control}
+        user = [p.replace("▁", " ") for p, _, t in pieces if t == 4 and p not in control]
+
+        def encode(text, cut, sp=sp, ids=ids, gemma=gemma):
+            """cut: tokens that are taken out first, longest first; each rest is a text of its own, and has its blank"""
+            out = []
+            for part in re.split("(%s)" % "|".join(re.escape(t) for t in sorted(cut, key=len, reverse=True)), text):
+                out += [ids[part]] if part in cut else sp.encode(part) if part else []
+            return out
+        config = {"bos_token": "<bos>" if gemma else "<s>", "eos_token": "<eos>" if gemma else "</s>", "added_tokens_decoder": {
+            str(i): {"content": p, "special": True} for p, i in special.items() if p != "<|tool|>"}}
+        files = {"tokenizer.model": proto, "tokenizer_config.json": json.dumps(config).encode()}
+        yield Older(name, files, lambda t, e=encode, u=user: e(t, u), lambda t, e=encode, u=user, s=special: e(t, [*u, *s]))
+
+
+def tekken_alone(named=True):
+    """tekken.json, read by mistral-common; named: the file says what its special tokens are called."""
+    import base64
+    import tempfile
+    from mistral_common.tokens.tokenizers.tekken import Tekkenizer
+    from tokenizers import Regex, pre_tokenizers as p
+    _, merges = train_bytes(p.Sequence([p.Split(Regex(TEKKEN), "isolated", invert=False), p.ByteLevel(add_prefix_space=False, use_regex=False)]), 9, 700)
+    letters = [b for b in range(256) if 33 <= b <= 126 or 161 <= b != 173]
+    byte_of = {chr(b): b for b in letters} | {chr(256 + i): b for i, b in enumerate(b for b in range(256) if b not in letters)}
+    ranks = {bytes([b]): b for b in range(256)}
+    for left, right in merges:
+        ranks.setdefault(bytes(byte_of[c] for c in left + right), len(ranks))
+    n_special = 24
+    special = [{"rank": i, "token_str": t, "is_control": True} for i, t in enumerate(["<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[ab]"])]
+    data = {"config": {"pattern": TEKKEN, "num_vocab_tokens": len(ranks), "default_vocab_size": len(ranks) + n_special - 20,
+                       "default_num_special_tokens": n_special, "version": "v3"},
+            "vocab": [{"rank": r, "token_bytes": base64.b64encode(b).decode(), "token_str": b.decode("utf-8", "replace")} for b, r in ranks.items()]}
+    if named:
+        data["special_tokens"] = special
+    raw = json.dumps(data).encode()
+    with tempfile.TemporaryDirectory() as tmp:
+        path = os.path.join(tmp, "tekken.json")
+        with open(path, "wb") as f:
+            f.write(raw)
+        t = Tekkenizer.from_file(path)
+    names = {t.id_to_piece(i): i for i in range(n_special)}
+
+    def trusted(text):
+        out = []
+        for part in re.split("(%s)" % "|".join(re.escape(x) for x in sorted(names, key=len, reverse=True)), text):
+            out += [names[part]] if part in names else t.encode(part, bos=False, eos=False)
+        return out
+    f = Older("tekken-alone" if named else "tekken-v1", {"tekken.json": raw}, lambda x: t.encode(x, bos=False, eos=False), trusted)
+    f.turns = ["<s>[INST] hi [/INST] yes</s>", "[ab][ab]<SPECIAL_20>[TOOL_CALLS]", "<s><s>a</s>"]
+    return f
+
+
+def alone():
+    """Directories of other files than tokenizer.json."""
+    yield from pieces_alone()
+    yield tekken_alone()
+    yield tekken_alone(False)
+
+
 def families():
     yield from byte_families()
     yield from piece_families()

@@ -31,6 +31,7 @@
 #endif
 
 #define IS(habit) (ZOO == ZOO_##habit)
+#define HAS_AXES (IS(AXES) || IS(AXES_FAR) || IS(AXES_UNFILLED) || IS(AXES_FAIL))
 #define IS_SOUND (IS(SOUND) || IS(SOUND_OF_ITS_RATE))
 
 typedef struct animal {
@@ -321,6 +322,21 @@ static sn_rc layout(const void *instance, const sn_call *call, const sn_media *m
 	return SN_RC_OK;
 }
 
+/* Row after row of a grid, all at one time. */
+static sn_rc positions(const void *instance, const sn_call *call, const sn_media *media, const sn_media_plan *p, sn_position *rows, sn_fault *fault)
+{
+	(void)instance;
+	(void)call;
+	(void)media;
+	if (IS(AXES_FAIL))
+		return fail(fault, SN_RC_INTERNAL, SN_BLAME_PLUGIN, "positions fail");
+	for (uint32_t i = 0; i < p->n_rows - IS(AXES_UNFILLED); i++)
+		rows[i] = (sn_position){0, i / ZOO_WIDE, i % ZOO_WIDE};
+	if (IS(AXES_FAR))
+		rows[p->n_rows - 1].width = (1u << 20) + 1;
+	return SN_RC_OK;
+}
+
 /* ---- encode ---- */
 
 static sn_rc begin(void *instance, const sn_call *call, void *state, sn_ops_ctx *ctx, const sn_media *media,
@@ -440,7 +456,7 @@ static int32_t probe(const sn_host *host, const sn_model *model)
 		return 0;
 	free(copy);
 	const char *architecture = weights->get_str(model, "general.architecture");
-	return architecture && strcmp(architecture, "llama") == 0 ? 10 : 0;
+	return architecture && (strcmp(architecture, "llama") == 0 || strcmp(architecture, "qwen3vl") == 0) ? 10 : 0;
 }
 
 static sn_rc init(void *instance, const sn_host *host, sn_fault *fault)
@@ -475,7 +491,8 @@ static sn_rc load(void *instance, const sn_model *model, sn_fault *fault)
 	if (model && IS(SLOW_LOAD))
 		nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 500000000}, NULL);
 	if (model)
-		weights->get_u32(model, "llama.embedding_length", &a->row_dim);
+		if (!weights->get_u32(model, "llama.embedding_length", &a->row_dim))
+			weights->get_u32(model, "qwen3vl.embedding_length", &a->row_dim);
 	return SN_RC_OK;
 }
 
@@ -493,7 +510,7 @@ static const sn_ext_decode DECODE = {
     .kind_name = IS(BAD_KIND) ? "Rows!" : IS_SOUND ? "sound" : "rows",
     .media_types = "application/x-rows", .sniff = sniff, .measure = measure, .decode = IS(NO_DECODE) ? NULL : decode};
 static const sn_ext_plan PLAN = {.size = sizeof PLAN, .kind = SN_MEDIA_DATA, .kind_name = "rows", .marker = marker, .row_token = row_token,
-                                 .row_dim = row_dim, .plan = plan, .layout = layout};
+                                 .row_dim = row_dim, .plan = plan, .layout = layout, .positions = HAS_AXES ? positions : NULL};
 static const sn_ext_encode ENCODE = {.size = sizeof ENCODE, .begin = begin, .step = step, .end = end};
 
 static const sn_transcriber *describe(const void *instance)

@@ -59,6 +59,12 @@
 #define ZOO_NO_MARKER 60
 #define ZOO_UNKNOWN_TOKEN 61
 #define ZOO_WRONG_WIDTH 62
+/* rows on a grid of ZOO_WIDE columns, for models with three axes; and one row of it too far away, or not filled */
+#define ZOO_AXES 65
+#define ZOO_AXES_FAR 66
+#define ZOO_AXES_UNFILLED 67
+#define ZOO_AXES_FAIL 68
+#define ZOO_WIDE 3
 /* fits, after a while */
 #define ZOO_SLOW_LOAD 63
 /* fits, where there is memory for it */

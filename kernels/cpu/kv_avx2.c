@@ -1,0 +1,4 @@
+/* kv_avx2.c - the kv variants for avx2. */
+#include "avx2.h"
+
+#include "kv.inc"
