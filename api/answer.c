@@ -156,6 +156,17 @@ static void usage_render(out_buf *o, const answer *a)
 	out_text(o, "}}");
 }
 
+/* What a choice says goes to its text, or is parted. */
+static void hear(answer_choice *c, bool end, const sn_event *ev)
+{
+	if (!c->split && !end)
+		out_bytes(&c->text, ev->text, ev->size);
+	if (c->split && !end)
+		chat_split_feed(c->split, ev->text, ev->size);
+	if (c->split && end)
+		chat_split_end(c->split);
+}
+
 static void answer_whole(answer *a)
 {
 	uint32_t choice, n = (uint32_t)a->n_prompts * a->n;
@@ -167,8 +178,8 @@ static void answer_whole(answer *a)
 		answer_choice *c = &a->choices[choice];
 		if (a->voice.narrator)
 			out_bytes(&c->text, a->voice.words.data, a->voice.words.size);
-		else if (kind == ANSWER_TEXT)
-			out_bytes(&c->text, ev.text, ev.size);
+		else
+			hear(c, kind == ANSWER_CHOICE_DONE, &ev);
 		if (kind == ANSWER_CHOICE_DONE)
 			c->finish = ev.finish;
 		else if (a->logprobs)
@@ -187,7 +198,7 @@ static void answer_whole(answer *a)
 	for (uint32_t i = 0; i < n; i++) {
 		out_text(&body, i ? "," : "");
 		a->form->choice(&body, a, i);
-		body.failed |= a->choices[i].text.failed;
+		body.failed |= a->choices[i].text.failed || (a->choices[i].split && chat_split_failed(a->choices[i].split));
 	}
 	out_text(&body, "]");
 	usage_render(&body, a);
@@ -268,10 +279,17 @@ static bool send_sound(answer *a, out_buf *chunk)
 static bool send_event(answer *a, out_buf *chunk, answer_kind kind, uint32_t choice, const sn_event *ev, sn_event *done)
 {
 	bool speaks = a->voice.narrator, here = true;
+	chat_split *split = kind == ANSWER_SOUND ? NULL : a->choices[choice].split;
 	if (kind == ANSWER_SOUND)
 		return send_sound(a, chunk) && (!a->voice.over || send_close(a, chunk, 0, done));
-	if (kind == ANSWER_TEXT ? !speaks || a->voice.words.size || a->logprobs : speaks && a->voice.words.size)
+	if (split) {
+		hear(&a->choices[choice], kind == ANSWER_CHOICE_DONE, ev);
+		chunk->failed |= chat_split_failed(split);
+		if (chat_split_has(split) || (kind == ANSWER_TEXT && a->logprobs))
+			here = send_text(a, chunk, choice, ev);
+	} else if (kind == ANSWER_TEXT ? !speaks || a->voice.words.size || a->logprobs : speaks && a->voice.words.size) {
 		here = send_text(a, chunk, choice, ev);
+	}
 	if (kind == ANSWER_CHOICE_DONE && speaks)
 		*done = *ev;
 	return here && (kind != ANSWER_CHOICE_DONE || speaks || send_close(a, chunk, choice, ev));
@@ -360,10 +378,12 @@ static void answer_fini(answer *a)
 	}
 	for (size_t i = 0; i < a->n_prompts * a->n; i++) {
 		out_fini(&a->choices[i].text);
+		chat_split_close(&a->choices[i].split);
 		for (size_t k = 0; k < ANSWER_LISTS; k++)
 			out_fini(&a->choices[i].lists[k]);
 	}
 	answer_voice_fini(&a->voice);
+	tools_close(&a->tools);
 	free(a->requests);
 	free(a->echo);
 	free(a->choices);

@@ -11,6 +11,7 @@
 
 #include "answer_voice.h"
 #include "api.h"
+#include "chat_split.h"
 #include "generation.h"
 
 #define ANSWER_LISTS 4
@@ -18,6 +19,7 @@
 /* One choice, gathered from its events. */
 typedef struct answer_choice {
 	out_buf text;
+	chat_split *split;           /* takes the text instead; NULL: there is none */
 	out_buf lists[ANSWER_LISTS]; /* of log probabilities, as the form needs them: the insides of JSON lists */
 	uint64_t n_chars;            /* of the tokens in lists so far */
 	sn_finish finish;
@@ -37,6 +39,7 @@ typedef struct answer {
 	char id[48];
 	int64_t created;
 	const char *model;     /* as served */
+	tools *tools;          /* what the splits look for; NULL: none */
 	bool logprobs, stream, include_usage;
 	sn_usage usage;        /* of the requests that are over */
 	answer_voice voice;    /* its narrator: NULL, or of the only choice of the only prompt */

@@ -40,6 +40,62 @@ static void logprobs(out_buf *o, const answer *a, uint32_t choice)
 	out_text(o, ",\"refusal\":null}");
 }
 
+/* A call ends an answer as a stop does. */
+static const char *finish_name(const answer_choice *c, sn_finish finish)
+{
+	return finish == SN_FINISH_STOP && c->split && chat_split_called(c->split) ? "tool_calls" : answer_finish_name(finish);
+}
+
+static void put_calls(out_buf *o, const out_buf *calls)
+{
+	out_text(o, ",\"tool_calls\":[");
+	out_bytes(o, calls->data, calls->size);
+	out_text(o, "]");
+}
+
+/* content is null where there are calls alone. */
+static void whole_message(out_buf *o, const answer_choice *c)
+{
+	const chat_split *s = c->split;
+	const out_buf *content = !s ? &c->text : s->calls ? &s->stream.content : &s->content;
+	if (s && s->stream.n_calls && !content->size)
+		out_text(o, "null");
+	else
+		out_json(o, content->data, content->size);
+	out_text(o, ",\"refusal\":null");
+	if (s && s->thoughts.size) {
+		out_text(o, ",\"reasoning_content\":");
+		out_json(o, s->thoughts.data, s->thoughts.size);
+	}
+	if (s && s->stream.n_calls)
+		put_calls(o, &s->stream.calls);
+	out_text(o, "}");
+}
+
+static void delta_member(out_buf *o, const char *name, out_buf *text, bool *some)
+{
+	if (!text->size)
+		return;
+	out_fmt(o, "%s\"%s\":", *some ? "," : "", name);
+	out_json(o, text->data, text->size);
+	text->size = 0;
+	*some = true;
+}
+
+static void split_delta(out_buf *o, chat_split *s)
+{
+	bool some = false;
+	delta_member(o, "reasoning_content", &s->thoughts, &some);
+	delta_member(o, "content", s->calls ? &s->stream.content : &s->content, &some);
+	if (s->stream.calls.size) {
+		out_text(o, some ? ",\"tool_calls\":[" : "\"tool_calls\":[");
+		out_bytes(o, s->stream.calls.data, s->stream.calls.size);
+		out_text(o, "]");
+		s->stream.calls.size = 0;
+	}
+	out_text(o, "}");
+}
+
 static void whole(out_buf *o, const answer *a, uint32_t choice)
 {
 	const answer_choice *c = &a->choices[choice];
@@ -52,11 +108,10 @@ static void whole(out_buf *o, const answer *a, uint32_t choice)
 		out_json(o, c->text.data, c->text.size);
 		out_text(o, "}}");
 	} else {
-		out_json(o, c->text.data, c->text.size);
-		out_text(o, ",\"refusal\":null}");
+		whole_message(o, c);
 	}
 	logprobs(o, a, choice);
-	out_fmt(o, ",\"finish_reason\":\"%s\"}", answer_finish_name(c->finish));
+	out_fmt(o, ",\"finish_reason\":\"%s\"}", finish_name(c, c->finish));
 }
 
 static void open_choice(out_buf *o, const answer *a, uint32_t choice)
@@ -76,6 +131,8 @@ static void text(out_buf *o, const answer *a, uint32_t choice, const sn_event *e
 		out_fmt(o, "\"audio\":{\"id\":\"%s\",\"transcript\":", a->voice.id);
 		out_json(o, a->voice.words.data, a->voice.words.size);
 		out_text(o, "}}");
+	} else if (a->choices[choice].split) {
+		split_delta(o, a->choices[choice].split);
 	} else {
 		out_text(o, "\"content\":");
 		out_json(o, ev->text, ev->size);
@@ -100,8 +157,7 @@ static void sound(out_buf *o, const answer *a, const char *bytes, size_t size)
 
 static void close_choice(out_buf *o, const answer *a, uint32_t choice, const sn_event *ev)
 {
-	(void)a;
-	out_fmt(o, "{\"index\":%u,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"%s\"}", choice, answer_finish_name(ev->finish));
+	out_fmt(o, "{\"index\":%u,\"delta\":{},\"logprobs\":null,\"finish_reason\":\"%s\"}", choice, finish_name(&a->choices[choice], ev->finish));
 }
 
 const answer_form chat_form = {

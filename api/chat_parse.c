@@ -55,6 +55,26 @@ static int parse_vars(const field *f, void *into, const json_t *v, sn_error *err
 	return chat_vars_parse(&((chat_body *)into)->vars, f->name, v, err);
 }
 
+static int parse_tools(const field *f, void *into, const json_t *v, sn_error *err)
+{
+	return tools_parse(&((chat_body *)into)->tools, f->name, v, err);
+}
+
+static int parse_tool_choice(const field *f, void *into, const json_t *v, sn_error *err)
+{
+	return tools_parse_choice(&((chat_body *)into)->tools, f->name, v, err);
+}
+
+static int parse_effort(const field *f, void *into, const json_t *v, sn_error *err)
+{
+	static const char *const known[] = {"none", "minimal", "low", "medium", "high", "xhigh"};
+	const char *s = body_plain_string(v);
+	for (size_t i = 0; s && i < sizeof known / sizeof *known; i++)
+		if (strcmp(s, known[i]) == 0)
+			((chat_body *)into)->effort = known[i];
+	return ((chat_body *)into)->effort ? SN_OK : body_wants(err, f->name, "none, minimal, low, medium, high or xhigh");
+}
+
 /* Text is always answered, be it as the transcript: ["audio"] asks for nothing else than ["text", "audio"]. */
 static int parse_modalities(const field *f, void *into, const json_t *v, sn_error *err)
 {
@@ -120,11 +140,17 @@ static const field fields[] = {
 	{.name = "prompt_cache_retention", .kind = FIELD_TEXT, .doc = "Without effect."},
 	{.name = "service_tier", .kind = FIELD_TEXT, .doc = "Without effect."},
 	{.name = "store", .kind = FIELD_BOOL, .offset = FIELD_NOWHERE, .doc = "Without effect: nothing is stored."},
-	{.name = "parallel_tool_calls", .kind = FIELD_BOOL, .offset = FIELD_NOWHERE, .doc = "Without effect: there are no tools."},
+	{.name = "tools", .kind = FIELD_CUSTOM, .parse = parse_tools, .schema = tools_schema, .standard = "[]",
+	 .doc = "Functions that the model may call, if its chat template takes tools. What it calls it with is a JSON object; where a call is asked for "
+	        "(tool_choice), or the tool is strict, one that its parameters, a JSON Schema, take, and a schema that cannot be kept is refused."},
+	{.name = "tool_choice", .kind = FIELD_CUSTOM, .parse = parse_tool_choice, .schema = tools_choice_schema,
+	 .doc = "auto, where there are tools: the model calls some, or answers. none: it is not told of them. required: it calls at least one; a function: that one."},
+	{.name = "parallel_tool_calls", .kind = FIELD_BOOL, .offset = AT(tools.many), .standard = "true", .doc = "false: at most one call in an answer."},
+	{.name = "reasoning_effort", .kind = FIELD_CUSTOM, .parse = parse_effort,
+	 .schema = "{\"type\":\"string\",\"enum\":[\"none\",\"minimal\",\"low\",\"medium\",\"high\",\"xhigh\"]}",
+	 .doc = "For chat templates that have it, as the variable reasoning_effort; where one has enable_thinking, none is false and all else true. Else refused."},
 	{.name = "metadata", .kind = FIELD_TEXT_MAP, .doc = "Without effect."},
 	/* not done here, said by name */
-	{.name = "tools", .kind = FIELD_ONLY, .schema = "[]"},
-	{.name = "tool_choice", .kind = FIELD_ONLY, .schema = "\"none\""},
 	{.name = "functions", .kind = FIELD_ONLY, .schema = "[]"},
 	{.name = "function_call", .kind = FIELD_ONLY, .schema = "\"none\""},
 	{.name = "echo", .kind = FIELD_ONLY, .schema = "false"},
@@ -134,7 +160,6 @@ static const field fields[] = {
 	{.name = "chat_template", .kind = FIELD_ONLY},
 	{.name = "mm_processor_kwargs", .kind = FIELD_ONLY},
 	{.name = "prediction", .kind = FIELD_ONLY},
-	{.name = "reasoning_effort", .kind = FIELD_ONLY},
 	{.name = "verbosity", .kind = FIELD_ONLY},
 	{.name = "web_search_options", .kind = FIELD_ONLY},
 };
@@ -167,6 +192,10 @@ static int check_together(chat_body *b, sn_error *err)
 	s->logprobs = b->logprobs;
 	s->top_logprobs = b->top_logprobs > 0 ? (uint32_t)b->top_logprobs : 0;
 	int rc = check_audio(b, err);
+	if (rc == SN_OK)
+		rc = tools_check(&b->tools, err);
+	if (rc == SN_OK && b->speaks && tools_asked(&b->tools))
+		rc = fault_set(err, SN_ERR_UNSUPPORTED, "tools", "tools together with audio in modalities are not supported");
 	return rc == SN_OK ? generation_check(&b->generation, err) : rc;
 }
 
@@ -176,6 +205,7 @@ int chat_body_parse(chat_body *b, const char *data, size_t size, const chat_limi
 	void *const into[] = {&b->generation, b};
 	*b = (chat_body){.messages.limits = limits, .top_logprobs = -1, .add_generation_prompt = true};
 	generation_init(&b->generation);
+	tools_init(&b->tools);
 	int rc = body_parse(&b->root, data, size, err);
 	if (rc == SN_OK)
 		rc = fields_parse(b->root, tables, into, 2, err);
@@ -186,7 +216,7 @@ int chat_body_parse(chat_body *b, const char *data, size_t size, const chat_limi
 		return rc;
 	}
 	b->chat = (sn_chat){.model = b->generation.model, .cache_salt = b->generation.cache_salt, .messages = b->messages.list,
-	                    .n_messages = b->messages.n, .vars = b->vars.list, .n_vars = b->vars.n,
+	                    .n_messages = b->messages.n, .tools = tools_asked(&b->tools) ? &b->tools.shown : NULL, .vars = b->vars.list, .n_vars = b->vars.n,
 	                    .no_generation_prompt = !b->add_generation_prompt, .sampling = b->generation.sampling};
 	return SN_OK;
 }
@@ -195,6 +225,8 @@ void chat_body_fini(chat_body *b)
 {
 	chat_messages_fini(&b->messages);
 	generation_fini(&b->generation);
+	tools_fini(&b->tools);
+	out_fini(&b->grammar);
 	json_decref(b->root);
 	*b = (chat_body){0};
 }

@@ -5,6 +5,7 @@
 #include "chat_messages.h"
 #include "generation.h"
 #include "sound_format.h"
+#include "tools.h"
 
 /* chat_template_kwargs: variables for the chat template. */
 typedef struct chat_vars {
@@ -17,6 +18,9 @@ typedef struct chat_body {
 	generation generation;
 	chat_messages messages;
 	chat_vars vars;
+	tools tools;
+	const char *effort; /* reasoning_effort; NULL: not given */
+	out_buf grammar;    /* of calls; filled by whoever knows the model */
 	uint32_t max_tokens, max_completion_tokens; /* 0: not given */
 	int32_t top_logprobs; /* -1: not given */
 	bool logprobs, add_generation_prompt;

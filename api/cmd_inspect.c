@@ -22,6 +22,9 @@ static void print_model(const sn_inspection *x)
 	if (x->n_cross)
 		printf("; sequences begin with %u rows of a medium", x->n_cross);
 	printf(x->embeds ? "\nembeddings: %s, and nothing else" : "\nembeddings: %s", x->pooling ? x->pooling : "none");
+	printf("\ntools: %s", x->tools ? x->tools : "none");
+	if (x->thinks)
+		printf("\nthinking: %s", x->thinks);
 	printf("\nmedia:");
 	for (size_t i = 0; x->kinds[i]; i++)
 		printf(" %s", x->kinds[i]);
@@ -101,6 +104,8 @@ static void model_json(out_buf *b, const sn_inspection *x)
 	text(b, "rope", x->rope);
 	text(b, "window_rope", x->window_rope);
 	text(b, "pooling", x->pooling);
+	text(b, "tools", x->tools);
+	text(b, "thinking", x->thinks);
 	out_fmt(b, ",\"embeds_only\":%s,\"media\":[", x->embeds ? "true" : "false");
 	for (size_t i = 0; x->kinds[i]; i++) {
 		out_text(b, i ? "," : "");

@@ -9,16 +9,23 @@ static const struct { const char *begin, *end; } marks[] = {{"<think>", "</think
 
 #define N_MARKS (sizeof marks / sizeof *marks)
 
+static bool ends_with(const char *text, size_t size, const char *mark)
+{
+	size_t n = strlen(mark);
+	return size >= n && memcmp(text + size - n, mark, n) == 0;
+}
+
 bool reasoning_is_open(const char *prompt, size_t size, reasoning *r)
 {
 	while (size && strchr(" \t\r\n", prompt[size - 1]))
 		size--;
 	for (size_t i = 0; i < N_MARKS; i++) {
-		size_t n = strlen(marks[i].begin);
-		if (size >= n && memcmp(prompt + size - n, marks[i].begin, n) == 0) {
+		if (ends_with(prompt, size, marks[i].begin)) {
 			*r = (reasoning){.inside = true, .pair = i};
 			return true;
 		}
+		if (ends_with(prompt, size, marks[i].end))
+			*r = (reasoning){.closed = true, .pair = i};
 	}
 	return false;
 }
@@ -44,6 +51,27 @@ int reasoning_begin(reasoning *r, sn_engine *engine, const sn_chat *chat, sn_err
 	return rc;
 }
 
+size_t reasoning_pair(const char *begin)
+{
+	for (size_t i = 0; i < N_MARKS; i++)
+		if (strcmp(marks[i].begin, begin) == 0)
+			return i;
+	return 0;
+}
+
+const char *reasoning_begin_mark(const reasoning *r)
+{
+	return marks[r->pair].begin;
+}
+
+void reasoning_show(sn_sampling *s)
+{
+	for (size_t i = 0; i < N_MARKS && s->n_shown + 2 <= SN_MAX_SHOWN; i++) {
+		s->shown[s->n_shown++] = marks[i].begin;
+		s->shown[s->n_shown++] = marks[i].end;
+	}
+}
+
 const char *reasoning_end_mark(const reasoning *r)
 {
 	return marks[r->pair].end;
@@ -52,6 +80,8 @@ const char *reasoning_end_mark(const reasoning *r)
 /* Is what is held the beginning of a mark that is waited for (*whole: all of it)? */
 static bool may_be_mark(const reasoning *r, size_t *pair, bool *whole)
 {
+	if (r->at_start && (r->ended || r->said))
+		return false;
 	for (size_t i = r->inside ? r->pair : 0; i < (r->inside ? r->pair + 1 : N_MARKS); i++) {
 		const char *mark = r->inside ? marks[i].end : marks[i].begin;
 		if (strncmp(mark, r->held, r->n_held) == 0) {
@@ -63,6 +93,17 @@ static bool may_be_mark(const reasoning *r, size_t *pair, bool *whole)
 	return false;
 }
 
+/* The first n bytes held, as what they are. */
+static void put(reasoning *r, out_buf *out, size_t n)
+{
+	if (!r->inside) {
+		out_bytes(out, r->held, n);
+		r->said = r->said || (n && !strchr(" \t\r\n", r->held[0]));
+	} else if (r->thoughts) {
+		out_bytes(r->thoughts, r->held, n);
+	}
+}
+
 static void feed_byte(reasoning *r, out_buf *out, char c)
 {
 	size_t pair = 0;
@@ -70,11 +111,11 @@ static void feed_byte(reasoning *r, out_buf *out, char c)
 	r->held[r->n_held++] = c;
 	/* Of what turns out not to be a mark the first byte goes; the rest may still begin one. */
 	while (r->n_held && !may_be_mark(r, &pair, &whole)) {
-		if (!r->inside)
-			out_bytes(out, r->held, 1);
+		put(r, out, 1);
 		memmove(r->held, r->held + 1, --r->n_held);
 	}
 	if (r->n_held && whole) {
+		r->ended = r->inside;
 		r->inside = !r->inside;
 		r->pair = pair;
 		r->n_held = 0;
@@ -89,7 +130,6 @@ void reasoning_feed(reasoning *r, out_buf *out, const char *text, size_t size)
 
 void reasoning_end(reasoning *r, out_buf *out)
 {
-	if (!r->inside)
-		out_bytes(out, r->held, r->n_held);
+	put(r, out, r->n_held);
 	r->n_held = 0;
 }

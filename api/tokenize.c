@@ -16,6 +16,7 @@ typedef struct tokenize_body {
 	size_t size;
 	chat_messages messages;
 	chat_vars vars;
+	tools tools;
 	bool add_special_tokens, add_generation_prompt;
 } tokenize_body;
 
@@ -44,6 +45,11 @@ static int parse_vars(const field *f, void *into, const json_t *v, sn_error *err
 	return chat_vars_parse(&((tokenize_body *)into)->vars, f->name, v, err);
 }
 
+static int parse_tools(const field *f, void *into, const json_t *v, sn_error *err)
+{
+	return tools_parse(&((tokenize_body *)into)->tools, f->name, v, err);
+}
+
 static int parse_tokens(const field *f, void *into, const json_t *v, sn_error *err)
 {
 	detokenize_body *b = into;
@@ -63,7 +69,7 @@ static const field in_fields[] = {
 	{.name = "chat_template_kwargs", .kind = FIELD_CUSTOM, .parse = parse_vars, .schema = CHAT_VARS_SCHEMA, .doc = "messages: as in /v1/chat/completions."},
 	{.name = "return_token_strs", .kind = FIELD_ONLY, .schema = "false"},
 	{.name = "continue_final_message", .kind = FIELD_ONLY, .schema = "false"},
-	{.name = "tools", .kind = FIELD_ONLY, .schema = "[]"},
+	{.name = "tools", .kind = FIELD_CUSTOM, .parse = parse_tools, .schema = tools_schema, .standard = "[]", .doc = "messages: as in /v1/chat/completions."},
 	{.name = "chat_template", .kind = FIELD_ONLY},
 	{.name = "mm_processor_kwargs", .kind = FIELD_ONLY},
 };
@@ -107,15 +113,18 @@ void tokenize_endpoint(request *r)
 {
 	const chat_limits limits = {.options = r->api->options, .engine = r->api->engine, .text_only = true};
 	tokenize_body b = {.messages.limits = &limits, .add_special_tokens = true, .add_generation_prompt = true};
+	tools_init(&b.tools);
 	sn_tokens tokens = {0};
 	json_t *root;
 	sn_error err;
 	int rc = read_fields(r, &tokenize_fields, &b, &root, &err);
 	if (rc == SN_OK && !b.text == !b.messages.n)
 		rc = fault_set(&err, SN_ERR_INVALID, b.text ? "messages" : "prompt", "there must be a prompt or messages, not both");
+	if (rc == SN_OK && b.text && b.tools.n)
+		rc = fault_set(&err, SN_ERR_INVALID, "tools", "tools belong to messages");
 	if (rc == SN_OK) {
 		const sn_tokenize_input in = {.model = b.model, .messages = b.messages.list, .n_messages = b.messages.n, .vars = b.vars.list, .n_vars = b.vars.n,
-		                              .no_generation_prompt = !b.add_generation_prompt, .text = b.text, .size = b.size,
+		                              .tools = b.tools.n ? &b.tools.shown : NULL, .no_generation_prompt = !b.add_generation_prompt, .text = b.text, .size = b.size,
 		                              .add_special = b.add_special_tokens, .parse_special = true};
 		rc = sn_tokenize(r->api->engine, &in, &tokens, &err);
 	}
@@ -125,6 +134,7 @@ void tokenize_endpoint(request *r)
 		http_send_error(r->x, &err);
 	free(tokens.ids);
 	chat_messages_fini(&b.messages);
+	tools_fini(&b.tools);
 	json_decref(root);
 }
 

@@ -1,6 +1,7 @@
 #include "tools.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fault.h"
@@ -172,4 +173,32 @@ void tools_fini(tools *t)
 	values_fini(&t->values);
 	json_decref(t->copies);
 	*t = (tools){0};
+}
+
+tools *tools_names(const tools *t)
+{
+	tools *out = calloc(1, sizeof *out);
+	for (size_t i = 0; out && i < t->n; i++) {
+		size_t n = strlen(t->list[i].name) + 1;
+		char *name = values_array(&out->values, n, 1);
+		if (!name) {
+			tools_close(&out);
+			return NULL;
+		}
+		memcpy(name, t->list[i].name, n);
+		out->list[i].name = name;
+		out->n = i + 1;
+		if (t->named && strcmp(t->named, name) == 0)
+			out->named = name;
+	}
+	return out;
+}
+
+void tools_close(tools **t)
+{
+	if (!*t)
+		return;
+	tools_fini(*t);
+	free(*t);
+	*t = NULL;
 }

@@ -33,6 +33,10 @@ typedef struct tools {
 void tools_init(tools *t);
 void tools_fini(tools *t);
 
+/* The names alone, on their own memory, for whoever outlives the body; NULL without memory. Ends with tools_close. */
+tools *tools_names(const tools *t);
+void tools_close(tools **t);
+
 /* Parsers of fields.h whose `into` is a tools. */
 int tools_parse(tools *t, const char *param, const json_t *v, sn_error *err);
 int tools_parse_choice(tools *t, const char *param, const json_t *v, sn_error *err);

@@ -195,6 +195,8 @@ typedef struct sn_inspection {
 	uint32_t n_layers, n_embd, n_ffn, n_head, n_kv_head, head_dim, n_context, window, n_windowed, n_experts, n_experts_used, n_cross, n_vocab;
 	const char *pooling;   /* "last", "mean", "cls"; NULL: it does not embed */
 	bool embeds;           /* and nothing else */
+	const char *tools;     /* how its chat template has calls written: "hermes"; NULL: it takes no tools */
+	const char *thinks;    /* the mark before its thinking; NULL: none is known */
 	const char *kinds[SN_MAX_MODALITIES + 1]; /* of media that it takes; NULL-terminated */
 	sn_memory memory;      /* with the pool that serve makes */
 	const char *kv_type;
@@ -324,6 +326,7 @@ typedef struct sn_logit_bias { int32_t token; float bias; } sn_logit_bias;
 #define SN_MAX_STOP_TOKENS 16
 #define SN_MAX_TOP_LOGPROBS 20
 #define SN_MAX_LOGIT_BIAS 1024
+#define SN_MAX_SHOWN 8
 
 /* A value outside its range is refused with SN_ERR_INVALID and its name in sn_error.param. */
 typedef struct sn_sampling {
@@ -361,6 +364,9 @@ typedef struct sn_sampling {
 	const char *grammar_after; /* [grammar_after_size] at most 256 bytes */
 	size_t grammar_after_size;
 	bool grammar_may_wait;
+	/* Spellings of control tokens that are part of the text here, and of what a grammar sees: such as open a call or the thinking. */
+	const char *shown[SN_MAX_SHOWN];
+	size_t n_shown;
 	/* Optional token mask, asked before each sampled token: clears bits of tokens that must not be chosen.
 	 * mask: [(n_vocab + 31) / 32] words, all ones on entry; tokens: what this choice has said so far. Runs on the engine
 	 * thread: no lock, no I/O; the last call may come up to a step after the request's end was told or it was closed. */
@@ -394,6 +400,7 @@ typedef struct sn_tool_format {
 	const char *begin;     /* opens the calls, anywhere in an answer; "": an answer is calls from its first byte on, or it has none */
 	const char *may_begin; /* may stand before such an answer; "": nothing */
 	const char *head, *open, *arguments, *close, *between, *end;
+	const char *id;        /* behind a name may stand this and nine letters and digits; NULL: not */
 	const char *marks[4];  /* those of all these that are tokens of their own in some vocabularies; NULL-terminated */
 } sn_tool_format;
 
@@ -401,6 +408,7 @@ typedef struct sn_tool_format {
 typedef struct sn_chat_skills {
 	const sn_tool_format *tools; /* NULL: tools are not taken */
 	bool many_calls;             /* in one answer */
+	const char *thinks;          /* "<think>" or "[THINK]", if that stands in the template or among the tokens; NULL */
 	bool thinking_switch;        /* there is a variable enable_thinking */
 	bool effort_switch;          /* there is a variable reasoning_effort */
 } sn_chat_skills;

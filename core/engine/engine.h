@@ -84,6 +84,8 @@ struct sn_request {
 	char id[72];
 	sn_sampling sampling;
 	const token_rules *rules;    /* the answer is under; NULL: none. In mem, or a speaker's */
+	int32_t shown[SN_MAX_SHOWN]; /* [n_shown] control tokens that are text here */
+	size_t n_shown;
 	shape *shape;                /* the grammar that the answers are under; NULL: none */
 	struct utterance *voice;     /* it speaks: see utterance.h; NULL: it says text */
 	uint64_t seed;

@@ -99,6 +99,8 @@ static void describe_model(sn_inspection *t, const served_model *s)
 	t->window_rope = t->window ? rope_name(h->window_rope.kind) : NULL;
 	t->pooling = h->n_cross || h->arch->speaks ? NULL : poolings[s->m->pooling.kind];
 	t->embeds = s->m->pooling.declared;
+	t->tools = s->m->chat && chat_template_tools(s->m->chat) ? chat_template_tools(s->m->chat)->name : NULL;
+	t->thinks = s->m->chat ? chat_template_caps(s->m->chat).thinks : NULL;
 }
 
 static void describe_pages(sn_inspection *t, const sn_engine *e, const served_model *s)

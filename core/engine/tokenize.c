@@ -113,7 +113,10 @@ bool sn_engine_chat_skills(const sn_engine *e, const char *name, sn_chat_skills 
 	if (!m || !m->m->chat)
 		return false;
 	const chat_caps caps = chat_template_caps(m->m->chat);
-	*out = (sn_chat_skills){.tools = chat_template_tools(m->m->chat), .many_calls = chat_template_many_calls(m->m->chat), .thinking_switch = caps.thinking_switch,
-	                        .effort_switch = caps.effort_switch};
+	*out = (sn_chat_skills){.tools = chat_template_tools(m->m->chat), .many_calls = chat_template_many_calls(m->m->chat), 
+	                        .thinks = caps.thinks, .thinking_switch = caps.thinking_switch, .effort_switch = caps.effort_switch};
+	for (size_t i = 0; i < CHAT_MARKS && !out->thinks; i++)
+		if (vocab_find(m->m->vocab, str_of(chat_marks[i])) >= 0)
+			out->thinks = chat_marks[i];
 	return true;
 }

@@ -107,13 +107,13 @@ struct reader {
 
 /* ---- the family ---- */
 
-/* "Qwen3Model" is Qwen3ForCausalLM without its head. */
+/* "Qwen3Model" is Qwen3ForCausalLM without its head, "Gemma3TextModel" Gemma3ForCausalLM without its. */
 static bool is_headless(const char *name, const struct family *a)
 {
 	static const char with[] = "ForCausalLM";
 	size_t n = strlen(a->architecture), k = sizeof with - 1;
 	n = n > k && strcmp(a->architecture + n - k, with) == 0 ? n - k : 0;
-	return n && strncmp(name, a->architecture, n) == 0 && strcmp(name + n, "Model") == 0;
+	return n && strncmp(name, a->architecture, n) == 0 && (strcmp(name + n, "Model") == 0 || strcmp(name + n, "TextModel") == 0);
 }
 
 static sn_status read_family(struct reader *r)

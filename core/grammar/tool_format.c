@@ -7,7 +7,7 @@
 static const tool_row rows[] = {
 	/* Mistral's newer ones, from v11 on; before the arguments may stand an id. */
 	{.format = {.name = "mistral-args", .begin = "[TOOL_CALLS]", .may_begin = "", .head = "", .open = "", .arguments = "[ARGS]", .close = "",
-	            .between = "[TOOL_CALLS]", .end = "", .marks = {"[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"}},
+	            .between = "[TOOL_CALLS]", .end = "", .id = "[CALL_ID]", .marks = {"[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"}},
 	 .signs = {"[TOOL_CALLS]" TOOL_PROBE, "[ARGS]"}},
 	{.format = {.name = "mistral", .begin = "[TOOL_CALLS]", .may_begin = "", .head = "[", .open = "{\"name\": \"", .arguments = "\", \"arguments\": ",
 	            .close = "}", .between = ", ", .end = "]", .marks = {"[TOOL_CALLS]"}},
@@ -27,6 +27,11 @@ static const tool_row rows[] = {
 	 .call = "{\"name\": {{ name | tojson }}, \"parameters\": {{ arguments | tojson }}}",
 	 .result = "```tool_output\n{{ content }}\n```"},
 };
+
+const tool_row *tool_format_at(size_t i)
+{
+	return i < sizeof rows / sizeof *rows ? &rows[i] : NULL;
+}
 
 const tool_row *tool_format_find(str written)
 {

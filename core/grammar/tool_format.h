@@ -17,6 +17,7 @@ typedef struct tool_row {
 	const char *tell, *call, *result;
 } tool_row;
 
+const tool_row *tool_format_at(size_t i); /* NULL behind the last */
 /* The row of a template that writes so, or NULL. */
 const tool_row *tool_format_find(str written);
 

@@ -14,6 +14,10 @@
 
 typedef struct chat_template chat_template;
 
+/* What models write before they think. */
+#define CHAT_MARKS 2
+extern const char *const chat_marks[CHAT_MARKS];
+
 typedef struct chat_caps {
 	bool strings; /* content may be a string */
 	bool lists;   /* content may be a list of parts */
@@ -25,6 +29,7 @@ typedef struct chat_caps {
 	bool arguments_as_text; /* of calls: JSON in a string, else an object */
 	bool null_content;      /* a message may have no content */
 	bool short_ids;         /* of calls: nine letters and digits, others are refused */
+	const char *thinks;     /* what the template writes before thinking; NULL: nothing that is known */
 	bool thinking_switch, effort_switch; /* the variables enable_thinking, reasoning_effort */
 } chat_caps;
 

@@ -159,6 +159,8 @@ static sn_status probe_tools(chat_template *t, sn_error *err)
 	return s;
 }
 
+const char *const chat_marks[CHAT_MARKS] = {"<think>", "[THINK]"};
+
 sn_status chat_probe(chat_template *t, str source, sn_error *err)
 {
 	const chat_caps strings = {.strings = true}, lists = {.lists = true};
@@ -168,6 +170,9 @@ sn_status chat_probe(chat_template *t, str source, sn_error *err)
 	if (!t->caps.strings && !t->caps.lists)
 		return error_set(err, SN_ERR_INVALID, "chat template: it does not render a user's message%s%.300s", why.status ? ": " : "", why.text);
 	t->caps.system = takes(t, t->caps.strings ? strings : lists, true, SYSTEM, NULL);
+	for (size_t i = 0; i < CHAT_MARKS && !t->caps.thinks; i++)
+		if (source.n && memmem(source.p, source.n, chat_marks[i], strlen(chat_marks[i])))
+			t->caps.thinks = chat_marks[i];
 	t->caps.thinking_switch = source.n && memmem(source.p, source.n, "enable_thinking", 15);
 	t->caps.effort_switch = source.n && memmem(source.p, source.n, "reasoning_effort", 16);
 	return probe_tools(t, err);

@@ -32,9 +32,17 @@ static size_t emit(const char *p, size_t n, buf *out)
 	return i;
 }
 
+static bool is_shown(const detok *d, int32_t id)
+{
+	bool shown = !vocab_is_control(d->v, id);
+	for (size_t i = 0; i < d->n_shown && !shown; i++)
+		shown = d->shown[i] == id;
+	return shown;
+}
+
 bool detok_push(detok *d, int32_t id, buf *out)
 {
-	if (vocab_is_control(d->v, id))
+	if (!is_shown(d, id))
 		return !out->failed;
 	str s = vocab_token(d->v, id);
 	if (d->drop_blank && s.n) {

@@ -16,6 +16,8 @@ typedef struct detok {
 	const vocab *v;
 	unsigned char tail[4];
 	size_t n_tail;
+	const int32_t *shown; /* [n_shown] control tokens that are text all the same; borrowed */
+	size_t n_shown;
 	bool drop_blank; /* nothing has been pushed yet, and a blank would be dropped */
 } detok;
 

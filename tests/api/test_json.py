@@ -99,7 +99,7 @@ WRONG = {
     "response_format": [1, "x", [], {"type": 1}, {"type": "json"}, {"type": "json_schema", "json_schema": {}}],
     "modalities": [1, "text", {}, [], ["image"], ["text", "text"]],
     "tools": [1, {}, "x", [{}]],
-    "tool_choice": [1, "auto", "required", {}],
+    "tool_choice": [1, "any", "required", {}, {"type": "function"}, {"type": "allowed_tools"}],
     "functions": [[{}], 1],
     "function_call": ["auto", {}],
     "audio": [{}, 1], "prediction": [{}, 1], "reasoning_effort": ["low", 1], "web_search_options": [{}],
@@ -118,7 +118,7 @@ def test_a_wrong_type_is_400_and_names_the_field(server, field, value):
 
 PARTS = {
     "messages[0]": [{"role": "user", "content": "x", "tool_calls": []}, {"role": "user", "content": "x", "weird": 1}],
-    "messages[0].role": [{"content": "x"}, {"role": None, "content": "x"}, {"role": "tool", "content": "x"}, {"role": "", "content": "x"},
+    "messages[0].role": [{"content": "x"}, {"role": None, "content": "x"}, {"role": "ipython", "content": "x"}, {"role": "", "content": "x"},
                          {"role": "user\x00", "content": "x"}],
     "messages[0].content": [{"role": "user"}, {"role": "user", "content": None}, {"role": "user", "content": 1},
                             {"role": "user", "content": []}, {"role": "user", "content": {}}],

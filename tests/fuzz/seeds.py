@@ -276,6 +276,21 @@ def hf_folders():
     encoder_decoder()
 
 
+def tool_texts():
+    call = lambda key, name="get_weather", args='{"city": "K\\"\\u00f6ln", "n": [1, {}]}': '{"name": "%s", "%s": %s}' % (name, key, args)
+    texts = {
+        "args": "Let me. [TOOL_CALLS]now[ARGS]{}[TOOL_CALLS]get_weather[CALL_ID]abcdefghi[ARGS]{\"a\": 1}",
+        "list": "[TOOL_CALLS][%s, %s] x" % (call("arguments"), call("arguments", "now", "{}")),
+        "hermes": "a\n<tool_call>\n%s\n</tool_call>\n<tool_call>%s</tool_call> b" % (call("arguments"), call("arguments", "now", "{}")),
+        "llama": "<|python_tag|>" + call("parameters") + "; " + call("parameters", "now", "{}"),
+        "none": "<tool_call>\n{\"name\": \"other\", \"arguments\": {}}\n</tool_call> [TOOL_CALLS] <tool_c",
+        "thinks": "\n<think>\nhm <tool_call>\n</think>\n\n<tool_call>\n" + call("arguments"),
+    }
+    for name, text in texts.items():
+        for which in range(6):
+            put("tools", "%s-%d" % (name, which), bytes([which]) + text.encode())
+
+
 def encoder_decoder():
     config = {"architectures": ["WhisperForConditionalGeneration"], "model_type": "whisper", "d_model": 2, "vocab_size": 6, "num_mel_bins": 1,
               "encoder_layers": 1, "encoder_attention_heads": 1, "encoder_ffn_dim": 1, "max_source_positions": 2, "decoder_layers": 1,
@@ -323,4 +338,4 @@ def texts():
 
 
 if __name__ == "__main__":
-    images(), sounds(), clips(), bodies(), grammars(), urls(), forms(), words(), model_file(), safetensors_file(), hf_folders(), templates(), texts()
+    images(), sounds(), clips(), bodies(), grammars(), tool_texts(), urls(), forms(), words(), model_file(), safetensors_file(), hf_folders(), templates(), texts()
