@@ -47,7 +47,7 @@ static const struct family families[] = {
      .act = "silu", .free_biases = true},
     {.architecture = "MistralForCausalLM", .model_type = "mistral", .name = "llama", .has = HF_PRE_NORMS, .act_key = "hidden_act",
      .act = "silu", .windows = true, .window = 4096},
-    {.architecture = "Mistral3ForConditionalGeneration", .model_type = "mistral3", .name = "llama", .text = "text_config", .text_type = "mistral",
+    {.architecture = "Mistral3ForConditionalGeneration", .model_type = "mistral3", .name = "mistral3", .text = "text_config", .text_type = "mistral",
      .has = HF_PRE_NORMS | HF_TOWER, .act_key = "hidden_act", .act = "silu", .windows = true, .window = 4096},
     {.architecture = "SmolLM3ForCausalLM", .model_type = "smollm3", .name = "smollm3", .has = HF_PRE_NORMS, .act_key = "hidden_act",
      .act = "silu", .tied = true, .free_biases = true, .rope.base = 2e6, .plain_every = 4, .must_be_off = {"use_sliding_window"}},

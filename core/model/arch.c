@@ -8,7 +8,7 @@ static const arch rows[] = {
     {.name = "llama", .models = "Llama 2 and 3, Mistral 7B, Nemo and Small, SmolLM2; the text of SmolVLM, Voxtral, Ultravox, Orpheus",
      .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .rope_freqs = true, .windows = true, .rope_base = 1e4f},
     {.name = "mistral3", .models = "Mistral Small from 3.1 on",
-     .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .rope_freqs = true, .rope_base = 1e4f},
+     .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .rope_freqs = true, .windows = true, .rope_base = 1e4f},
     {.name = "smollm3", .models = "SmolLM3",
      .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .plain_every = 4, .rope_base = 2e6f},
     {.name = "phi3", .models = "Phi-3, Phi-4",
