@@ -134,6 +134,11 @@ static int parse_json_schema(const field *f, void *into, const json_t *v, sn_err
 	return structured_schema(&((generation *)into)->form, f->name, v, err);
 }
 
+static int parse_regex(const field *f, void *into, const json_t *v, sn_error *err)
+{
+	return structured_regex(&((generation *)into)->form, f->name, v, err);
+}
+
 static int parse_choice(const field *f, void *into, const json_t *v, sn_error *err)
 {
 	return structured_choice(&((generation *)into)->form, f->name, v, err);
@@ -190,7 +195,7 @@ static const field fields[] = {
 	 .doc = "json_object: the answer is a JSON object. json_schema: it is JSON that the schema takes, strict or not; keywords that cannot be "
 	        "kept are refused. An answer that max_tokens or stop cuts off is not whole: finish_reason tells."},
 	{.name = "structured_outputs", .kind = FIELD_CUSTOM, .late = true, .parse = parse_structured_outputs,
-	 .schema = "{\"type\":\"object\",\"properties\":{\"json\":{},\"grammar\":{\"type\":\"string\"},\"choice\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"
+	 .schema = "{\"type\":\"object\",\"properties\":{\"json\":{},\"grammar\":{\"type\":\"string\"},\"regex\":{\"type\":\"string\"},\"choice\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"
 	           "\"json_object\":{\"type\":\"boolean\"}},\"additionalProperties\":false}",
 	 .doc = "As in vLLM, one of these."},
 	{.name = "grammar", .kind = FIELD_CUSTOM, .late = true, .parse = parse_grammar, .schema = "{\"type\":\"string\",\"minLength\":1}",
@@ -200,7 +205,8 @@ static const field fields[] = {
 	{.name = "guided_json", .kind = FIELD_CUSTOM, .late = true, .parse = parse_json_schema, .schema = "{\"type\":[\"object\",\"string\",\"boolean\"]}", .doc = "The same."},
 	{.name = "guided_choice", .kind = FIELD_CUSTOM, .late = true, .parse = parse_choice,
 	 .schema = "{\"type\":\"array\",\"minItems\":1,\"items\":{\"type\":\"string\",\"minLength\":1}}", .doc = "The answer is one of these."},
-	{.name = "guided_regex", .kind = FIELD_ONLY},
+	{.name = "guided_regex", .kind = FIELD_CUSTOM, .late = true, .parse = parse_regex, .schema = "{\"type\":\"string\",\"minLength\":1}",
+	 .doc = "The whole answer fits this regular expression (of ECMA-262 what needs no looking around or back)."},
 	/* about the account, not about the answer */
 	{.name = "user", .kind = FIELD_TEXT, .doc = "Without effect."},
 	/* of vLLM, not done here */

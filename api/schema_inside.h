@@ -63,5 +63,7 @@ void grammar_literal(out_buf *out, const char *bytes, size_t size);
 
 /* A JSON string, without its quotes, in which the pattern is found. Otherwise why not, as fixed text. */
 const char *grammar_pattern(out_buf *out, const char *pattern, size_t size);
+/* A text that the pattern fits as a whole. */
+const char *grammar_regex(out_buf *out, const char *pattern, size_t size);
 
 #endif

@@ -1,4 +1,4 @@
-/* schema_pattern.c - a regular expression over a string's characters -> a grammar over its JSON.
+/* schema_pattern.c - a regular expression -> a grammar: over a string's JSON, anywhere in it; or over a text, the whole of it.
  *
  * Of ECMA-262: alternatives, groups, classes, . \d \w \s and their opposites, escaped characters, ? * + {m} {m,} {m,n}, and ^ and $ at the
  * ends of an alternative outside of groups. What looks around or back is refused. A character that JSON escapes is escaped. */
@@ -21,6 +21,7 @@ typedef struct chars {
 typedef struct pattern {
 	const char *p, *end;
 	out_buf *out;
+	bool text;       /* not JSON: nothing is escaped; and all of it */
 	const char *why; /* refused */
 } pattern;
 
@@ -89,11 +90,12 @@ static bool has(const chars *c, uint32_t cp)
 /* As they stand, and those that JSON escapes, escaped. */
 static bool write_chars(pattern *s, const chars *c)
 {
-	static const range plain[] = {{0x20, 0x21}, {0x23, 0x5B}, {0x5D, 0xD7FF}, {0xE000, 0x10FFFF}};
+	static const range in_json[] = {{0x20, 0x21}, {0x23, 0x5B}, {0x5D, 0xD7FF}, {0xE000, 0x10FFFF}}, in_text[] = {{0x01, 0xD7FF}, {0xE000, 0x10FFFF}};
+	const range *plain = s->text ? in_text : in_json;
 	bool any = false;
 	out_text(s->out, " (");
 	for (unsigned i = 0; i < c->n; i++)
-		for (unsigned k = 0; k < sizeof plain / sizeof *plain; k++) {
+		for (unsigned k = 0; k < (s->text ? sizeof in_text / sizeof *in_text : sizeof in_json / sizeof *in_json); k++) {
 			uint32_t lo = c->at[i].lo > plain[k].lo ? c->at[i].lo : plain[k].lo, hi = c->at[i].hi < plain[k].hi ? c->at[i].hi : plain[k].hi;
 			if (lo > hi)
 				continue;
@@ -106,9 +108,14 @@ static bool write_chars(pattern *s, const chars *c)
 	bool escaped = has(c, '"') || has(c, '\\');
 	for (uint32_t cp = 0; cp < 0x20; cp++)
 		escaped = escaped || has(c, cp);
+	escaped = escaped && !s->text;
 	if (!any && !escaped)
 		return refuse(s, "a class of the pattern has no characters");
 	const char *bar = any ? "] |" : "";
+	if (!escaped) {
+		out_text(s->out, "] )");
+		return true;
+	}
 	for (uint32_t cp = 0; cp < 0x20; cp++)
 		if (has(c, cp)) {
 			write_escaped(s->out, bar, cp);
@@ -119,7 +126,6 @@ static bool write_chars(pattern *s, const chars *c)
 			write_escaped(s->out, bar, (uint32_t)*q);
 			bar = " |";
 		}
-	out_text(s->out, any && !escaped ? "]" : "");
 	out_text(s->out, " )");
 	return true;
 }
@@ -337,7 +343,7 @@ static bool parse_alternative(pattern *s, unsigned depth)
 {
 	bool begins = depth == 0 && s->p < s->end && *s->p == '^', ends = false, any = false;
 	s->p += begins;
-	if (depth == 0 && !begins)
+	if (depth == 0 && !begins && !s->text)
 		out_text(s->out, ANY);
 	while (s->p < s->end && *s->p != '|' && *s->p != ')') {
 		ends = depth == 0 && *s->p == '$' && (s->p + 1 == s->end || s->p[1] == '|');
@@ -348,7 +354,7 @@ static bool parse_alternative(pattern *s, unsigned depth)
 			return false;
 		any = true;
 	}
-	if (depth == 0 && !ends)
+	if (depth == 0 && !ends && !s->text)
 		out_text(s->out, ANY);
 	else if (!any)
 		out_text(s->out, " \"\"");
@@ -367,15 +373,26 @@ static bool parse_alternatives(pattern *s, unsigned depth)
 	}
 }
 
+static const char *write(pattern *s)
+{
+	if (s->end - s->p > MAX_PATTERN)
+		return "the pattern is too long";
+	if (memchr(s->p, 0, (size_t)(s->end - s->p)))
+		return "the pattern has a NUL";
+	out_text(s->out, " (");
+	parse_alternatives(s, 0);
+	out_text(s->out, " )");
+	return s->why;
+}
+
 const char *grammar_pattern(out_buf *out, const char *text, size_t size)
 {
 	pattern s = {.p = text, .end = text + size, .out = out};
-	if (size > MAX_PATTERN)
-		return "the pattern is too long";
-	if (memchr(text, 0, size))
-		return "the pattern has a NUL";
-	out_text(out, " (");
-	parse_alternatives(&s, 0);
-	out_text(out, " )");
-	return s.why;
+	return write(&s);
+}
+
+const char *grammar_regex(out_buf *out, const char *text, size_t size)
+{
+	pattern s = {.p = text, .end = text + size, .out = out, .text = true};
+	return write(&s);
 }

@@ -50,6 +50,19 @@ int structured_schema(structured *s, const char *by, const json_t *v, sn_error *
 	return rc == SN_OK ? ready(s, err) : rc;
 }
 
+int structured_regex(structured *s, const char *by, const json_t *v, sn_error *err)
+{
+	const char *text = json_string_value(v);
+	if (!text || !*text)
+		return body_wants(err, by, "a regular expression: a non-empty string");
+	int rc = claim(s, by, err);
+	if (rc != SN_OK)
+		return rc;
+	out_text(&s->grammar, "root ::=");
+	const char *why = grammar_regex(&s->grammar, text, json_string_length(v));
+	return why ? fault_set(err, SN_ERR_UNSUPPORTED, by, "%s: %s", by, why) : ready(s, err);
+}
+
 int structured_choice(structured *s, const char *by, const json_t *v, sn_error *err)
 {
 	size_t n = json_array_size(v);
@@ -147,8 +160,10 @@ int structured_outputs(structured *s, const json_t *v, sn_error *err)
 			rc = structured_choice(s, "structured_outputs.choice", value, err);
 		else if (strcmp(key, "json_object") == 0)
 			rc = any_object(s, "structured_outputs.json_object", err);
+		else if (strcmp(key, "regex") == 0)
+			rc = structured_regex(s, "structured_outputs.regex", value, err);
 		else
-			rc = fault_set(err, SN_ERR_UNSUPPORTED, by, "structured_outputs.%s is not supported", strcmp(key, "regex") == 0 ? "regex" : "structural_tag");
+			rc = fault_set(err, SN_ERR_UNSUPPORTED, by, "structured_outputs.structural_tag is not supported");
 	}
 	if (rc == SN_OK && !s->by)
 		rc = fault_set(err, SN_ERR_INVALID, by, "structured_outputs names nothing");

@@ -16,6 +16,7 @@ int structured_response_format(structured *s, const json_t *v, sn_error *err);
 int structured_outputs(structured *s, const json_t *v, sn_error *err);
 int structured_grammar(structured *s, const char *by, const json_t *v, sn_error *err);
 int structured_schema(structured *s, const char *by, const json_t *v, sn_error *err);
+int structured_regex(structured *s, const char *by, const json_t *v, sn_error *err);
 int structured_choice(structured *s, const char *by, const json_t *v, sn_error *err);
 void structured_fini(structured *s);
 

@@ -25,8 +25,6 @@ void kv_group_measure(kv_group *g)
 	g->layer_bytes = 2 * g->n_kv_head * g->head_bytes;
 }
 
-uint32_t kv_token_bytes(const kv_group *g) { return 2 * g->n_layers * g->n_kv_head * head_token_bytes(g); }
-
 static uint32_t block_waste(const kv_group *g, uint32_t tokens, uint32_t *slab_layers, uint32_t *n_slabs, float *waste)
 {
 	uint64_t layer = 2ull * g->n_kv_head * tokens * head_token_bytes(g);

@@ -78,8 +78,6 @@ typedef struct kv_layout {
 
 /* Sets the bytes of a group whose block_tokens are chosen. */
 void kv_group_measure(kv_group *g);
-/* Bytes of K and V of a token in all of a group's layers; what pages take beyond that is waste. */
-uint32_t kv_token_bytes(const kv_group *g);
 
 /* Picks block_tokens and slab_layers of every group so that pages waste least, and so that at most KV_MAX_BLOCK rows (KV_MAX_BYTE_BLOCK, of
  * types of a byte a channel) bring all groups without a limit to a block's end together. Fails, naming the sizes, if one layer of the smallest block is larger than a page. */

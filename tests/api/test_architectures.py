@@ -11,7 +11,7 @@ from harness import REPO, Server
 GOLDEN = REPO / "tests" / "golden" / "hf"
 PROMPT = "Zeichne 12 Kreise, na\u00efve \u6f22\u5b57 \U0001F600 don't!"
 # Rows of the last ones stand apart on three axes in the golden; text alone does not.
-NAMES = ["llama", "mistral", "mistral-window", "smollm3", "phi3", "qwen2", "qwen2-window", "qwen3", "qwen3moe", "gemma3-6"]
+NAMES = ["llama", "mistral", "mistral-window", "smollm3", "phi3", "qwen2", "qwen2-window", "qwen3", "qwen3moe", "gemma3-6", "mistral3-tower"]
 AXES = ["qwen2vl", "qwen2.5vl", "qwen3vl", "qwen3vlmoe"]
 MODELS = {name + end: GOLDEN / (name + end) for name in NAMES + AXES for end in ("", ".gguf") if (GOLDEN / (name + end)).exists()}
 
@@ -63,7 +63,7 @@ def test_it_says_what_transformers_says(server, name):
         assert status == 200 and said == answer["prompt"]
 
 
-@pytest.mark.parametrize("name", [n for n in AXES if n in MODELS])
+@pytest.mark.parametrize("name", [n for n in AXES + ["mistral3-tower"] if n in MODELS])
 def test_a_text_model_beside_an_unread_tower_takes_text(server, name):
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
     with pytest.raises(BadRequestError, match="does not take image input"):

@@ -169,7 +169,7 @@ def test_what_asks_for_nothing_is_accepted_the_rest_refused_by_name(server):
     complete(server, suffix="", best_of=2, n=2, use_beam_search=False, skip_special_tokens=True, include_stop_str_in_output=False,
              prompt_logprobs=None, truncate_prompt_tokens=None, user="me", response_format={"type": "text"}, echo=False, logprobs=None)
     for name, value in {"suffix": "x", "best_of": 3, "use_beam_search": True, "skip_special_tokens": False, "include_stop_str_in_output": True,
-                        "prompt_logprobs": 1, "truncate_prompt_tokens": 5, "messages": [], "top_logprobs": 1, "guided_regex": "a", "logprobs": 21,
+                        "prompt_logprobs": 1, "truncate_prompt_tokens": 5, "messages": [], "top_logprobs": 1, "guided_regex": "(", "logprobs": 21,
                         "max_tokens": 0, "max_completion_tokens": 4}.items():
         assert refuse(server, **{name: value})["param"] == name
     assert refuse(server, echo=True, logprobs=1)["param"] == "logprobs"

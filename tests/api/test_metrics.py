@@ -100,7 +100,7 @@ def test_62_labels_do_not_grow_with_what_clients_send():
             server.request("GET", "/v1/models", headers={"Authorization": "Bearer " + w})
             server.request(w[:8], "/v1/models")
             return w
-        for _ in range(5):
+        for _ in range(400):  # until every thread that serves has its stack and heap
             one()
         server.chat(ask())
         first = series(server.get("/metrics")[2].decode())
@@ -111,4 +111,4 @@ def test_62_labels_do_not_grow_with_what_clients_send():
         assert not any(w in text for w in words)
         assert len(text) < 64 << 10
         if not SANITIZED:  # there freed memory stays in quarantine
-            assert server.memory_peak() - size < 8 << 20
+            assert server.memory_peak() - size < 2 << 20

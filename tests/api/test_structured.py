@@ -74,6 +74,9 @@ def test_each_way_to_ask(server):
     assert is_point(texts(server, structured_outputs={"json": json.dumps(POINT)})[0])
     assert is_point(texts(server, guided_json=POINT)[0]) and is_point(texts(server, json_schema=POINT)[0])
     assert texts(server, guided_grammar='root ::= "a"{3}') == ["aaa"]
+    for pattern in (r"\d{3}-[A-F]+x?", "^(yes|no)$", "a.{3}b|[^a-z]{2}", '"\\\\\\n?"'):
+        assert all(re.fullmatch(pattern, t) for t in texts(server, guided_regex=pattern, n=2, temperature=1, seed=4)), pattern
+    assert texts(server, structured_outputs={"regex": "x{4}"}) == ["xxxx"]
     assert texts(server, guided_choice=["\u00e9\"\\"]) == ["\u00e9\"\\"]
     status, answer = post(server, {"prompt": "Say", "max_tokens": 60, "grammar": 'root ::= "x" [0-9]{2}'}, COMPLETIONS)
     assert status == 200 and re.fullmatch("x[0-9]{2}", answer["choices"][0]["text"])
@@ -139,10 +142,11 @@ REFUSED = [
     ({"grammar": 'root ::= "a"', "guided_choice": ["b"]}, "both"),
     ({"grammar": 'root ::= "a"', "min_tokens": 2}, "min_tokens"),
     ({"grammar": 'root ::= "a"', "ignore_eos": True}, "ignore_eos"),
-    ({"structured_outputs": {"regex": "a"}}, "regex"),
+    ({"structured_outputs": {"regex": "(?=a)b"}}, "regex"),
+    ({"guided_regex": "a**"}, "guided_regex"),
+    ({"guided_regex": ""}, "guided_regex"),
     ({"structured_outputs": {"structural_tag": "a"}}, "structural_tag"),
     ({"structured_outputs": {}}, "nothing"),
-    ({"guided_regex": "a"}, "guided_regex"),
 ]
 
 

@@ -39,9 +39,9 @@ def weight_bytes(path):
     return sum(tensors.values())
 
 
-def ours(model, args, *flags, kv="f16"):
+def ours(model, args, *flags):
     done = subprocess.run([str(BIN), "bench", str(model), "--json", "--rounds", "1", "--threads", str(args.threads), "--log-level", "error",
-                           "--kv-cache-dtype", kv, "--kv-cache-memory", "2G", *flags], capture_output=True, check=False)
+                           "--kv-cache-dtype", "f16", "--kv-cache-memory", "2G", *flags], capture_output=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr.decode())
     return json.loads(done.stdout)["results"]

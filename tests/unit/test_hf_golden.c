@@ -279,7 +279,7 @@ static void small_files_of_llama_cpp_equal_them_too(void **state)
 {
 	(void)state;
 	static const char *const names[] = {"llama", "llama-4", "mistral", "smollm3", "phi3", "qwen2", "qwen2vl", "qwen3", "qwen3vl", "qwen3moe",
-	                                    "qwen3vlmoe", "gemma3-6"};
+	                                    "qwen3vlmoe", "gemma3-6", "mistral3-tower"};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		check_miniature(names[i], ".gguf", KN_ISA_AVX512);
 }

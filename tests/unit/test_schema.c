@@ -11,7 +11,7 @@
 static int grammar_of(const char *schema, grammar **g, sn_error *err)
 {
 	json_error_t why;
-	json_t *s = json_loads(schema, JSON_DECODE_ANY, &why);
+	json_t *s = json_loads(schema, JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
 	if (!s)
 		fail_msg("%s: %s", why.text, schema);
 	out_buf text = {0};
@@ -280,6 +280,41 @@ static void what_grows_is_refused_in_time(void **state)
 	free(text);
 }
 
+/* tests/golden/schema: what a judge of another house says. Nothing that is not valid is offered; what has to be, is. */
+static void a_judge_agrees_about_every_keyword(void **state)
+{
+	(void)state;
+	json_error_t why;
+	json_t *all = json_load_file(GOLDEN_DIR "/cases.json", JSON_ALLOW_NUL, &why);
+	if (!all)
+		fail_msg("%s", why.text);
+	const json_t *values = json_object_get(all, "values"), *cases = json_object_get(all, "cases");
+	size_t n_pairs = 0, n_offered = 0;
+	for (size_t i = 0; i < json_array_size(cases); i++) {
+		const json_t *one = json_array_get(cases, i), *offered = json_object_get(one, "offered");
+		const char *valid = json_string_value(json_object_get(one, "valid"));
+		char *schema = json_dumps(json_object_get(one, "schema"), JSON_ENCODE_ANY | JSON_COMPACT);
+		grammar *g;
+		sn_error err = {0};
+		if (grammar_of(schema, &g, &err) != SN_OK)
+			fail_msg("%s: %s", err.text, schema);
+		for (size_t v = 0; v < json_array_size(values); v++, n_pairs++) {
+			const char *text = json_string_value(json_array_get(values, v));
+			if (fits(g, text) && valid[v] != '1')
+				fail_msg("%s is offered by %s", text, schema);
+		}
+		for (size_t k = 0; k < json_array_size(offered); k++, n_offered++) {
+			const char *text = json_string_value(json_array_get(values, (size_t)json_integer_value(json_array_get(offered, k))));
+			if (!fits(g, text))
+				fail_msg("%s is not offered by %s", text, schema);
+		}
+		grammar_close(&g);
+		free(schema);
+	}
+	assert_true(n_pairs > 10000 && n_offered > 200);
+	json_decref(all);
+}
+
 /* Two tools, each with its parameters: one grammar. */
 static void schemas_stand_inside_other_grammars(void **state)
 {
@@ -311,6 +346,7 @@ int main(void)
 		cmocka_unit_test(kinds), cmocka_unit_test(listed_values), cmocka_unit_test(objects), cmocka_unit_test(arrays), cmocka_unit_test(numbers),
 		cmocka_unit_test(strings), cmocka_unit_test(schemas_of_schemas), cmocka_unit_test(what_cannot_be_kept_is_refused_by_name),
 		cmocka_unit_test(what_grows_is_refused_in_time), cmocka_unit_test(schemas_stand_inside_other_grammars),
+		cmocka_unit_test(a_judge_agrees_about_every_keyword),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

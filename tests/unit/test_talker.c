@@ -224,8 +224,11 @@ static sn_status load_talker(sn_engine *e, sn_error *err)
 	return sn_engine_load(e, &(sn_model_config){.name = "talks", .path = path, .mmproj = (const char *[]){beside}, .n_mmproj = 1}, err);
 }
 
+static sn_kv_dtype stored; /* how K and V are, if a test says nothing else */
+
 static sn_engine *open_talking(sn_engine_config c)
 {
+	c.kv_dtype = c.kv_dtype ? c.kv_dtype : stored;
 	sn_engine *e = open_empty(c);
 	sn_error err = {0};
 	if (load_talker(e, &err))
@@ -336,6 +339,11 @@ static void the_same_codes_alone_and_among_eight(void **state)
 		assert_int_equal(speak_together((sn_engine_config){.threads = 1}), 0);
 		assert_int_equal(speak_together((sn_engine_config){.threads = 2, .max_num_seqs = 3, .max_num_batched_tokens = 5}), 0);
 	}
+	for (stored = SN_KV_BF16; stored <= SN_KV_FP8; stored++) {
+		speak_alone();
+		assert_int_equal(speak_together((sn_engine_config){.threads = 2, .max_num_seqs = 3, .max_num_batched_tokens = 5}), 0);
+	}
+	stored = SN_KV_AUTO;
 }
 
 static void the_same_codes_after_a_preemption(void **state)

@@ -136,7 +136,8 @@ MINIATURES = {
 
 # what the converter is to say of their tokenizers; None: a SentencePiece model stands beside them
 CONVERTED = {"llama": "smollm", "llama-4": "smollm", "mistral": "smollm", "smollm3": "smollm", "phi3": "smollm", "qwen2": "qwen2", "qwen2vl": "qwen2",
-             "qwen3": "qwen2", "qwen3moe": "qwen2", "qwen3vl": "qwen2", "qwen3vlmoe": "qwen2", "gemma3-6": None}
+             "qwen3": "qwen2", "qwen3moe": "qwen2", "qwen3vl": "qwen2", "qwen3vlmoe": "qwen2", "gemma3-6": None,
+             "mistral3-tower": "smollm"}
 CONVERT = """
 import sys
 tree, pre, folder, out = sys.argv[1:]
