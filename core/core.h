@@ -72,7 +72,7 @@ typedef enum sn_kv_dtype { SN_KV_AUTO, SN_KV_F16, SN_KV_F32, SN_KV_BF16, SN_KV_Q
 typedef struct sn_engine_config {
 	sn_log *log;                     /* required; outlives the engine */
 	const char *plugin_dir;          /* absolute; NULL: no plugins */
-	size_t kv_cache_memory;          /* bytes of the page pool; default 512 MiB */
+	size_t kv_cache_memory;          /* bytes of the page pool; default 512 MiB, or half of a smaller machine's memory */
 	size_t memory_limit;             /* bytes for weights + tables + buffers of a step + plugins + pool; 0: no limit */
 	size_t media_cache_memory;       /* bytes of encoder rows kept; default 64 MiB */
 	size_t max_media_memory;         /* bytes of decoded media alive at once; default 512 MiB */

@@ -28,7 +28,7 @@ static uint32_t usable_cores(void)
 
 static void fill_defaults(sn_engine_config *c)
 {
-	c->kv_cache_memory = or_default(c->kv_cache_memory, 512ull << 20);
+	c->kv_cache_memory = or_default(c->kv_cache_memory, memory_default_pool());
 	c->media_cache_memory = or_default(c->media_cache_memory, 64ull << 20);
 	c->max_media_memory = or_default(c->max_media_memory, 512ull << 20);
 	c->threads = (uint32_t)or_default(c->threads, usable_cores());

@@ -220,6 +220,7 @@ uint32_t sequence_prepare(sequence *s);
 
 /* memory.c: would all that is needed fit? The refusals say what is needed and what there is. */
 sn_status memory_check_pool(const sn_engine *e, sn_error *err);
+size_t memory_default_pool(void); /* bytes of a pool that nobody asked for: 512 MiB, or half of a small machine's memory */
 /* By the header of s's file alone. */
 sn_status memory_check_file(const sn_engine *e, const served_model *s, const model_file *f, sn_error *err);
 /* With model s, which may be the next one, and an encoder that is not in its list yet, or NULL. */

@@ -86,6 +86,12 @@ void memory_publish(sn_engine *e, const served_model *s)
 	metric_set(&e->metrics, M_MEMORY_POOL, m.pool);
 }
 
+size_t memory_default_pool(void)
+{
+	const size_t most = 512u << 20, half = machine_memory_read("").total / 2;
+	return half < most ? half / PAGE_BYTES * PAGE_BYTES : most;
+}
+
 sn_status memory_check_pool(const sn_engine *e, sn_error *err)
 {
 	const sn_engine_config *c = &e->config;
