@@ -19,6 +19,7 @@ int cmd_serve(const options *o, sn_log *log);
 int cmd_run(const options *o, sn_log *log);
 int cmd_speak(const options *o, sn_log *log);
 int cmd_inspect(const options *o, sn_log *log);
+int cmd_architectures(const options *o, sn_log *log);
 int cmd_plugins(const options *o, sn_log *log);
 int cmd_bench(const options *o, sn_log *log);
 int cmd_version(const options *o, sn_log *log);

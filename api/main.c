@@ -15,6 +15,7 @@ static int run_command(command cmd, const options *o, sn_log *log)
 	case CMD_SPEAK: return cmd_speak(o, log);
 	case CMD_BENCH: return cmd_bench(o, log);
 	case CMD_INSPECT: return cmd_inspect(o, log);
+	case CMD_ARCHITECTURES: return cmd_architectures(o, log);
 	case CMD_PLUGINS: return cmd_plugins(o, log);
 	case CMD_VERSION: return cmd_version(o, log);
 	}

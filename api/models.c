@@ -18,8 +18,8 @@ static void model_render(out_buf *o, const api *a, const sn_model_info *m)
 		out_text(o, i || !m->transcribes ? "," : "");
 		out_json_text(o, m->modalities[i]);
 	}
-	const char *sound = m->speaks ? "\"audio\"" : m->transcribes || !pairing_speaker(a, m->name) ? "\"text\"" : "\"text\",\"audio\"";
-	out_fmt(o, "],\"output_modalities\":[%s],\"transcribes\":%s,\"speaks\":%s}", sound, m->transcribes ? "true" : "false",
+	const char *gives = m->embeds_only ? "\"embedding\"" : m->speaks ? "\"audio\"" : m->transcribes || !pairing_speaker(a, m->name) ? "\"text\"" : "\"text\",\"audio\"";
+	out_fmt(o, "],\"output_modalities\":[%s],\"transcribes\":%s,\"speaks\":%s}", gives, m->transcribes ? "true" : "false",
 	        m->speaks ? "true" : "false");
 }
 

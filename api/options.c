@@ -33,7 +33,7 @@ typedef struct option_row {
 #define FIELD(name) offsetof(options, name)
 #define ENGINE (CMD_SERVE | CMD_RUN | CMD_SPEAK | CMD_BENCH)
 #define PLAN (ENGINE | CMD_INSPECT)
-#define ANY (ENGINE | CMD_INSPECT | CMD_PLUGINS | CMD_VERSION)
+#define ANY (ENGINE | CMD_INSPECT | CMD_ARCHITECTURES | CMD_PLUGINS | CMD_VERSION)
 #define U32 4294967295.0
 #define DEFAULT_MEDIA 16
 
@@ -124,6 +124,7 @@ static const struct { const char *name; command cmd; const char *args, *help; } 
 	{"speak", CMD_SPEAK, "[MODEL] TEXT -o FILE", "say TEXT into a file"},
 	{"bench", CMD_BENCH, "[MODEL] [--image FILE]...", "measure prompt and generation speed, and the time of a picture"},
 	{"inspect", CMD_INSPECT, "MODEL", "describe a model file or folder, and the memory that serving it takes"},
+	{"architectures", CMD_ARCHITECTURES, "", "which models run, from which files, with which weights"},
 	{"plugins", CMD_PLUGINS, "", "list the plugins and say why one was refused; or check one"},
 	{"version", CMD_VERSION, "", "print the version"},
 };

@@ -51,7 +51,7 @@ typedef struct options {
 	sn_kv_dtype kv_dtype; /* from kv_cache_dtype */
 } options;
 
-typedef enum command { CMD_SERVE = 1, CMD_RUN = 2, CMD_INSPECT = 4, CMD_PLUGINS = 8, CMD_VERSION = 16, CMD_BENCH = 32, CMD_SPEAK = 64 } command;
+typedef enum command { CMD_SERVE = 1, CMD_RUN = 2, CMD_INSPECT = 4, CMD_PLUGINS = 8, CMD_VERSION = 16, CMD_BENCH = 32, CMD_SPEAK = 64, CMD_ARCHITECTURES = 128 } command;
 
 /* argv[0] is the first word after the command. Strings are borrowed from argv. */
 int options_parse(options *o, command cmd, int argc, char **argv, sn_error *err);

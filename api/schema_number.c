@@ -1,9 +1,18 @@
-/* schema_number.c - ranges of numbers as choices of digits. */
+/* schema_number.c - numbers: whole or not, within bounds, as choices of digits. */
+#include <math.h>
 #include <string.h>
 
 #include "schema_inside.h"
 
+#define NUMBER_RANGE_LIMIT 1000000000000000 /* 10^15 */
+
 #define MAX_INTEGER 9999999999999999 /* 16 digits */
+
+/* What a number may be; both ends whole. */
+typedef struct number_range {
+	bool has_min, has_max, open_min, open_max;
+	int64_t min, max;
+} number_range;
 
 static void digits(out_buf *out, size_t n)
 {
@@ -82,7 +91,8 @@ static void whole(out_buf *out, int64_t lo, int64_t hi, bool fractions)
 	}
 }
 
-bool grammar_integers(out_buf *out, const number_range *r)
+/* False: no such number. */
+static bool grammar_integers(out_buf *out, const number_range *r)
 {
 	int64_t lo = r->has_min ? r->min + r->open_min : -MAX_INTEGER, hi = r->has_max ? r->max - r->open_max : MAX_INTEGER;
 	if (lo > hi)
@@ -123,7 +133,7 @@ static bool decimals(out_buf *out, int64_t lo, bool open_lo, int64_t hi, bool op
 	return true;
 }
 
-bool grammar_numbers(out_buf *out, const number_range *r)
+static bool grammar_numbers(out_buf *out, const number_range *r)
 {
 	int64_t lo = r->has_min ? r->min : -MAX_INTEGER, hi = r->has_max ? r->max : MAX_INTEGER;
 	if (lo > hi || (lo == hi && (r->open_min || r->open_max)))
@@ -139,4 +149,49 @@ bool grammar_numbers(out_buf *out, const number_range *r)
 		decimals(out, lo > 0 ? lo : 0, lo >= 0 && r->open_min, hi, r->open_max);
 	out_text(out, " )");
 	return true;
+}
+
+static int read_bound(writer *w, const json_t *s, const char *name, bool whole_only, bool up, bool *has, int64_t *out, bool *open)
+{
+	const json_t *v = json_object_get(s, name);
+	if (!v)
+		return SN_OK;
+	if (!json_is_number(v))
+		return invalid(w, "the schema's %s must be a number", name);
+	double d = json_number_value(v);
+	if (!(fabs(d) <= NUMBER_RANGE_LIMIT))
+		return unsupported(w, "the schema's %s is beyond 10^15", name);
+	bool exclusive = strncmp(name, "exclusive", 9) == 0;
+	if (d != floor(d)) { /* the next whole number inside is itself allowed */
+		if (!whole_only)
+			return unsupported(w, "the schema's %s is not whole, for numbers that need not be", name);
+		d = up ? ceil(d) : floor(d);
+		exclusive = false;
+	}
+	int64_t at = (int64_t)d;
+	if (!*has || (up ? at > *out : at < *out))
+		*out = at, *open = exclusive;
+	else if (at == *out)
+		*open = *open || exclusive;
+	*has = true;
+	return SN_OK;
+}
+
+int schema_write_number(writer *w, const json_t *s, bool whole, out_buf *rule)
+{
+	number_range r = {0};
+	int rc = read_bound(w, s, "minimum", whole, true, &r.has_min, &r.min, &r.open_min);
+	if (rc == SN_OK)
+		rc = read_bound(w, s, "exclusiveMinimum", whole, true, &r.has_min, &r.min, &r.open_min);
+	if (rc == SN_OK)
+		rc = read_bound(w, s, "maximum", whole, false, &r.has_max, &r.max, &r.open_max);
+	if (rc == SN_OK)
+		rc = read_bound(w, s, "exclusiveMaximum", whole, false, &r.has_max, &r.max, &r.open_max);
+	if (rc != SN_OK)
+		return rc;
+	if (!r.has_min && !r.has_max)
+		out_text(rule, whole ? " integer" : " number");
+	else if (!(whole ? grammar_integers(rule, &r) : grammar_numbers(rule, &r)))
+		return unsupported(w, "the schema's minimum and maximum leave no number");
+	return SN_OK;
 }

@@ -140,6 +140,7 @@ typedef struct sn_model_info {
 	const char *_Atomic modalities[SN_MAX_MODALITIES + 1]; /* input kinds beside text: "image"; NULL-terminated. Grows while serving */
 	uint32_t max_model_len;   /* tokens */
 	_Atomic bool transcribes; /* it was made for sn_transcript_submit, and has no chat */
+	bool embeds_only;         /* it was made for sn_embedding_open, and has no chat */
 	_Atomic bool speaks;      /* it was made for sn_speech_open: sn_engine_voices */
 	uint32_t n_vocab;
 	int64_t created;          /* unix seconds of the load */
@@ -221,6 +222,9 @@ sn_status sn_inspect_open(sn_inspection **out, const sn_engine_config *config, c
 void sn_inspect_close(sn_inspection **inspection);
 /* Every key and tensor of the file, a line each. */
 void sn_inspect_list(const sn_inspection *inspection, FILE *out);
+
+/* Which models run, from which container, with which types of weights: a Markdown table out of the tables that the readers use. [any] */
+void sn_architectures(FILE *out);
 
 /* ---- checking a plugin file ---------------------------------------------------------------------------------- */
 

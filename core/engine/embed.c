@@ -229,6 +229,10 @@ sn_embedding_kind sn_embedding_next(sn_embedding *x, int timeout_ms, sn_embeddin
 		ev->prompt_tokens = x->prompt_tokens;
 		return ev->kind = SN_EMBEDDING_DONE;
 	}
+	if (x->t_deadline > 0 && clock_ms() > x->t_deadline) {
+		error_set(&err, SN_ERR_DEADLINE, "the request took longer than its time limit");
+		return tell_error(x, &err, ev);
+	}
 	if (send(x, &err))
 		return tell_error(x, &err, ev);
 	sn_request **r = &x->window[x->n_told % SN_MAX_CHOICES];

@@ -184,6 +184,8 @@ static sn_status load_parts(sn_engine *e, served_model *s, const sn_model_config
 		model_file_close(&f);
 	if (!st)
 		st = model_open_file(&s->m, f, config->chat_template, e->config.kv_dtype, config->pooling, &e->ops, err);
+	if (!st && e->pages)
+		st = page_pool_admit(e->pages, &s->m->kv, err);
 	if (!st)
 		s->m->kv.max_chunk = e->config.max_num_batched_tokens;
 	if (!st && e->config.max_model_len && e->config.max_model_len < s->m->h.n_context)
@@ -255,6 +257,7 @@ sn_status sn_engine_load(sn_engine *e, const sn_model_config *config, sn_error *
 	sn_model_info *info = &e->infos[e->n_models - 1];
 	info->name = s->name; /* its modalities are there already */
 	info->architecture = s->m->h.arch->name;
+	info->embeds_only = s->m->pooling.declared;
 	info->max_model_len = s->max_len;
 	info->n_vocab = (uint32_t)vocab_size(s->m->vocab);
 	info->created = time(NULL);

@@ -49,7 +49,7 @@ static float whole_waste(const kv_group *g, uint32_t tokens, float waste)
 }
 
 /* Blocks are what prefixes are cached by, so they are no longer than this; but the smallest models fill a page of bytes with no fewer. */
-static uint32_t most_rows(const kv_layout *l) { return kn_kv_bytes(kv_stored_as(l->groups[0].type)) == 1 ? KV_MAX_BLOCK : KV_MAX_BLOCK / 2; }
+static uint32_t most_rows(const kv_layout *l) { return kn_kv_bytes(kv_stored_as(l->groups[0].type)) == 1 ? KV_MAX_BYTE_BLOCK : KV_MAX_BLOCK; }
 
 /* The group's best block that divides `common` rows, or any if it has a limit. Returns pages a token, or 0 if none fits. */
 static double plan_group(kv_group *g, uint32_t common, uint32_t most)

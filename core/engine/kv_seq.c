@@ -10,6 +10,9 @@
 sn_status kv_seq_init(kv_seq *s, page_pool *pool, const kv_layout *layout, uint32_t max_rows, const hash_key *key,
                       const hash256 *root, sn_error *err)
 {
+	*s = (kv_seq){0};
+	if (page_pool_admit(pool, layout, err))
+		return SN_ERR_NOMEM;
 	*s = (kv_seq){.layout = layout, .pool = pool, .max_rows = max_rows, .key = *key, .root = *root};
 	for (uint32_t i = 0; i < layout->n_groups; i++) {
 		const kv_group *g = &layout->groups[i];
@@ -131,7 +134,7 @@ static hash256 chain_hash(const kv_seq *s, uint32_t i, const hash256 *parent, co
 
 static bool same_rows(const page_pool *p, uint32_t b, const seq_row *rows, const hash256 *media, uint32_t n_rows)
 {
-	const struct row_key *have = &p->keys[(size_t)b * KV_MAX_BLOCK];
+	const struct row_key *have = &p->keys[(size_t)b * p->most_keys];
 	if (p->blocks[b].n_rows != n_rows)
 		return false;
 	for (uint32_t r = 0; r < n_rows; r++) {
@@ -328,7 +331,7 @@ static void publish(kv_seq *s, uint32_t i, uint32_t at, const struct block_id *i
 	k->index = id->index;
 	k->n_rows = t;
 	for (uint32_t j = 0; j < t; j++)
-		p->keys[(size_t)b * KV_MAX_BLOCK + j] = row_key_of(&rows[j], media);
+		p->keys[(size_t)b * p->most_keys + j] = row_key_of(&rows[j], media);
 	uint32_t *bucket = bucket_of(p, &id->hash);
 	k->bucket_next = *bucket;
 	*bucket = b;

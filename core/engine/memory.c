@@ -59,8 +59,13 @@ sn_memory memory_count(const sn_engine *e, const served_model *s, const encoder 
 	const sn_engine_config *c = &e->config;
 	const served_model *end = e->models + e->n_models;
 	sn_memory m = {.pool = page_pool_bytes(c->kv_cache_memory), .plugins = plugin_host_bytes(e->plugins)};
-	for (const served_model *each = e->models; each < end || each == s; each++)
+	size_t more = 0;
+	for (const served_model *each = e->models; each < end || each == s; each++) {
+		size_t of = page_pool_more(memory_pages(e), &each->m->kv);
+		more = of > more ? of : more;
 		add_model(&m, each);
+	}
+	add(&m.pool, more);
 	if (newcomer)
 		add_encoder(&m, newcomer);
 	size_t scratch = newcomer && encoder_wants(newcomer) > e->ops.x_bytes ? encoder_wants(newcomer) : e->ops.x_bytes;

@@ -29,6 +29,7 @@ sn_status page_pool_open(page_pool **out, size_t bytes, sn_error *err)
 	p->next_page = calloc(p->n_pages, sizeof *p->next_page);
 	p->blocks = calloc(p->n_pages, sizeof *p->blocks);
 	p->keys = calloc(p->n_pages, KV_MAX_BLOCK * sizeof *p->keys);
+	p->most_keys = KV_MAX_BLOCK;
 	p->buckets = malloc(p->n_buckets * sizeof *p->buckets);
 	void *arena = mmap(NULL, (size_t)n * PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	p->arena = arena == MAP_FAILED ? NULL : arena;
@@ -60,6 +61,35 @@ void page_pool_close(page_pool **pp)
 	free(p->buckets);
 	free(p);
 	*pp = NULL;
+}
+
+static uint32_t most_rows(const kv_layout *layout)
+{
+	uint32_t most = KV_MAX_BLOCK;
+	for (uint32_t i = 0; i < layout->n_groups; i++)
+		most = layout->groups[i].block_tokens > most ? layout->groups[i].block_tokens : most;
+	return most;
+}
+
+size_t page_pool_more(uint32_t n_pages, const kv_layout *layout)
+{
+	return (size_t)n_pages * (most_rows(layout) - KV_MAX_BLOCK) * sizeof(struct row_key);
+}
+
+sn_status page_pool_admit(page_pool *p, const kv_layout *layout, sn_error *err)
+{
+	uint32_t most = most_rows(layout);
+	if (most <= p->most_keys)
+		return SN_OK;
+	struct row_key *keys = calloc(p->n_pages, most * sizeof *keys);
+	if (!keys)
+		return error_set(err, SN_ERR_NOMEM, "no memory for the tables of a KV pool of %u pages", p->n_pages);
+	for (uint32_t b = 0; b < p->n_pages; b++)
+		memcpy(keys + (size_t)b * most, p->keys + (size_t)b * p->most_keys, p->blocks[b].n_rows * sizeof *keys);
+	free(p->keys);
+	p->keys = keys;
+	p->most_keys = most;
+	return SN_OK;
 }
 
 uint8_t *page_pool_arena(const page_pool *p)

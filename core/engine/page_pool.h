@@ -54,7 +54,8 @@ struct page_pool {
 	uint32_t free_pages;   /* head */
 	uint32_t n_free;
 	struct block *blocks;  /* [n_pages]: a block has at least one page */
-	struct row_key *keys;  /* [n_pages][KV_MAX_BLOCK] */
+	struct row_key *keys;  /* [n_pages][most_keys] */
+	uint32_t most_keys;
 	uint32_t free_blocks;  /* head, by bucket_next */
 	uint32_t *buckets;     /* [n_buckets] heads, by bucket_next */
 	uint32_t n_buckets;

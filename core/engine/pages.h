@@ -40,7 +40,7 @@
 #include "core.h"
 #include "kernels.h"
 
-enum { PAGE_BYTES = 256 * 1024, KV_MAX_GROUPS = 4, KV_MIN_BLOCK = 16, KV_MAX_BLOCK = 256 };
+enum { PAGE_BYTES = 256 * 1024, KV_MAX_GROUPS = 4, KV_MIN_BLOCK = 16, KV_MAX_BLOCK = 128, KV_MAX_BYTE_BLOCK = 256 };
 
 /* How K and V are stored. A sequence's keys in the prefix cache depend on it (sequence.c): the same rows in another type are others.
  *
@@ -81,8 +81,8 @@ void kv_group_measure(kv_group *g);
 /* Bytes of K and V of a token in all of a group's layers; what pages take beyond that is waste. */
 uint32_t kv_token_bytes(const kv_group *g);
 
-/* Picks block_tokens and slab_layers of every group so that pages waste least, and so that at most KV_MAX_BLOCK rows (of types of a byte a
- * channel; half of that else) bring all groups without a limit to a block's end together. Fails, naming the sizes, if one layer of the smallest block is larger than a page. */
+/* Picks block_tokens and slab_layers of every group so that pages waste least, and so that at most KV_MAX_BLOCK rows (KV_MAX_BYTE_BLOCK, of
+ * types of a byte a channel) bring all groups without a limit to a block's end together. Fails, naming the sizes, if one layer of the smallest block is larger than a page. */
 sn_status kv_layout_plan(kv_layout *layout, sn_error *err);
 /* The most pages that a sequence occupies in all groups, at any time until it has n_rows rows. */
 uint32_t kv_layout_pages(const kv_layout *layout, uint32_t n_rows);
@@ -115,6 +115,9 @@ static inline uint32_t seq_row_last(const seq_row *r)
 typedef struct page_pool page_pool;
 
 size_t page_pool_bytes(size_t bytes); /* the pages of such a pool, and its tables */
+/* Room in the tables for blocks of this layout, which kv_seq_init makes too. At load, so that it is known before anything runs. */
+sn_status page_pool_admit(page_pool *pool, const kv_layout *layout, sn_error *err);
+size_t page_pool_more(uint32_t n_pages, const kv_layout *layout); /* by how much the tables of a pool of n_pages are larger then */
 sn_status page_pool_open(page_pool **out, size_t bytes, sn_error *err);
 void page_pool_close(page_pool **pool);
 uint8_t *page_pool_arena(const page_pool *pool); /* page p lies at arena + p * PAGE_BYTES */

@@ -84,6 +84,15 @@ static const struct family families[] = {
     {.architecture = "Qwen3TTSForConditionalGeneration", .model_type = "qwen3_tts", .name = "qwen3tts", .read = hf_talker_config},
 };
 
+const char *hf_family(size_t i, const char **gguf, bool *f8)
+{
+	if (i >= sizeof families / sizeof *families)
+		return NULL;
+	*gguf = families[i].name;
+	*f8 = !families[i].read && !(families[i].has & HF_ACROSS); /* tensors of all experts together have no scales */
+	return families[i].architecture;
+}
+
 struct reader {
 	const json_t *json;  /* of the text model */
 	const json_t *whole; /* the file */
@@ -98,13 +107,13 @@ struct reader {
 
 /* ---- the family ---- */
 
-/* "Qwen3Model" is Qwen3ForCausalLM without its head. */
+/* "Qwen3Model" is Qwen3ForCausalLM without its head, "Gemma3TextModel" Gemma3ForCausalLM without its. */
 static bool is_headless(const char *name, const struct family *a)
 {
 	static const char with[] = "ForCausalLM";
 	size_t n = strlen(a->architecture), k = sizeof with - 1;
 	n = n > k && strcmp(a->architecture + n - k, with) == 0 ? n - k : 0;
-	return n && strncmp(name, a->architecture, n) == 0 && strcmp(name + n, "Model") == 0;
+	return n && strncmp(name, a->architecture, n) == 0 && (strcmp(name + n, "Model") == 0 || strcmp(name + n, "TextModel") == 0);
 }
 
 static sn_status read_family(struct reader *r)

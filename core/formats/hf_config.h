@@ -41,6 +41,10 @@ typedef struct hf_config {
 	uint32_t n_made;
 } hf_config;
 
+/* The classes of transformers that are read, one by one; NULL behind the last. *gguf: what GGUF calls its architecture; *f8: its weights may be
+ * 8-bit floats. */
+const char *hf_family(size_t i, const char **gguf, bool *f8);
+
 /* Reads f->dir's config.json; adds f's keys. Errors begin with the file's name. */
 sn_status hf_config_read(hf_config *out, model_file *f, sn_error *err);
 

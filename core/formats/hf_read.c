@@ -45,7 +45,8 @@ sn_status hf_refuse_quantised(const json_t *json, sn_error *err)
 		const json_t *v = json_get(json, keys[i]);
 		const char *method = json_get_string(v, "quant_method");
 		if (v)
-			return REFUSE(SN_ERR_UNSUPPORTED, "%s: quantised weights (%.32s) are not supported", keys[i], method ? method : "unnamed");
+			return REFUSE(SN_ERR_UNSUPPORTED, "%s: quantised weights (%.32s) are not supported%s", keys[i], method ? method : "unnamed",
+			              i == 0 && method && strcmp(method, "compressed-tensors") == 0 ? " in models that hear or speak" : "");
 	}
 	return SN_OK;
 }

@@ -5,20 +5,33 @@
 #include "base/error.h"
 
 static const arch rows[] = {
-    {.name = "llama", .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .rope_freqs = true, .windows = true, .rope_base = 1e4f},
-    {.name = "mistral3", .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .rope_freqs = true, .rope_base = 1e4f},
-    {.name = "smollm3", .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .plain_every = 4, .rope_base = 2e6f},
-    {.name = "phi3", .act = ACT_SILU, .gate_up = true, .windows = true, .rope_base = 1e4f},
-    {.name = "qwen2", .act = ACT_SILU, .bias = BIAS_QKV, .windows = true, .windows_named = true, .rope_base = 1e4f},
-    {.name = "qwen2vl", .act = ACT_SILU, .bias = BIAS_QKV, .windows = true, .windows_named = true, .rope_base = 1e4f, .axes = AXES_IN_TURN},
-    {.name = "qwen3", .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .windows = true, .windows_named = true, .rope_base = 1e4f},
-    {.name = "qwen3vl", .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .rope_base = 1e4f, .axes = AXES_INTERLEAVED},
-    {.name = "qwen3moe", .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .experts = true, .windows = true, .windows_named = true, .rope_base = 1e4f},
-    {.name = "qwen3vlmoe", .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .experts = true, .rope_base = 1e4f, .axes = AXES_INTERLEAVED},
-    {.name = "qwen3tts", .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .rope_base = 1e4f, .speaks = true},
-    {.name = "gemma3", .act = ACT_GELU_TANH, .qk_norm = true, .post_norms = true, .norm_offset = true, .embed_scale = true,
+    {.name = "llama", .models = "Llama 2 and 3, Mistral 7B, Nemo and Small, SmolLM2; the text of SmolVLM, Voxtral, Ultravox, Orpheus",
+     .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .rope_freqs = true, .windows = true, .rope_base = 1e4f},
+    {.name = "mistral3", .models = "Mistral Small from 3.1 on",
+     .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .rope_freqs = true, .rope_base = 1e4f},
+    {.name = "smollm3", .models = "SmolLM3",
+     .act = ACT_SILU, .bias = BIAS_FREE, .gguf_permuted = true, .plain_every = 4, .rope_base = 2e6f},
+    {.name = "phi3", .models = "Phi-3, Phi-4",
+     .act = ACT_SILU, .gate_up = true, .windows = true, .rope_base = 1e4f},
+    {.name = "qwen2", .models = "Qwen2, Qwen2.5; the text of Qwen2-Audio",
+     .act = ACT_SILU, .bias = BIAS_QKV, .windows = true, .windows_named = true, .rope_base = 1e4f},
+    {.name = "qwen2vl", .models = "the text of Qwen2-VL, Qwen2.5-VL, Qwen2.5-Omni",
+     .act = ACT_SILU, .bias = BIAS_QKV, .windows = true, .windows_named = true, .rope_base = 1e4f, .axes = AXES_IN_TURN},
+    {.name = "qwen3", .models = "Qwen3",
+     .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .windows = true, .windows_named = true, .rope_base = 1e4f},
+    {.name = "qwen3vl", .models = "the text of Qwen3-VL",
+     .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .rope_base = 1e4f, .axes = AXES_INTERLEAVED},
+    {.name = "qwen3moe", .models = "Qwen3-MoE",
+     .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .experts = true, .windows = true, .windows_named = true, .rope_base = 1e4f},
+    {.name = "qwen3vlmoe", .models = "the text of Qwen3-VL-MoE",
+     .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .experts = true, .rope_base = 1e4f, .axes = AXES_INTERLEAVED},
+    {.name = "qwen3tts", .models = "Qwen3-TTS",
+     .act = ACT_SILU, .bias = BIAS_FREE, .qk_norm = true, .rope_base = 1e4f, .speaks = true},
+    {.name = "gemma3", .models = "Gemma 3 (text)",
+     .act = ACT_GELU_TANH, .qk_norm = true, .post_norms = true, .norm_offset = true, .embed_scale = true,
      .windows = true, .window_pattern = 6, .rope_base = 1e6f, .window_rope_base = 1e4f, .wide_scale_layers = 62},
-    {.name = "whisper", .act = ACT_GELU_ERF, .bias = BIAS_NOT_K, .layer_norm = true, .no_gate = true, .learned_positions = true, .cross = true},
+    {.name = "whisper", .models = "Whisper", .directories = true,
+     .act = ACT_GELU_ERF, .bias = BIAS_NOT_K, .layer_norm = true, .no_gate = true, .learned_positions = true, .cross = true},
 };
 
 const arch *arch_find(str name)
@@ -27,6 +40,11 @@ const arch *arch_find(str name)
 		if (str_eq(name, str_of(rows[i].name)))
 			return &rows[i];
 	return NULL;
+}
+
+const arch *arch_row(size_t i)
+{
+	return i < sizeof rows / sizeof *rows ? &rows[i] : NULL;
 }
 
 /* "<arch>.<suffix>" */

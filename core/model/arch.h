@@ -25,6 +25,8 @@ enum { AXES = 3 };
 
 typedef struct arch {
 	const char *name;       /* general.architecture */
+	const char *models;     /* that are of it, for people */
+	bool directories;       /* it comes as directories only: nobody writes GGUF files of it */
 	enum ops_act act;       /* of the gate; of the feed-forward's middle where there is none */
 	enum arch_bias bias;
 	bool gguf_permuted;     /* RoPE turns pairs (i, i + n_rot/2); but GGUF files of this family have q and k permuted for (2i, 2i + 1) */
@@ -52,6 +54,8 @@ typedef struct arch {
 
 /* NULL if there is no such row. */
 const arch *arch_find(str name);
+/* The table's row i; NULL behind the last. */
+const arch *arch_row(size_t i);
 
 enum { MAX_LAYERS = 512, MAX_HEADS = 512, MAX_HEAD_DIM = 512, MAX_WIDTH = 65536, MAX_FFN = 262144, MAX_VOCAB = 1 << 20,
        MAX_CONTEXT = 1 << 20, MAX_EXPERTS = 1024 };

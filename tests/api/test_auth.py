@@ -39,7 +39,7 @@ def test_the_table_is_the_one_we_know():
         ("POST", CHAT, "false"), ("POST", COMPLETIONS, "false"), ("POST", TRANSCRIPTIONS, "false"), ("POST", TRANSLATIONS, "false"), ("POST", "/v1/audio/speech", "false"), ("GET", "/v1/audio/voices", "false"),
         ("POST", "/tokenize", "false"), ("POST", "/detokenize", "false"),
         ("GET", "/openapi.json", "false"), ("GET", "/v1/models", "false"), ("GET", "/v1/models/{id}", "false"), ("GET", "/v1/plugins", "false"),
-        ("POST", "/v1/plugins", "false"),
+        ("POST", "/v1/embeddings", "false"), ("POST", "/v1/plugins", "false"),
         ("GET", "/metrics", "false"), ("GET", "/livez", "true"), ("GET", "/readyz", "true")])
 
 

@@ -257,7 +257,7 @@ def test_an_unknown_method_is_refused(server):
 
 
 def test_an_unknown_route_is_404(server):
-    for path in ("/", "/v1", "/v1/", "/v1/chat", "/v1/tokenize", "/v1/embeddings", "/health", "/docs", "/v1/models/"):
+    for path in ("/", "/v1", "/v1/", "/v1/chat", "/v1/tokenize", "/v1/rerank", "/health", "/docs", "/v1/models/"):
         status, headers, body = server.get(path)
         assert status == 404 and headers["content-type"] == "application/json"
         error_of(json.loads(body))

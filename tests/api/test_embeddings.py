@@ -134,7 +134,8 @@ def test_the_same_bytes_in_every_company(name, request):
             assert embed(other, texts) == alone, flags
 
 
-def test_the_same_bytes_after_preemptions():
+def test_the_same_bytes_where_pages_are_short():
+    """Whose turn it is not waits for pages (that preemptions change nothing is test_engine_embed.c's)."""
     texts = ["circles " * 28 + str(k) for k in range(24)]
     with Server("--kv-cache-memory", "512K", "--max-num-batched-tokens", "32", "--max-num-seqs", "16", model=str(GOLDEN / "mean")) as small:
         alone = [embed(small, t)[0] for t in texts]
@@ -203,6 +204,11 @@ def test_a_model_that_writes_down_recordings_does_not_embed():
     with Server(model=str(REPO / "tests" / "golden" / "hf" / "whisper")) as s:
         error = refuse(s, 400, input="Hello")
         assert "embeddings" in error["message"] and error["param"] == "model"
+
+
+def test_the_list_of_models_tells(last, mean, server):
+    for s, gives in ((last, ["embedding"]), (mean, ["embedding"]), (server, ["text"])):
+        assert json.loads(s.get("/v1/models")[2])["data"][0]["output_modalities"][:1] == gives
 
 
 def test_keys_are_asked_for(tmp_path):

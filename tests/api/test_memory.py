@@ -40,20 +40,20 @@ def test_36_more_than_the_limit_is_refused_with_both_figures(tmp_path):
     pool, had = (int(n) for n in re.search(r"(\d+) bytes together, exceeds the memory limit of (\d+)", line).groups())
     assert code == 2 and str(100 * MB) in line and pool > had == 100 * MB
     limit, steps = 64 * MB, 0
-    while (found := refusal("--memory-limit", str(limit), "--kv-cache-memory", "63M", model=model) if steps < 2 else None):
+    while (found := refusal("--memory-limit", str(limit), "--kv-cache-memory", "62M", model=model) if steps < 2 else None):
         code, line, log = found
         need, *parts, had = plan_of(line)
         buffers, pool = parts[2], parts[4]
-        assert code == 3 and need == sum(parts) > had == limit and 63 * MB < pool < 64 * MB and min(parts) > 0
+        assert code == 3 and need == sum(parts) > had == limit and 62 * MB < pool < 64 * MB and min(parts) > 0
         assert "layers, context" not in log, "the model was loaded first"
         limit, steps = need, steps + 1  # first the model alone is too much, then with its tower
     # More rows in a step need larger buffers, and only those.
-    code, line, _ = refusal("--memory-limit", "64M", "--kv-cache-memory", "63M", "--max-num-batched-tokens", "65536", model=model)
+    code, line, _ = refusal("--memory-limit", "64M", "--kv-cache-memory", "62M", "--max-num-batched-tokens", "65536", model=model)
     assert code == 3 and int(re.search(r"buffers of a step (\d+)", line).group(1)) > 16 * buffers
     # With exactly what is needed it starts.
-    with Server("--memory-limit", str(need), "--kv-cache-memory", "63M", model=model) as server:
+    with Server("--memory-limit", str(need), "--kv-cache-memory", "62M", model=model) as server:
         assert server.chat(ask())[0] == 200
-    assert refusal("--memory-limit", str(need - 1), "--kv-cache-memory", "63M", model=model)[0] == 3
+    assert refusal("--memory-limit", str(need - 1), "--kv-cache-memory", "62M", model=model)[0] == 3
 
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer maps terabytes")

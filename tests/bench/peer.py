@@ -39,9 +39,9 @@ def weight_bytes(path):
     return sum(tensors.values())
 
 
-def ours(model, args, *flags):
+def ours(model, args, *flags, kv="f16"):
     done = subprocess.run([str(BIN), "bench", str(model), "--json", "--rounds", "1", "--threads", str(args.threads), "--log-level", "error",
-                           "--kv-cache-dtype", "f16", "--kv-cache-memory", "2G", *flags], capture_output=True, check=False)
+                           "--kv-cache-dtype", kv, "--kv-cache-memory", "2G", *flags], capture_output=True, check=False)
     if done.returncode:
         raise RuntimeError(done.stderr.decode())
     return json.loads(done.stdout)["results"]
@@ -50,7 +50,8 @@ def ours(model, args, *flags):
 class LlamaCpp:
     """The C API: one context, the batch's sequences side by side."""
 
-    def __init__(self, path, args, most):
+    def __init__(self, path, args, most, kv=None):
+        """kv: a ggml type of K and V beside its own choice, f16; needs --flash"""
         self.args = args
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = 0
@@ -63,6 +64,8 @@ class LlamaCpp:
         c.n_threads = c.n_threads_batch = args.threads
         c.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED if args.flash else llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
         c.kv_unified = True
+        if kv is not None:
+            c.type_k = c.type_v = kv
         self.ctx = llama_cpp.llama_init_from_model(self.model, c)
         assert self.ctx
         self.n_vocab = llama_cpp.llama_vocab_n_tokens(llama_cpp.llama_model_get_vocab(self.model))

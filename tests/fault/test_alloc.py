@@ -31,6 +31,8 @@ BODIES = {
 OTHERS = {
     "batch": (harness.COMPLETIONS, {"prompt": ["Hello", "What"], "n": 2, "temperature": 0, "max_tokens": 4, "echo": True}),
     "batch of ids": (harness.COMPLETIONS, {"prompt": [[72, 105], [72]], "temperature": 0, "max_tokens": 4, "logprobs": 2}),
+    "embeddings": ("/v1/embeddings", {"input": ["Hello", "What", "Who"], "encoding_format": "base64", "cache_salt": "a"}),
+    "embeddings of ids": ("/v1/embeddings", {"input": [[72, 105], [72]]}),
     "tokenize": ("/tokenize", {"messages": [{"role": "user", "content": "Hello"}], "chat_template_kwargs": {"a": "b"}}),
     "detokenize": ("/detokenize", {"tokens": [72, 105]}),
     "document": ("/openapi.json", None),

@@ -252,6 +252,12 @@ def hf_folders():
     for folder in sorted(p for p in (GOLDEN / "hf").iterdir() if p.is_dir()):
         put("hf_tokenizer", folder.name, (folder / "tokenizer.json").read_bytes() + b"\0" + (folder / "tokenizer_config.json").read_bytes())
         put("hf_dir", folder.name, (folder / "config.json").read_bytes() + b"\0" + (folder / "generation_config.json").read_bytes() + b"\0")
+    older = GOLDEN / "text" / "hf"
+    for name, which, file in (("gemma-pieces", b"\0", "tokenizer.model"), ("llama2-pieces", b"\0", "tokenizer.model"), ("tekken-alone", b"\1", "tekken.json"),
+                              ("tekken-v1", b"\1", "tekken.json")):
+        whole = (older / name / file).read_bytes()
+        put("hf_older", name, which + whole)
+        put("hf_older", name + "-cut", which + whole[:len(whole) // 3])
     config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4, "intermediate_size": 4, "num_hidden_layers": 1,
               "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 3, "max_position_embeddings": 32, "rms_norm_eps": 1e-5,
               "tie_word_embeddings": True, "hidden_act": "silu", "rope_theta": 10000.0}

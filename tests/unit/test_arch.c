@@ -10,7 +10,7 @@
 
 enum { HIDDEN = 32, FFN = 48, HEADS = 4, KV_HEADS = 2, HEAD_DIM = 16, LAYERS = 3, VOCAB = 20, CONTEXT = 256 };
 
-enum how { KEEP, DROP, U32, I32, U64, F32, STRING, BOOL, BOOLS, U32S, SHAPE, EXTRA };
+enum how { KEEP, DROP, U32, I32, U64, F32, STRING, BOOL, BOOLS, U32S, I32S, SHAPE, EXTRA };
 
 typedef struct twist {
 	const char *name;  /* key or tensor; of a key: behind the architecture's name */
@@ -36,6 +36,16 @@ static void put_key(gguf *g, const char *suffix, enum how how, double v, const c
 	case BOOL: key_head(g, name, FILE_BOOL), put(&g->keys, v != 0 ? "\1" : "\0", 1); break;
 	case BOOLS: key_array(g, name, FILE_BOOL, (uint64_t)v); for (int i = 0; i < v; i++) put(&g->keys, i ? "\0" : "\1", 1); break;
 	case U32S: key_array(g, name, FILE_U32, (uint64_t)v); for (int i = 0; i < v; i++) put32(&g->keys, 1); break;
+	case I32S: {
+		int32_t n[8];
+		uint64_t count = 0;
+		for (char *at = (char *)(uintptr_t)s; *at && count < 8; at += *at == ',')
+			n[count++] = (int32_t)strtol(at, &at, 10);
+		key_array(g, name, FILE_I32, count);
+		for (uint64_t i = 0; i < count; i++)
+			put32(&g->keys, (uint32_t)n[i]);
+		break;
+	}
 	default: break;
 	}
 }
@@ -95,6 +105,8 @@ static void write_odd(const char *family, const twist *t)
 		key(&g, "attention.sliding_window", U32, 24);
 		key(&g, "attention.sliding_window_pattern", U32, 3);
 	}
+	if (!strcmp(family, "qwen2vl") && (!t || strcmp(t->name, "rope.dimension_sections")))
+		put_key(&g, "rope.dimension_sections", I32S, 0, "2,3,3,0");
 	if (t && t->how > DROP && t->how < SHAPE)
 		put_key(&g, t->name, t->how, t->v, t->s);
 	key_str(&g, "tokenizer.ggml.model", "gpt2");
@@ -179,6 +191,35 @@ static void windows_that_make_no_sense_are_refused(void **state)
 	    {"attention.sliding_window", U32, 0, NULL, 0},
 	};
 	CHECK_TWISTS("qwen2", none);
+}
+
+static void axes_that_make_no_sense_are_refused(void **state)
+{
+	(void)state;
+	static const twist list[] = {
+	    {"rope.dimension_sections", DROP, 0, "is not three numbers", 0},
+	    {"rope.dimension_sections", I32S, 0, NULL, "2,3,3"},
+	    {"rope.dimension_sections", I32S, 0, NULL, "0,8,0,0"},
+	    {"rope.dimension_sections", I32S, 0, "add up to the 8 frequencies", "2,3,3,1"},
+	    {"rope.dimension_sections", I32S, 0, "add up to the 8 frequencies", "2,3,2"},
+	    {"rope.dimension_sections", I32S, 0, "is not three numbers", "9,-4,3"},
+	    {"rope.dimension_sections", I32S, 0, "is not three numbers", "4,4"},
+	    {"rope.dimension_sections", I32S, 0, "is not three numbers", "2,3,3,0,0"},
+	    {"rope.dimension_sections", U32, 8, "is not three numbers", 0},
+	    {"rope.dimension_sections", BOOLS, 3, "is not three numbers", 0},
+	    {"rope.dimension_sections", STRING, 0, "is not three numbers", "2,3,3"},
+	};
+	static const uint8_t in_turn[8] = {0, 0, 1, 1, 1, 2, 2, 2};
+	sn_error err;
+	CHECK_TWISTS("qwen2vl", list);
+	model *m = open_odd("qwen2vl", NULL, &err);
+	assert_non_null(m);
+	assert_memory_equal(m->h.axis, in_turn, sizeof in_turn);
+	model_close(&m);
+	m = open_odd("qwen2", &list[1], &err); /* a family with one axis has no use for them */
+	assert_non_null(m);
+	assert_true(m->h.axis[2] == 0 && m->h.axis[7] == 0);
+	model_close(&m);
 }
 
 static void scales_and_bases_that_make_no_sense_are_refused(void **state)
@@ -347,6 +388,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(windows_that_make_no_sense_are_refused),
+	    cmocka_unit_test(axes_that_make_no_sense_are_refused),
 	    cmocka_unit_test(scales_and_bases_that_make_no_sense_are_refused),
 	    cmocka_unit_test(the_pattern_says_which_layers_have_a_window),
 	    cmocka_unit_test(every_layer_knows_its_place_in_the_groups),

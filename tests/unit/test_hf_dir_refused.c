@@ -148,6 +148,10 @@ static void eight_bit_floats_need_their_scales(void **state)
 		fresh_llama(cases[i].rest);
 		refused(cases[i].says);
 	}
+	write_config("WhisperForConditionalGeneration", "whisper", F8("float-quantized", "8", "channel", ""));
+	refused("quantization_config: quantised weights (compressed-tensors) are not supported in models that hear or speak");
+	write_config("Qwen3TTSForConditionalGeneration", "qwen3_tts", "\"talker_config\":{}," F8("float-quantized", "8", "channel", ""));
+	refused("quantization_config: quantised weights (compressed-tensors) are not supported in models that hear or speak");
 	static const char name[] = "model.layers.0.self_attn.q_proj.weight";
 	static const char config[] = F8("float-quantized", "8", "channel", "");
 	weights w = weights_of(HEAD);

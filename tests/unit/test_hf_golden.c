@@ -86,6 +86,27 @@ static void compute(struct machine *w, const int32_t *ids, uint32_t first, uint3
 	                 .key_end = end, .out_rows = out, .seqs = &s});
 }
 
+/* The same of rows of two sequences, the other's first; its rows stand as text. */
+static void compute_two(struct machine *w, kv_seq *beside, const int32_t *other, const int32_t *ids, uint32_t first, uint32_t n)
+{
+	const void *media[2 * MAX_ROWS] = {0};
+	int32_t beyond[2 * MAX_ROWS][2], all[2 * MAX_ROWS];
+	uint32_t positions[2 * MAX_ROWS], begin[2 * MAX_ROWS] = {0}, end[2 * MAX_ROWS], out[2 * MAX_ROWS];
+	const struct machine text = {0};
+	for (uint32_t i = 0; i < 2 * n; i++) {
+		uint32_t row = first + i % n;
+		out[i] = i;
+		all[i] = i < n ? other[row] : ids[row];
+		positions[i] = position_of(i < n ? &text : w, row, beyond[i]);
+		end[i] = row + 1;
+	}
+	assert_true(kv_seq_extend(beside, first + n) && kv_seq_extend(&w->kv, first + n));
+	batch_seq s[2] = {{0, n, first, beside}, {n, n, first, &w->kv}};
+	forward(w->m, &w->o, &w->fb, page_pool_arena(w->pages),
+	        &(batch){.n_rows = 2 * n, .n_seqs = 2, .n_out = 2 * n, .ids = all, .media = media, .positions = positions,
+	                 .beyond = w->at ? (const int32_t(*)[2])beyond : NULL, .key_begin = begin, .key_end = end, .out_rows = out, .seqs = s});
+}
+
 /* max |a - b| <= 1e-4 max |b|: float32 sums in another order. */
 static void check_row(const char *name, uint32_t row, const float *a, const float *b, size_t n)
 {
@@ -219,6 +240,41 @@ static void chunks_change_no_byte(void **state)
 	}
 }
 
+/* Nor does a sequence in the same steps, of another's rows, nor what was computed before and given up. */
+static void company_and_preemption_change_no_byte(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"llama", "mistral-window", "smollm3", "phi3", "qwen2", "qwen2-window", "qwen2vl", "qwen3", "qwen3vl", "qwen3moe",
+	                                    "qwen3vlmoe", "gemma3-6"};
+	enum { HALF = 17 };
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		size_t n;
+		int32_t *ids = read_golden(names[i], "ids", &n), other[MAX_ROWS];
+		n /= sizeof *ids;
+		for (size_t r = 0; r < n; r++)
+			other[r] = ids[n - 1 - r];
+		struct machine whole = machine_open(names[i], "", KN_ISA_AVX512), w = machine_open(names[i], "", KN_ISA_AVX512);
+		size_t v = whole.m->h.n_vocab, bytes = v * sizeof(float);
+		static const hash_key key = {{0}};
+		static const hash256 root = {{0}};
+		kv_seq beside;
+		compute(&whole, ids, 0, (uint32_t)n);
+		compute(&w, ids, 0, HALF); /* in vain */
+		kv_seq_release(&w.kv);
+		assert_int_equal(kv_seq_init(&beside, w.pages, &w.m->kv, MAX_ROWS, &key, &root, NULL), SN_OK);
+		for (uint32_t r = 0, k; r < n; r += k) {
+			k = n - r < HALF ? (uint32_t)n - r : HALF;
+			compute_two(&w, &beside, other, ids, r, k);
+			if (memcmp(w.fb.logits + k * v, whole.fb.logits + r * v, k * bytes) != 0)
+				fail_msg("%s: rows from %u on, beside others, have other logits", names[i], r);
+		}
+		kv_seq_fini(&beside);
+		machine_close(&w);
+		machine_close(&whole);
+		free(ids);
+	}
+}
+
 static void small_files_of_llama_cpp_equal_them_too(void **state)
 {
 	(void)state;
@@ -246,6 +302,7 @@ int main(void)
 	    cmocka_unit_test(every_miniature_equals_transformers),
 	    cmocka_unit_test(a_wrong_switch_is_seen),
 	    cmocka_unit_test(chunks_change_no_byte),
+	    cmocka_unit_test(company_and_preemption_change_no_byte),
 	    cmocka_unit_test(small_files_of_llama_cpp_equal_them_too),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

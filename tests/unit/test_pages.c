@@ -37,7 +37,7 @@ static void every_layer_of_a_layout_has_room(void **state)
 		assert_true(smallest <= PAGE_BYTES);
 		assert_true((uint64_t)g->slab_layers * g->layer_bytes <= PAGE_BYTES);
 		assert_true(g->slab_layers * g->n_slabs >= g->n_layers && g->slab_layers * (g->n_slabs - 1) < g->n_layers);
-		assert_in_range(g->block_tokens, KV_MIN_BLOCK, bytes ? KV_MAX_BLOCK : KV_MAX_BLOCK / 2);
+		assert_in_range(g->block_tokens, KV_MIN_BLOCK, bytes ? KV_MAX_BYTE_BLOCK : KV_MAX_BLOCK);
 		assert_int_equal(g->layer_bytes, 2 * g->n_kv_head * g->head_bytes);
 		assert_int_equal(g->head_bytes, g->block_tokens * head);
 		assert_int_equal(kv_token_bytes(g), 2 * g->n_layers * g->n_kv_head * head);

@@ -221,8 +221,8 @@ static void windows_save_most_of_the_pages(void **state)
 	                          {.n_layers = 22, .n_kv_head = 1, .head_dim = 256, .type = KV_F16, .window = 512}}};
 	assert_int_equal(kv_layout_plan(&l, NULL), SN_OK);
 	assert_true(l.groups[0].waste < 1e-6f && l.groups[1].waste < 1e-6f);
-	assert_int_equal(KV_MAX_BLOCK / 2 % l.groups[0].block_tokens, 0);
-	assert_int_equal(KV_MAX_BLOCK / 2 % l.groups[1].block_tokens, 0);
+	assert_int_equal(KV_MAX_BLOCK % l.groups[0].block_tokens, 0);
+	assert_int_equal(KV_MAX_BLOCK % l.groups[1].block_tokens, 0);
 	uint32_t with = kv_layout_pages(&l, 32768);
 	l.max_chunk = 0;
 	assert_true(kv_layout_pages(&l, 32768) > 5 * with);

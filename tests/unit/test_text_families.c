@@ -353,10 +353,49 @@ static void apply(json_t *root, const twist *t)
 	}
 }
 
+static const char *const family_files[] = {"tokenizer.json", "tokenizer_config.json", "tekken.json", "tokenizer.model"};
+enum { N_FILES = sizeof family_files / sizeof *family_files };
+
+/* At most n bytes of it. */
+static bool copy_file(const char *dir, const char *family, const char *file, size_t n)
+{
+	static char bytes[1 << 20];
+	char from[512], to[128];
+	snprintf(from, sizeof from, "%s/hf/%s/%s", GOLDEN_DIR, family, file);
+	snprintf(to, sizeof to, "%s/%s", dir, file);
+	FILE *in = fopen(from, "rb");
+	if (!in)
+		return false;
+	size_t have = fread(bytes, 1, n < sizeof bytes ? n : sizeof bytes, in);
+	FILE *out = fopen(to, "wb");
+	assert_non_null(out);
+	assert_int_equal(fwrite(bytes, 1, have, out), have);
+	fclose(in);
+	fclose(out);
+	return have == n;
+}
+
+static void remove_files(const char *dir)
+{
+	for (size_t i = 0; i < N_FILES; i++) {
+		char file[128];
+		snprintf(file, sizeof file, "%s/%s", dir, family_files[i]);
+		unlink(file);
+	}
+	rmdir(dir);
+}
+
 static void copy_family(const char *dir, const twist *t)
 {
-	for (const char *const *file = (const char *const[]){"tokenizer.json", "tokenizer_config.json", NULL}; *file; file++) {
-		char name[128], to[128];
+	for (const char *const *file = family_files; file < family_files + N_FILES; file++) {
+		char name[128], to[512];
+		snprintf(to, sizeof to, "%s/hf/%s/%s", GOLDEN_DIR, t->family, *file);
+		if (access(to, R_OK) != 0)
+			continue;
+		if (!strcmp(*file, "tokenizer.model")) {
+			copy_file(dir, t->family, *file, SIZE_MAX);
+			continue;
+		}
 		snprintf(name, sizeof name, "hf/%s/%s", t->family, *file);
 		snprintf(to, sizeof to, "%s/%s", dir, *file);
 		json_t *j = golden(name);
@@ -369,7 +408,7 @@ static void copy_family(const char *dir, const twist *t)
 
 static void check_twist(const twist *t)
 {
-	char dir[] = "/tmp/sn-tokenizer-XXXXXX", file[64];
+	char dir[] = "/tmp/sn-tokenizer-XXXXXX";
 	sn_error err = {0};
 	assert_non_null(mkdtemp(dir));
 	copy_family(dir, t);
@@ -379,15 +418,12 @@ static void check_twist(const twist *t)
 	if (t->expected && !strstr(err.text, t->expected))
 		fail_msg("%s, %s = %s: '%s' does not say '%s'", t->family, t->path, t->json ? t->json : "gone", err.text, t->expected);
 	vocab_close(&v);
-	for (const char *const *name = (const char *const[]){"tokenizer.json", "tokenizer_config.json", NULL}; *name; name++) {
-		snprintf(file, sizeof file, "%s/%s", dir, *name);
-		unlink(file);
-	}
-	rmdir(dir);
+	remove_files(dir);
 }
 
 #define J "tokenizer.json"
 #define C "tokenizer_config.json"
+#define K "tekken.json"
 #define FLAGS "\"single_word\":false,\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true"
 
 static void tables_that_lie_are_refused(void **state)
@@ -491,6 +527,54 @@ static void unknown_components_are_refused_by_name(void **state)
 	assert_int_equal(err.status, SN_ERR_NOT_FOUND);
 }
 
+static void other_files_than_tokenizer_json_are_read_strictly(void **state)
+{
+	(void)state;
+	static const twist twists[] = {
+		{"tekken-alone", K, "config/pattern", "\"\\\\w+\"", "config.pattern \\w+ is not supported"},
+		{"tekken-alone", K, "config/pattern", NULL, "are missing"},
+		{"tekken-alone", K, "config/default_vocab_size", "24", "24 tokens, 24 of them special"},
+		{"tekken-alone", K, "config/default_vocab_size", "100000000", "100000000 tokens"},
+		{"tekken-alone", K, "config/default_vocab_size", "5000", "5000 tokens"},
+		{"tekken-alone", K, "config/default_num_special_tokens", "0", "0 of them special"},
+		{"tekken-alone", K, "config/default_num_special_tokens", "5", "special token 5 has no text or no rank below 5"},
+		{"tekken-alone", K, "vocab", "{}", "are missing"},
+		{"tekken-alone", K, "vocab/3/rank", "4", "token 3 has another rank"},
+		{"tekken-alone", K, "vocab/3/rank", NULL, "token 3 has another rank"},
+		{"tekken-alone", K, "vocab/3/token_bytes", "\"A\"", "token 3: token_bytes is not base64"},
+		{"tekken-alone", K, "vocab/3/token_bytes", "\"\"", "token 3: token_bytes is not base64"},
+		{"tekken-alone", K, "vocab/3/token_bytes", "\"A=BC\"", "token 3: token_bytes is not base64"},
+		{"tekken-alone", K, "vocab/3/token_bytes", "\"====\"", "token 3: token_bytes is not base64"},
+		{"tekken-alone", K, "vocab/3/token_bytes", "7", "token 3: token_bytes is not base64"},
+		{"tekken-alone", K, "vocab/3/token_str", "7", NULL}, /* it is for readers */
+		{"tekken-alone", K, "special_tokens", "{}", "special_tokens is not a list"},
+		{"tekken-alone", K, "special_tokens/1/rank", "0", "two special tokens of rank 0"},
+		{"tekken-alone", K, "special_tokens/1/rank", "-1", "special token 1 has no text or no rank"},
+		{"tekken-alone", K, "special_tokens/1/token_str", "\"\"", "special token 1 has no text"},
+		{"gemma-pieces", C, "bos_token", "\"<nobody>\"", "bos_token '<nobody>'"},
+		{"gemma-pieces", C, "add_eos_token", "true", "add_eos_token is not supported"},
+		{"gemma-pieces", C, "added_tokens_decoder/0/content", "\"<other>\"", "added token 0 is not the one in tokenizer.model"},
+		{"gemma-pieces", C, "added_tokens_decoder/0/lstrip", "true", "added token <pad> with lstrip is not supported"},
+		{"gemma-pieces", C, "added_tokens_decoder/900", "{\"content\":\"<next>\",\"special\":true}", NULL},
+		{"gemma-pieces", C, "added_tokens_decoder/9000", "{\"content\":\"<far>\"}", "added token 9000 has no text, or an id that leaves a gap"},
+		{"gemma-pieces", C, "added_tokens_decoder/902", "{\"content\":\"<far>\"}", "no added token has the id 900"},
+		{"gemma-pieces", C, "added_tokens_decoder/x", "{\"content\":\"<x>\"}", "added token x has no text"},
+	};
+	for (size_t i = 0; i < sizeof twists / sizeof *twists; i++)
+		check_twist(&twists[i]);
+	for (size_t n = 0; n < 60000; n = n < 300 ? n + 1 : n + 997) { /* breaks off anywhere: refused with a reason, or a smaller vocabulary */
+		char dir[] = "/tmp/sn-tokenizer-XXXXXX";
+		sn_error err = {0};
+		assert_non_null(mkdtemp(dir));
+		bool cut = copy_file(dir, "llama2-pieces", "tokenizer.model", n);
+		vocab *v = directory_vocab(dir, &err);
+		assert_true(v || strstr(err.text, "tokenizer.model") || strstr(err.text, "vocabulary"));
+		assert_true(cut || v);
+		vocab_close(&v);
+		remove_files(dir);
+	}
+}
+
 static void directories_say_what_their_tokens_are(void **state)
 {
 	(void)state;
@@ -533,6 +617,7 @@ int main(void)
 		cmocka_unit_test(broken_pieces_are_refused_by_name),
 		cmocka_unit_test(tables_that_lie_are_refused),
 		cmocka_unit_test(unknown_components_are_refused_by_name),
+		cmocka_unit_test(other_files_than_tokenizer_json_are_read_strictly),
 		cmocka_unit_test(directories_say_what_their_tokens_are),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
