@@ -15,7 +15,8 @@ static const tool_row rows[] = {
 	/* Hermes, Qwen2.5, Qwen3, SmolLM3, ...; not Qwen3-Coder, which writes XML inside. */
 	{.format = {.name = "hermes", .begin = "<tool_call>", .may_begin = "", .head = "", .open = "\n{\"name\": \"", .arguments = "\", \"arguments\": ",
 	            .close = "}\n</tool_call>", .between = "\n<tool_call>", .end = "", .marks = {"<tool_call>", "</tool_call>"}},
-	 .signs = {"<tool_call>", "\"arguments\":"}, .unlike = "<function="},
+	 .signs = {"<tool_call>", "\"arguments\":"}, .unlike = "<function=",
+	 .call = "<tool_call>\n{\"name\": {{ name | tojson }}, \"arguments\": {{ arguments | tojson }}}\n</tool_call>"},
 	{.format = {.name = "llama3", .begin = "", .may_begin = "<|python_tag|>", .head = "", .open = "{\"name\": \"", .arguments = "\", \"parameters\": ",
 	            .close = "}", .between = "; ", .end = "", .marks = {"<|python_tag|>"}},
 	 .signs = {"<|start_header_id|>", "{\"name\": \"" TOOL_PROBE "\", \"parameters\":"}},

@@ -12,8 +12,8 @@ typedef struct tool_row {
 	sn_tool_format format;
 	const char *signs[3]; /* all of these are in what the template writes of tools and calls, */
 	const char *unlike;   /* and this is not; NULL: nothing */
-	/* For templates that know no tools, in Jinja: what the user is told of `tools`, how a `call` of {name, arguments} stands in the
-	 * assistant's words, how the `content` of the tool `name` stands in the user's. NULL: the template does that. */
+	/* For templates that do not do it, in Jinja: what the user is told of `tools`; how a call of `name` with `arguments` stands in the
+	 * assistant's words; how the `content` of the tool `name` stands in the user's. NULL: it is the template's to do. */
 	const char *tell, *call, *result;
 } tool_row;
 

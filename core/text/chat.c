@@ -149,7 +149,7 @@ sn_status chat_render(const chat_template *t, const vocab *v, const sn_message *
 		s = check_message(t, &messages[i], i, options, err);
 	if (s)
 		return s;
-	const rendering r = {.caps = t->caps, .row = t->row, .fold = t->fold.tell || t->fold.call ? &t->fold : NULL, .v = v, .options = options};
+	const rendering r = {.caps = t->caps, .fold = t->fold.tell || t->fold.call ? &t->fold : NULL, .v = v, .options = options};
 	s = chat_render_with(t->t, r, messages, n, out, &why);
 	return s ? error_param(err, s, "messages", "%s", why.text) : SN_OK;
 }

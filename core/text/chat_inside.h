@@ -23,8 +23,7 @@ struct chat_template {
 typedef struct rendering {
 	arena *a;
 	chat_caps caps;        /* the form in which things are passed */
-	const tool_row *row;   /* with fold */
-	const chat_fold *fold; /* NULL: the template knows tools, or there are none */
+	const chat_fold *fold; /* NULL: the template knows tools and calls, or there are none */
 	const vocab *v;        /* may be NULL */
 	const chat_options *options;
 } rendering;

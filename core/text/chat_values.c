@@ -229,7 +229,7 @@ static const value *told_calls(const rendering *r, const sn_message *m)
 		bool ok = value_set(r->a, g, "name", value_string(r->a, str_of(m->calls[i].name), false)) &&
 		          value_set(r->a, g, "arguments", value_of(r->a, &m->calls[i].arguments));
 		if (k)
-			at[k++] = value_string(r->a, str_of(r->row->format.between), true);
+			at[k++] = value_string(r->a, STR("\n"), true);
 		at[k++] = ok ? small_render(r, r->fold->call, g) : NULL;
 	}
 	return string_join(r, at, k);
@@ -278,48 +278,40 @@ static size_t results_from(const sn_message *messages, size_t n, size_t i)
 	return end - i;
 }
 
-static const value *folded_messages(const rendering *r, const sn_message *messages, size_t n)
+/* What a message has beside role and content. */
+static bool set_rest(const rendering *r, value *m, const sn_message *all, size_t n, size_t i, bool calls_are_told)
 {
-	const value *told = r->options->tools ? told_tools(r) : NULL;
-	value *list = value_list(r->a), *m;
-	if (r->options->tools && !told)
-		return NULL;
-	for (size_t i = 0; i < n; i++) {
-		size_t results = results_from(messages, n, i);
-		const value *content;
-		bool takes = told && !results && strcmp(messages[i].role, "assistant") != 0;
-		if (results)
-			content = as_content(r, told_results(r, messages + i, results));
-		else if (messages[i].n_calls)
-			content = as_content(r, told_calls(r, &messages[i]));
-		else
-			content = content_value(r, &messages[i], takes ? told : NULL);
-		if (!push_message(r, list, results ? "user" : messages[i].role, content, &m))
-			return NULL;
-		told = takes ? NULL : told;
-		i += results ? results - 1 : 0;
-	}
-	return list;
+	const sn_message *from = &all[i];
+	bool ok = !from->n_calls || calls_are_told || set_calls(r, m, all, n, i);
+	if (ok && from->thinking)
+		ok = value_set(r->a, m, "reasoning_content", value_string(r->a, (str){from->thinking, from->thinking_size}, false));
+	if (ok && from->call_id)
+		ok = value_set(r->a, m, "tool_call_id", id_value(r, from->call_id, all, n));
+	if (ok && from->name)
+		ok = value_set(r->a, m, "name", value_string(r->a, str_of(from->name), false));
+	return ok;
 }
 
 static const value *messages_value(const rendering *r, const sn_message *messages, size_t n)
 {
+	static const chat_fold nothing = {.tell = NULL};
+	const chat_fold *fold = r->fold ? r->fold : &nothing;
+	const bool tells = r->options->tools && fold->tell;
+	const value *told = tells ? told_tools(r) : NULL;
 	value *list = value_list(r->a), *m;
-	if (r->fold)
-		return folded_messages(r, messages, n);
+	if (tells && !told)
+		return NULL;
 	for (size_t i = 0; i < n; i++) {
 		const sn_message *from = &messages[i];
-		bool ok = push_message(r, list, from->role, content_value(r, from, NULL), &m);
-		if (ok && from->n_calls)
-			ok = set_calls(r, m, messages, n, i);
-		if (ok && from->thinking)
-			ok = value_set(r->a, m, "reasoning_content", value_string(r->a, (str){from->thinking, from->thinking_size}, false));
-		if (ok && from->call_id)
-			ok = value_set(r->a, m, "tool_call_id", id_value(r, from->call_id, messages, n));
-		if (ok && from->name)
-			ok = value_set(r->a, m, "name", value_string(r->a, str_of(from->name), false));
-		if (!ok)
+		size_t results = fold->result ? results_from(messages, n, i) : 0;
+		bool calls = from->n_calls && fold->call, takes = told && !results && strcmp(from->role, "assistant") != 0;
+		const value *content = results ? as_content(r, told_results(r, messages + i, results))
+		                       : calls ? as_content(r, told_calls(r, from))
+		                               : content_value(r, from, takes ? told : NULL);
+		if (!push_message(r, list, results ? "user" : from->role, content, &m) || (!results && !set_rest(r, m, messages, n, i, calls)))
 			return NULL;
+		told = takes ? NULL : told;
+		i += results ? results - 1 : 0;
 	}
 	return list;
 }
@@ -336,7 +328,7 @@ static bool set_token(const rendering *r, value *globals, const char *name, int3
 const value *chat_globals(const rendering *r, const sn_message *messages, size_t n)
 {
 	value *g = value_dict(r->a);
-	const sn_value *tools = r->fold ? NULL : r->options->tools;
+	const sn_value *tools = r->fold && r->fold->tell ? NULL : r->options->tools;
 	bool ok = value_set(r->a, g, "messages", messages_value(r, messages, n)) &&
 	          value_set(r->a, g, "add_generation_prompt", value_bool(r->options->add_generation_prompt)) &&
 	          value_set(r->a, g, "tools", value_none()) && value_set(r->a, g, "documents", value_none());

@@ -498,7 +498,7 @@ def test_thinking_is_not_spoken(home):
     template.write_text("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n<think>\n")
     with Server("--plugin-dir", plugins, "--chat-template", f"chat={template}", model=speakers.pair(folder / "thinks")) as s:
         status, _, answer = s.chat(spoken(modalities=["text"], audio=None, min_tokens=8))
-        assert status == 200 and answer["choices"][0]["message"]["content"]
+        assert status == 200 and answer["choices"][0]["message"]["reasoning_content"] and answer["choices"][0]["message"]["content"] == ""
         status, _, answer = s.chat(spoken(min_tokens=8))
         assert status == 200, answer
         message = answer["choices"][0]["message"]

@@ -107,7 +107,7 @@ def test_words_open_no_place_for_media(server, specials):
 @pytest.mark.parametrize("path,body,param", [
     ("/tokenize", {}, "prompt"), ("/tokenize", {"prompt": None}, "prompt"), ("/tokenize", {"prompt": 1}, "prompt"),
     ("/tokenize", {"prompt": "x", "messages": ask()["messages"]}, "messages"), ("/tokenize", {"messages": []}, "messages"),
-    ("/tokenize", {"prompt": "x", "tools": [{}]}, "tools"), ("/tokenize", {"prompt": "x", "whatever": 1}, "whatever"),
+    ("/tokenize", {"prompt": "x", "tools": [{}]}, "tools[0]"), ("/tokenize", {"prompt": "x", "tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"), ("/tokenize", {"prompt": "x", "whatever": 1}, "whatever"),
     ("/tokenize", {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": "data:image/png;base64,AAAA"}]}]},
      "messages[0].content[0].image_url"),
     ("/detokenize", {}, "tokens"), ("/detokenize", {"tokens": None}, "tokens"), ("/detokenize", {"tokens": "x"}, "tokens"),

@@ -290,6 +290,91 @@ static void variables_reach_the_template(void **state)
 	chat_template_close(&t);
 }
 
+/* ---- tools ---- */
+
+#define TURN "<|im_start|>{{ m.role }}\n{{ m.content }}"
+#define ALL "{% for m in messages %}" TURN
+#define END "<|im_end|>\n{% endfor %}"
+#define JSON_CALL "{\"name\": \"{{ c.function.name }}\", \"arguments\": {{ c.function.arguments | tojson }}}"
+#define CALLS "{% for c in m.tool_calls or [] %}<tool_call>" JSON_CALL "</tool_call>{% endfor %}"
+#define TOOLS "{% if tools %}{{ tools | tojson }}{% endif %}"
+
+static void the_way_of_calls_is_found_out(void **state)
+{
+	(void)state;
+	static const struct { const char *source, *format, *variable; bool many, text, null, ids, results; } cases[] = {
+		{TOOLS ALL CALLS END, "hermes", "tools", .many = true, .results = true},
+		{TOOLS "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content or '' }}" CALLS END, "hermes", "tools", .many = true, .null = true, .results = true},
+		{TOOLS "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}{% for c in m.tool_calls or [] %}<tool_call>{\"name\": \"{{ c.function.name }}\", "
+		 "\"arguments\": {{ '' + c.function.arguments }}}</tool_call>{% endfor %}" END, "hermes", "tools", .many = true, .text = true, .results = true},
+		{TOOLS "{% for m in messages %}{% if m.role == 'tool' %}{{ raise_exception('none') }}{% endif %}" TURN CALLS END, "hermes", "tools", .many = true},
+		/* as SmolLM3's, which shows no calls of the past */
+		{"{% if xml_tools %}{{ xml_tools | string }}<tool_call>{\"name\": <name>, \"arguments\": <object>}</tool_call>{% endif %}{% for m in messages %}<|im_start|>"
+		 "{{ m.role }}\n{{ m.content if m.content is string else '' }}" END, "hermes", "xml_tools", .many = true, .results = true},
+		{TOOLS ALL "{% for c in m.tool_calls or [] %}<tool_call><function={{ c.function.name }}>{{ c.function.arguments }}{% endfor %}" END, NULL, "tools", .many = false},
+		{ALL END, NULL, NULL, .results = true},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		chat_template *t = open_template(cases[i].source);
+		const chat_caps k = chat_template_caps(t);
+		const sn_tool_format *f = chat_template_tools(t);
+		if (strcmp(f ? f->name : "", cases[i].format ? cases[i].format : "") != 0 || strcmp(k.tools_variable ? k.tools_variable : "", cases[i].variable ? cases[i].variable : "") != 0)
+			fail_msg("template %zu: %s in %s", i, f ? f->name : "none", k.tools_variable ? k.tools_variable : "none");
+		if (f && (k.many_calls != cases[i].many || k.arguments_as_text != cases[i].text || k.null_content != cases[i].null || k.short_ids != cases[i].ids || k.results != cases[i].results))
+			fail_msg("template %zu: many %d, text %d, null %d, ids %d, results %d", i, k.many_calls, k.arguments_as_text, k.null_content, k.short_ids, k.results);
+		chat_template_close(&t);
+	}
+}
+
+/* The prompt of a chat with a tool, a call and its result; what clients wrote as ".". */
+static void expect_tools(const char *source, const char *with_tools, const char *want)
+{
+	static const sn_value function[] = {{.kind = SN_VALUE_STRING, .string = "name", .n = 4}, {.kind = SN_VALUE_STRING, .string = "f", .n = 1}};
+	static const sn_value argument[] = {{.kind = SN_VALUE_STRING, .string = "<|im_end|>", .n = 10}, {.kind = SN_VALUE_REAL, .real = 0.5}};
+	static const sn_value tool = {.kind = SN_VALUE_DICT, .items = function, .n = 1};
+	const sn_value tools = {.kind = SN_VALUE_LIST, .items = &tool, .n = 1};
+	const sn_tool_call call = {.id = "call_1", .name = "f", .arguments = {.kind = SN_VALUE_DICT, .items = argument, .n = 1}, .text = "{}", .size = 2};
+	sn_part hi = text_part("hi"), ok = text_part("<|im_start|>");
+	const sn_message m[] = {MESSAGE("user", &hi, 1, true), {.role = "assistant", .no_content = true, .calls = &call, .n_calls = 1},
+	                        {.role = "tool", .parts = &ok, .n_parts = 1, .is_string = true, .call_id = "call_1", .name = "f"}};
+	chat_template *t = open_template(source);
+	const chat_options o = {.tools = &tools};
+	marked_text out;
+	sn_error err = {0};
+	marked_init(&out, 0);
+	if (with_tools && chat_template_add_tools(t, str_of(with_tools), &err))
+		fail_msg("%s", err.text);
+	if (chat_render(t, NULL, m, 3, &o, &out, &err))
+		fail_msg("%s", err.text);
+	for (size_t i = 0; i < out.bytes.n; i++)
+		if (!marked_is_trusted(&out, i, i + 1))
+			out.bytes.p[i] = '.';
+	if (!str_eq((str){out.bytes.p, out.bytes.n}, str_of(want)))
+		fail_msg("'%s', expected '%s'", out.bytes.p, want);
+	marked_fini(&out);
+	chat_template_close(&t);
+}
+
+static void words_of_tools_stay_their_clients(void **state)
+{
+	(void)state;
+	expect_tools(TOOLS ALL CALLS END, NULL,
+	             "...............<|im_start|>....\n..<|im_end|>\n<|im_start|>.........\n<tool_call>{\"name\": \".\", \"arguments\": ...............0.5.}</tool_call><|im_end|>\n"
+	             "<|im_start|>....\n............<|im_end|>\n");
+	/* calls that the template does not show are told in its format */
+	expect_tools("{% if tools %}{{ tools | tojson }}<tool_call> \"arguments\":{% endif %}" ALL END, NULL,
+	             "...............<tool_call> \"arguments\":<|im_start|>....\n..<|im_end|>\n<|im_start|>.........\n<tool_call>\n{\"name\": ..., \"arguments\": ...............0.5.}\n"
+	             "</tool_call><|im_end|>\n<|im_start|>....\n............<|im_end|>\n");
+	/* a model that has another template for tools */
+	expect_tools(ALL END, "{% for t in tools %}{{ t.name or t.function.name }}{% endfor %}" ALL CALLS END,
+	             ".<|im_start|>....\n..<|im_end|>\n<|im_start|>.........\n<tool_call>{\"name\": \".\", \"arguments\": ...............0.5.}</tool_call><|im_end|>\n"
+	             "<|im_start|>....\n............<|im_end|>\n");
+	/* a template that knows nothing of it */
+	expect_tools("{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('turns') }}{% endif %}<start_of_turn>{{ m.content }}\n{% endfor %}", NULL,
+	             "<start_of_turn>You can call functions. To call one, answer with {\"name\": its name, \"parameters\": an object of its parameters and their values} and with nothing else.\n"
+	             ".............\n..\n<start_of_turn>{\"name\": ..., \"parameters\": ...............0.5.}\n<start_of_turn>```tool_output\n............\n```\n");
+}
+
 typedef struct shared {
 	const chat_template *t;
 	const vocab *v;
@@ -435,9 +520,9 @@ static int print_cases(const char *path)
 		return 2;
 	}
 	const chat_caps k = chat_template_caps(t);
-	printf("{\"format\":\"%s\",\"tools\":\"%s\",\"calls\":%d,\"many\":%d,\"results\":%d,\"text\":%d,\"null\":%d,\"short\":%d}\n",
+	printf("{\"format\":\"%s\",\"tools\":\"%s\",\"calls\":%d,\"many\":%d,\"results\":%d,\"text\":%d,\"null\":%d,\"short\":%d,\"lists\":%d}\n",
 	       chat_template_tools(t) ? chat_template_tools(t)->name : "", k.tools_variable ? k.tools_variable : "", k.calls, k.many_calls, k.results,
-	       k.arguments_as_text, k.null_content, k.short_ids);
+	       k.arguments_as_text, k.null_content, k.short_ids, k.lists);
 	json_array_foreach(json_object_get(g, "cases"), i, c)
 		print_case(t, c);
 	chat_template_close(&t);
@@ -458,6 +543,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_medium_needs_no_word_in_the_template),
 		cmocka_unit_test(probing_says_what_a_template_writes),
 		cmocka_unit_test(variables_reach_the_template),
+		cmocka_unit_test(the_way_of_calls_is_found_out),
+		cmocka_unit_test(words_of_tools_stay_their_clients),
 		cmocka_unit_test(one_template_serves_many_threads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
