@@ -63,6 +63,7 @@ typedef struct sequence {
 	bool started;        /* has had rows computed at least once */
 	bool matched;        /* the prefix cache was asked */
 	bool ended;
+	bool mask_waits;     /* for the rest of its next token's mask */
 	double t_token;      /* last token, for latencies; 0: none yet */
 	atomic_bool stopped; /* by the consumer: a stop string was met */
 } sequence;
@@ -153,6 +154,7 @@ struct sn_engine {
 	media_cache cache;
 	grammars grammars;
 	bool masks_wait;        /* a mask is not whole yet: the next turn goes on with it; engine thread */
+	uint32_t first_mask;    /* active[] is asked from there on */
 	hash_key key;
 	served_model models[MAX_MODELS];
 	sn_model_info infos[MAX_MODELS];
@@ -205,6 +207,8 @@ void engine_nudge(sn_engine *e);
 /* For vocoders' jobs, on the engine thread: all sound is there; or what went wrong. Both let go of the request. */
 void loop_end_speaking(sn_engine *e, sn_request *r);
 void loop_fail_request(sn_engine *e, sn_request *r, const sn_error *err);
+/* Before a plan: the masks of sequences that are under a grammar, as far as a turn's patience goes. */
+void masks_prepare(sn_engine *e);
 /* A window of this gang (0: of none) is being made ready; and is no longer, because it was submitted or failed. [any] */
 void engine_gang_begin(sn_engine *e, uint64_t gang);
 void engine_gang_end(sn_engine *e, uint64_t gang);

@@ -205,6 +205,14 @@ void grammars_give(grammars *s, compiled **c)
 	*c = NULL;
 }
 
+size_t grammars_count(grammars *s)
+{
+	pthread_mutex_lock(&s->lock);
+	size_t n = s->n;
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
 size_t grammars_bytes(grammars *s)
 {
 	pthread_mutex_lock(&s->lock);

@@ -39,6 +39,7 @@ void grammars_fini(grammars *s); /* nobody is under one any more */
 /* SN_ERR_INVALID, SN_ERR_UNSUPPORTED: see grammar_open_behind; also what cannot begin with the model's vocabulary. *out goes back to grammars_give. */
 sn_status grammars_take(grammars *s, const grammar_ask *ask, compiled **out, sn_error *err);
 void grammars_give(grammars *s, compiled **c);
+size_t grammars_count(grammars *s);
 size_t grammars_bytes(grammars *s); /* without states and pieces of those in use */
 
 token_mask *compiled_mask(compiled *c);

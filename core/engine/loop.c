@@ -11,8 +11,6 @@
 #include "engine/step.h"
 #include "engine/synth.h"
 
-static const size_t MASK_PATIENCE = 1000000; /* nodes and places looked at for masks in a turn, about 8 ms */
-static const size_t LEAST_PATIENCE = 20000;
 static const double SLICE_MS = 15; /* 20 is the aim; what is left is for the machine's own moods */
 
 sn_status engine_loop_open(sn_engine *e, sn_error *err)
@@ -293,25 +291,10 @@ static void hold_gangs(sn_engine *e)
 			e->sched_seqs[i].stalled |= e->active[i]->req->gang == e->gangs[g];
 }
 
-/* ---- masks ---- */
-
-/* Is the mask of its next token whole? A costly one takes several turns, in which others go on: each takes at most half of what is left. */
-static shape_state prepare_mask(sn_engine *e, const sequence *s, size_t *patience, sn_error *err)
-{
-	const sn_request *r = s->req;
-	size_t mine = *patience / 2 > LEAST_PATIENCE ? *patience / 2 : LEAST_PATIENCE, left = mine;
-	shape_state st = shape_prepare(r->shape, s->choice, s->rows + r->n_prompt, s->n_known - r->n_prompt, &left, err);
-	*patience -= mine - left < *patience ? mine - left : *patience;
-	e->masks_wait |= st == SHAPE_AGAIN;
-	return st;
-}
-
 /* ---- plan ---- */
 
 static void describe(sn_engine *e, double now)
 {
-	size_t patience = MASK_PATIENCE;
-	e->masks_wait = false;
 	for (uint32_t i = 0; i < e->n_active; i++) {
 		sequence *s = e->active[i];
 		if (!s)
@@ -323,17 +306,11 @@ static void describe(sn_engine *e, double now)
 			fail_request(e, s->req, &err);
 			continue;
 		}
-		sn_error why = {0};
-		shape_state mask = s->req->shape ? prepare_mask(e, s, &patience, &why) : SHAPE_READY;
-		if (mask == SHAPE_FAILED) {
-			fail_request(e, s->req, &why);
-			continue;
-		}
 		const utterance *u = s->req->voice;
 		e->sched_seqs[i] = (sched_seq){
 		    .kv = &s->kv, .key = s->req->key, .rows = s->rows, .n_known = s->n_known, .n_ready = ready, .n_computed = s->n_computed,
 		    .n_given = s->n_given, .max_chunk = e->config.max_num_batched_tokens, .drop = must_drop(e, s, now),
-		    .stalled = mask == SHAPE_AGAIN || (u ? utterance_is_stalled(s->req) : request_is_stalled(s->req)), .listened = u,
+		    .stalled = s->mask_waits || (u ? utterance_is_stalled(s->req) : request_is_stalled(s->req)), .listened = u,
 		    .slack_ms = u ? listener_slack(u->to, u->index, now) : 0,
 		};
 		note_gang(e, s);
@@ -604,6 +581,7 @@ static bool turn(sn_engine *e)
 {
 	drain_inbox(e);
 	encoders_serve_newcomer(e);
+	masks_prepare(e);
 	describe(e, clock_ms());
 	uint32_t before = e->n_active;
 	close_ranks(e);

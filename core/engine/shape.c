@@ -52,6 +52,8 @@ shape_state shape_prepare(shape *s, uint32_t choice, const seq_row *said, uint32
 	bool again;
 	if (s->ready[choice] == n_said + 1)
 		return SHAPE_READY;
+	if (*patience == 0)
+		return SHAPE_AGAIN;
 	token_mask_limit(m, atomic_load(&s->from->limit));
 	token_mask_catch_up(m, p, n_said);
 	while (p->n_said < n_said)

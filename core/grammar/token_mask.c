@@ -508,6 +508,8 @@ sn_status token_mask_fill(token_mask *m, mask_place *p, uint32_t *bits, uint32_t
 	set_waits(m, p, st == SN_OK && *again);
 	if (st != SN_OK || *again)
 		return st;
+	size_t cost = m->n_words / 4; /* of putting it together, in nodes */
+	*patience -= cost < *patience ? cost : *patience;
 	uint32_t any = 0;
 	for (size_t w = 0; w < m->n_words; w++)
 		any |= m->bits[w];

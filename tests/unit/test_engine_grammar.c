@@ -224,7 +224,7 @@ static void what_is_no_grammar_is_refused_before_any_token(void **state)
 		assert_true(a.status == SN_ERR_INVALID || a.status == SN_ERR_UNSUPPORTED);
 		assert_string_equal(a.error.param, "response_format");
 	}
-	assert_int_equal(e->grammars.n, 0);
+	assert_int_equal(grammars_count(&e->grammars), 0);
 	assert_all_pages_free(e);
 	sn_engine_close(&e);
 }
@@ -239,7 +239,7 @@ static void grammars_are_shared_and_bounded(void **state)
 	sn_error err;
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(submit(e, &(struct ask){.text = "x", .sampling = &s}, &r[i], &err), SN_OK);
-	assert_int_equal(e->grammars.n, 1);
+	assert_int_equal(grammars_count(&e->grammars), 1);
 	for (int i = 0; i < 2; i++) {
 		struct answer a = {0};
 		collect(r[i], &a);
@@ -247,7 +247,7 @@ static void grammars_are_shared_and_bounded(void **state)
 		assert_true(a.status == SN_OK && a.text_size == 20);
 	}
 	ask(e, &(struct ask){.text = "x", .sampling = &s, .salt = "mine"}); /* a salt shares with nobody */
-	assert_int_equal(e->grammars.n, 2);
+	assert_int_equal(grammars_count(&e->grammars), 2);
 	char text[64];
 	for (int i = 0; i < 200; i++) {
 		snprintf(text, sizeof text, "root ::= [a-z]{3} \"%d\"", i);
@@ -255,7 +255,7 @@ static void grammars_are_shared_and_bounded(void **state)
 		struct answer a = ask(e, &(struct ask){.text = "x", .sampling = &s});
 		assert_int_equal(a.status, SN_OK);
 		assert_true(fits(text, &a));
-		assert_true(e->grammars.n <= GRAMMARS_IDLE + 2);
+		assert_true(grammars_count(&e->grammars) <= GRAMMARS_IDLE + 2);
 	}
 	assert_all_pages_free(e);
 	assert_true(grammars_bytes(&e->grammars) < GRAMMARS_BYTES);
