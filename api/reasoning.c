@@ -9,6 +9,8 @@ static const struct { const char *begin, *end; } marks[] = {{"<think>", "</think
 
 #define N_MARKS (sizeof marks / sizeof *marks)
 
+static bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+
 static bool ends_with(const char *text, size_t size, const char *mark)
 {
 	size_t n = strlen(mark);
@@ -17,7 +19,7 @@ static bool ends_with(const char *text, size_t size, const char *mark)
 
 bool reasoning_is_open(const char *prompt, size_t size, reasoning *r)
 {
-	while (size && strchr(" \t\r\n", prompt[size - 1]))
+	while (size && is_blank(prompt[size - 1]))
 		size--;
 	for (size_t i = 0; i < N_MARKS; i++) {
 		if (ends_with(prompt, size, marks[i].begin)) {
@@ -98,7 +100,7 @@ static void put(reasoning *r, out_buf *out, size_t n)
 {
 	if (!r->inside) {
 		out_bytes(out, r->held, n);
-		r->said = r->said || (n && !strchr(" \t\r\n", r->held[0]));
+		r->said = r->said || (n && !is_blank(r->held[0]));
 	} else if (r->thoughts) {
 		out_bytes(r->thoughts, r->held, n);
 	}
