@@ -74,28 +74,34 @@ static const json_t *answer_schema(const chat_body *b, json_t **any)
 	return schema ? schema : (*any = json_pack("{s:s}", "type", "object"));
 }
 
-/* The grammar of calls, and of what may stand before them. */
-static int ask_for_calls(chat_body *b, const sn_chat_skills *skills, const reasoning *thinking, sn_error *err)
+/* The grammar of calls or of an answer, and of what may stand before them. */
+static int ask_for_shape(chat_body *b, const sn_chat_skills *skills, const reasoning *thinking, sn_error *err)
 {
 	sn_sampling *s = &b->chat.sampling;
-	const bool may_think = skills->thinks && !thinking->inside && !thinking->closed;
+	const bool may_think = skills->thinks && !thinking->inside && !thinking->closed, calls = tools_asked(&b->tools);
 	tool_grammar_ask ask = {.format = skills->tools, .many = b->tools.many && skills->many_calls,
 	                              .thinks = may_think ? reasoning_begin_mark(thinking) : NULL, .thought = may_think ? reasoning_end_mark(thinking) : NULL};
 	json_t *any;
 	ask.answer = answer_schema(b, &any);
 	int rc = SN_OK;
-	if (s->grammar && !ask.answer)
+	if (!calls && (!may_think || !ask.answer)) { /* the grammar stands as it is */
+		json_decref(any);
+		return rc;
+	}
+	if (calls && s->grammar && !ask.answer)
 		rc = fault_set(err, SN_ERR_UNSUPPORTED, s->grammar_name, "%s together with tools is not supported: tool_choice none leaves them out", s->grammar_name);
 	if (rc == SN_OK)
-		rc = tool_grammar(&b->tools, &ask, &b->grammar, err);
+		rc = tool_grammar(calls ? &b->tools : NULL, &ask, &b->grammar, err);
 	json_decref(any);
 	if (rc != SN_OK)
 		return rc;
 	s->grammar = b->grammar.data;
 	s->grammar_size = b->grammar.size;
-	s->grammar_name = "tools";
-	s->grammar_may_wait = b->tools.choice == TOOL_CHOICE_AUTO;
-	show_marks(s, skills->tools);
+	if (calls) {
+		s->grammar_name = "tools";
+		s->grammar_may_wait = b->tools.choice == TOOL_CHOICE_AUTO;
+		show_marks(s, skills->tools);
+	}
 	return SN_OK;
 }
 
@@ -126,8 +132,8 @@ static int use_skills(answer *a, chat_body *b, sn_error *err)
 		rc = reasoning_begin(&thinking, a->r->api->engine, &b->chat, err);
 		reasoning_show(s);
 	}
-	if (rc == SN_OK && tools_asked(&b->tools))
-		rc = ask_for_calls(b, &skills, &thinking, err);
+	if (rc == SN_OK && (tools_asked(&b->tools) || s->grammar))
+		rc = ask_for_shape(b, &skills, &thinking, err);
 	if (rc == SN_OK && s->grammar && thinking.inside) { /* what has to fit begins behind the thinking */
 		s->grammar_after = reasoning_end_mark(&thinking);
 		s->grammar_after_size = strlen(s->grammar_after);

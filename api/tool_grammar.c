@@ -267,11 +267,11 @@ static int write_unlike_calls(const tools *t, const tool_grammar_ask *ask, out_b
 int tool_grammar(const tools *t, const tool_grammar_ask *ask, out_buf *out, sn_error *err)
 {
 	const sn_tool_format *f = ask->format;
-	bool must = t->choice == TOOL_CHOICE_REQUIRED, words = !must && !ask->answer;
+	bool must = t && t->choice == TOOL_CHOICE_REQUIRED, words = !must && !ask->answer;
 	unsigned n_rules = 0;
 	schema_prelude(out);
 	out_text(out, "gap ::= [ \\n]?\nblanks ::= [ \\n\\t\\r]*\n");
-	int rc = write_call(t, ask, &n_rules, out, err);
+	int rc = t ? write_call(t, ask, &n_rules, out, err) : SN_OK;
 	if (rc == SN_OK && !must && ask->answer)
 		rc = write_answer(ask, &n_rules, out, err);
 	if (rc == SN_OK && words && !*f->begin)
@@ -289,6 +289,6 @@ int tool_grammar(const tools *t, const tool_grammar_ask *ask, out_buf *out, sn_e
 		out_text(out, "\n");
 	}
 	out_text(out, ask->thinks ? "root ::= thinking?" : "root ::=");
-	out_text(out, must ? " gap gap calls\n" : ask->answer ? " gap gap (calls | answer)\n" : *f->begin ? " words calls?\n" : " blanks (calls | words)\n");
+	out_text(out, must ? " gap gap calls\n" : !t ? " gap gap answer\n" : ask->answer ? " gap gap (calls | answer)\n" : *f->begin ? " words calls?\n" : " blanks (calls | words)\n");
 	return out->failed ? no_memory(err) : SN_OK;
 }

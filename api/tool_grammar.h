@@ -2,6 +2,7 @@
  * arguments that the tool's schema takes.
  *
  *   must:  thinking? calls
+ *   none:  thinking? answer            where there are no tools
  *   may:   thinking? words calls?      words: without the text that opens calls
  *          thinking? (calls | words)   where nothing opens them: words do not begin as a call of a tool does
  *          thinking? (calls | answer)  where the answer has to be JSON
@@ -20,7 +21,7 @@ typedef struct tool_grammar_ask {
 	const json_t *answer;         /* the schema of an answer that calls nothing; NULL: it is words */
 } tool_grammar_ask;
 
-/* Appends the grammar. What is refused is named in err. */
+/* Appends the grammar, of an answer alone if t is NULL. What is refused is named in err. */
 int tool_grammar(const tools *t, const tool_grammar_ask *ask, out_buf *out, sn_error *err);
 
 #endif

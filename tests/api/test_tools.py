@@ -102,6 +102,22 @@ def test_who_must_call_may_think_before(server):
     assert ("tool_calls", False, 1) in seen and ("length", True, 0) in seen and not {s for s in seen if s[0] == "stop"}
 
 
+def test_who_answers_by_a_schema_may_think_before(server):
+    """A model that opens its thinking itself, as Qwen3: the schema is of what it says behind that."""
+    asked = {"type": "json_schema", "json_schema": {"name": "point", "schema": POINT}}
+    seen = set()
+    for seed in range(6):
+        for more in ({}, {"chat_template_kwargs": {"enable_thinking": False}}):
+            _, answer = post(server, "thinks", response_format=asked, temperature=1, seed=seed, n=8, max_tokens=100, **more)
+            for c in answer["choices"]:
+                m = c["message"]
+                if c["finish_reason"] == "stop":
+                    jsonschema.validate(json.loads(m["content"]), POINT)
+                seen.add((c["finish_reason"], bool(m.get("reasoning_content")), bool(m["content"]), bool(more)))
+    assert ("stop", False, True, False) in seen and ("stop", False, True, True) in seen and ("length", True, False, False) in seen
+    assert not {s for s in seen if s[1] and s[3]}
+
+
 @pytest.mark.parametrize("model", ["hermes", "mistral", "args", "gemma"])
 def test_several_calls_come_in_one_answer(server, model):
     seen = set()
