@@ -143,7 +143,7 @@ static sn_status add_reference(struct script *s, uint32_t with)
 {
 	sn_request *r = s->r;
 	encoder *enc = s->a->model->speaker->reference;
-	struct placed p;
+	struct placed p = {0};
 	uint32_t at = r->n_media, before = s->l->n;
 	media_gate_resume(&r->engine->gate);
 	sn_status st = medium_place(r, enc, s->a->reference, s->l->max - s->l->n, &p, s->err);

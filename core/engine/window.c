@@ -102,7 +102,7 @@ sn_status prompt_of_window(sn_request *r, const window_ask *w, sn_error *err)
 {
 	uint32_t n_cross = r->model->m->h.n_cross;
 	struct row_list l = {.max = n_cross + r->model->max_len, .n_cross = n_cross, .blame = r->blame = "file"};
-	struct placed placed;
+	struct placed placed = {0};
 	sn_status st = SN_OK;
 	if (!n_cross)
 		st = error_set(err, SN_ERR_UNSUPPORTED, "model %s takes no windows: media are part of its conversations", r->model->name);
