@@ -106,7 +106,7 @@ def test_twenty_gigabytes_are_told_by_their_header(tmp_path):
     (group,) = plan["kv_groups"]
     assert (group["block_tokens"], group["layers_a_page"], group["pages_a_block"], group["unused"]) == (16, 4, 10, 0)
     assert plan["bytes_per_token"] == 40 * 8 * 128 * 2 * 2 and plan["longest_sequence"] == 4096 // 10 * 16
-    assert path.stat().st_blocks * 512 < 1 << 20, "the hole was filled"
+    assert path.stat().st_blocks * 512 < 16 << 20, "the hole was filled"  # in memory, as /tmp may be, a hole that is looked at is, by 2 MiB at a time
 
 
 def test_what_no_machine_holds_is_refused_by_its_header(tmp_path):
