@@ -96,6 +96,7 @@ static int ask_for_calls(chat_body *b, const sn_chat_skills *skills, const reaso
 	s->grammar_name = "tools";
 	s->grammar_may_wait = b->tools.choice == TOOL_CHOICE_AUTO;
 	show_marks(s, skills->tools);
+	s->shown_strictly = true;
 	return SN_OK;
 }
 

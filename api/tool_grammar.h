@@ -2,7 +2,7 @@
  * arguments that the tool's schema takes.
  *
  *   must:  thinking? calls
- *   may:   thinking? words calls?      words: without the text that opens calls
+ *   may:   thinking? words calls?      words: without the text that opens calls, nor, without thinking, beginning as it does
  *          thinking? (calls | words)   where nothing opens them: words do not begin as a call of a tool does
  *          thinking? (calls | answer)  where the answer has to be JSON
  *
