@@ -5,7 +5,7 @@ import json
 import random
 import struct
 
-from tiny_orpheus import BOOL, CONTROL, F32, NORMAL, STRING, U32, byte_alphabet, integers, key, strings, text
+from tiny_orpheus import ARRAY, BOOL, CONTROL, F32, NORMAL, STRING, U32, byte_alphabet, integers, key, strings, text
 
 USER_DEFINED = 4
 WIDTH, FF, LAYERS, HEADS, KV_HEADS, CONTEXT = 32, 48, 2, 4, 2, 2048
@@ -22,11 +22,33 @@ class Vocabulary:
         self.tokens, self.n_plain = plain + control + added, len(plain)
         self.ends = [self.id(e) for e in ends]
 
+    def keys(self):
+        return [key("tokenizer.ggml.model", STRING, "gpt2"), key("tokenizer.ggml.pre", STRING, "llama-bpe"),
+                strings("tokenizer.ggml.merges", [self.letters[255] + " " + self.letters[255]])]
+
     def id(self, spelling):
         return self.tokens.index(spelling, self.n_plain)
 
     def kinds(self):
         return [NORMAL] * self.n_plain + [CONTROL] * len(self.control) + [USER_DEFINED] * len(self.added)
+
+
+class Pieces(Vocabulary):
+    """SentencePiece's."""
+
+    def __init__(self, control, added, ends):
+        plain = ["<unk>"] + ["<0x%02X>" % b for b in range(256)] + ["\u2581"] + [chr(c) for c in range(33, 127)] + PIECES + ["\u2581[{\"", "\u2581{\"", "\u2581a"]
+        self.control, self.added = control, added
+        self.tokens, self.n_plain = plain + control + added, len(plain)
+        self.ends = [self.id(e) for e in ends]
+
+    def kinds(self):
+        return [2] + [6] * 256 + [NORMAL] * (self.n_plain - 257) + [CONTROL] * len(self.control) + [USER_DEFINED] * len(self.added)
+
+    def keys(self):
+        n = len(self.tokens)
+        scores = text("tokenizer.ggml.scores") + struct.pack("<IIQ", ARRAY, F32, n) + struct.pack("<%df" % n, *[0.0] * n)
+        return [key("tokenizer.ggml.model", STRING, "llama"), scores, key("tokenizer.ggml.unknown_token_id", U32, 0)]
 
 
 def shapes(rows):
@@ -55,10 +77,8 @@ def write_gguf(path, v, seed=1):
     keys += [key("llama." + k, U32, n) for k, n in {"block_count": LAYERS, "context_length": CONTEXT, "embedding_length": WIDTH, "feed_forward_length": FF,
                                                    "attention.head_count": HEADS, "attention.head_count_kv": KV_HEADS, "vocab_size": len(v.tokens),
                                                    "rope.dimension_count": WIDTH // HEADS}.items()]
-    keys += [key("llama.attention.layer_norm_rms_epsilon", F32, 1e-5), key("tokenizer.ggml.model", STRING, "gpt2"), key("tokenizer.ggml.pre", STRING, "llama-bpe"),
-             strings("tokenizer.ggml.tokens", v.tokens), integers("tokenizer.ggml.token_type", v.kinds()),
-             strings("tokenizer.ggml.merges", [v.letters[255] + " " + v.letters[255]]), key("tokenizer.ggml.eos_token_id", U32, v.ends[0]),
-             key("tokenizer.ggml.add_bos_token", BOOL, False)]
+    keys += [key("llama.attention.layer_norm_rms_epsilon", F32, 1e-5), strings("tokenizer.ggml.tokens", v.tokens), integers("tokenizer.ggml.token_type", v.kinds()),
+             *v.keys(), key("tokenizer.ggml.eos_token_id", U32, v.ends[0]), key("tokenizer.ggml.add_bos_token", BOOL, False)]
     infos, data, n = b"", bytearray(), 0
     for name, _, shape, packed in weights(len(v.tokens), seed):
         data += bytes(-len(data) % 32)
