@@ -63,12 +63,18 @@ static void show_marks(sn_sampling *s, const sn_tool_format *f)
 		s->shown[s->n_shown++] = f->marks[i];
 }
 
+/* Did response_format make the grammar? */
+static bool is_formatted(const chat_body *b)
+{
+	return b->generation.form.by && strncmp(b->generation.form.by, "response_format", 15) == 0;
+}
+
 /* The schema that response_format gives, NULL if it is not that which made the grammar. */
 static const json_t *answer_schema(const chat_body *b, json_t **any)
 {
 	const json_t *format = json_object_get(b->root, "response_format");
 	*any = NULL;
-	if (!b->generation.form.by || strncmp(b->generation.form.by, "response_format", 15) != 0)
+	if (!is_formatted(b))
 		return NULL;
 	const json_t *schema = json_object_get(json_object_get(format, "json_schema"), "schema");
 	return schema ? schema : (*any = json_pack("{s:s}", "type", "object"));
@@ -101,6 +107,7 @@ static int ask_for_shape(chat_body *b, const sn_chat_skills *skills, const reaso
 		s->grammar_name = "tools";
 		s->grammar_may_wait = b->tools.choice == TOOL_CHOICE_AUTO;
 		show_marks(s, skills->tools);
+		s->shown_strictly = true;
 	}
 	return SN_OK;
 }
@@ -131,6 +138,7 @@ static int use_skills(answer *a, chat_body *b, sn_error *err)
 		thinking.pair = reasoning_pair(skills.thinks);
 		rc = reasoning_begin(&thinking, a->r->api->engine, &b->chat, err);
 		reasoning_show(s);
+		s->shown_strictly = is_formatted(b); /* no mark is a part of a string of JSON; what a grammar of the client's means it says itself */
 	}
 	if (rc == SN_OK && (tools_asked(&b->tools) || s->grammar))
 		rc = ask_for_shape(b, &skills, &thinking, err);

@@ -194,25 +194,31 @@ static int by_bytes(const void *a, const void *b)
 	return order ? order : (x->n > y->n) - (x->n < y->n);
 }
 
-/* A rule for texts that do not begin as one of at[0..n), of which the first `depth` bytes, equal in all, have been said. -> its number */
-static unsigned write_unlike(out_buf *out, const prefix *at, size_t n, size_t depth, unsigned *n_rules)
+/* A rule for texts that do not begin as one of at[0..n), of which the first `depth` bytes, equal in all, have been said; then any, or if a mark
+ * must not stand in them, which is one of these, what write_without has written as `words`. -> its number */
+static unsigned write_unlike(out_buf *out, const prefix *at, size_t n, size_t depth, const char *mark, unsigned *n_rules)
 {
-	char seen[256];
+	const bool again = mark && depth; /* it may begin here */
+	char seen[257];
 	unsigned to[256], n_seen = 0;
-	for (size_t i = 0; i < n && n_seen < sizeof seen;) {
+	for (size_t i = 0; i < n && n_seen + 1 < sizeof seen;) {
 		size_t end = i;
 		char c = at[i].p[depth];
 		while (end < n && at[end].p[depth] == c)
 			end++;
 		seen[n_seen] = c;
 		/* One that ends here has them all end: a longer one begins as it does. */
-		to[n_seen++] = at[i].n == depth + 1 ? 0 : write_unlike(out, at + i, end - i, depth + 1, n_rules);
+		to[n_seen++] = at[i].n == depth + 1 ? 0 : write_unlike(out, at + i, end - i, depth + 1, mark, n_rules);
 		i = end;
 	}
 	unsigned me = ++*n_rules;
 	out_fmt(out, "w%u ::= (", me);
-	write_class(out, seen, n_seen, depth == 0);
-	out_text(out, " .*");
+	if (again)
+		seen[n_seen] = mark[0];
+	write_class(out, seen, n_seen + again, depth == 0);
+	out_text(out, mark ? " words" : " .*");
+	if (again)
+		out_text(out, " | wordspart* wordsoff words | wordspart wordspart*");
 	for (unsigned i = 0; i < n_seen; i++) {
 		if (!to[i])
 			continue;
@@ -258,10 +264,27 @@ static int write_unlike_calls(const tools *t, const tool_grammar_ask *ask, out_b
 	for (size_t i = 0; i < n; i++) /* cut names may be equal */
 		if (!kept || by_bytes(&at[kept - 1], &at[i]) != 0)
 			at[kept++] = at[i];
-	out_fmt(out, "words ::= w%u\n", write_unlike(out, at, kept, 0, &n_rules));
+	out_fmt(out, "words ::= w%u\n", write_unlike(out, at, kept, 0, NULL, &n_rules));
 	free(at);
 	out_fini(&bytes);
 	return SN_OK;
+}
+
+/* words and what may stand around them: where thinking may come first, they do not begin as it does. */
+static void write_words(const tool_grammar_ask *ask, out_buf *out)
+{
+	const char *mark = ask->format->begin;
+	write_without(out, "words", mark);
+	if (!ask->thinks) {
+		out_text(out, "said ::= words calls?\n");
+		return;
+	}
+	prefix at[] = {{mark, strlen(mark)}, {ask->thinks, strlen(ask->thinks)}};
+	unsigned n_rules = 0;
+	qsort(at, 2, sizeof *at, by_bytes);
+	out_fmt(out, "said ::= thinking words calls? | blanks w%u calls? | gap", write_unlike(out, at, 2, 0, mark, &n_rules));
+	grammar_literal(out, ask->thinks, strlen(ask->thinks)); /* it may stop while it thinks */
+	out_text(out, " thoughts\n");
 }
 
 int tool_grammar(const tools *t, const tool_grammar_ask *ask, out_buf *out, sn_error *err)
@@ -279,7 +302,7 @@ int tool_grammar(const tools *t, const tool_grammar_ask *ask, out_buf *out, sn_e
 	if (rc != SN_OK)
 		return rc;
 	if (words && *f->begin)
-		write_without(out, "words", f->begin);
+		write_words(ask, out);
 	if (ask->thinks) {
 		write_without(out, "thoughts", ask->thought);
 		out_text(out, "thinking ::= gap");
@@ -288,7 +311,11 @@ int tool_grammar(const tools *t, const tool_grammar_ask *ask, out_buf *out, sn_e
 		grammar_literal(out, ask->thought, strlen(ask->thought));
 		out_text(out, "\n");
 	}
+	if (words && *f->begin) {
+		out_text(out, "root ::= said\n");
+		return out->failed ? no_memory(err) : SN_OK;
+	}
 	out_text(out, ask->thinks ? "root ::= thinking?" : "root ::=");
-	out_text(out, must ? " gap gap calls\n" : !t ? " gap gap answer\n" : ask->answer ? " gap gap (calls | answer)\n" : *f->begin ? " words calls?\n" : " blanks (calls | words)\n");
+	out_text(out, must ? " gap gap calls\n" : !t ? " gap gap answer\n" : ask->answer ? " gap gap (calls | answer)\n" : " blanks (calls | words)\n");
 	return out->failed ? no_memory(err) : SN_OK;
 }

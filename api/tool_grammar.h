@@ -3,7 +3,7 @@
  *
  *   must:  thinking? calls
  *   none:  thinking? answer            where there are no tools
- *   may:   thinking? words calls?      words: without the text that opens calls
+ *   may:   thinking? words calls?      words: without the text that opens calls, nor, without thinking, beginning as it does
  *          thinking? (calls | words)   where nothing opens them: words do not begin as a call of a tool does
  *          thinking? (calls | answer)  where the answer has to be JSON
  *

@@ -285,13 +285,21 @@ void tool_stream_feed(tool_stream *s, const char *text, size_t size)
 		tell_call(s);
 }
 
-/* What was held is no call: all of it is content, but for the beginning of a close and for white space behind a call. */
+/* Is what is held a call that was cut off before its name was told? A mark that opens calls stands in no words. */
+static bool is_cut_call(const tool_stream *s, size_t blanks)
+{
+	const char *mark = *s->format->begin ? s->format->begin : s->format->may_begin;
+	cursor c = {.p = s->held.data + blanks, .n = s->held.size - blanks};
+	return *mark && c.n && match_piece(&c, mark) == MATCH_YES;
+}
+
+/* What was held is content, but for what was cut off of a call or behind one, and for white space behind a call. */
 void tool_stream_end(tool_stream *s)
 {
 	size_t blanks = 0;
 	while (blanks < s->held.size && is_blank(s->held.data[blanks]))
 		blanks++;
-	if (s->place != TOOL_AT_CLOSE && (blanks < s->held.size || !s->n_calls))
+	if (s->place == TOOL_IN_CONTENT && !is_cut_call(s, blanks) && (blanks < s->held.size || !s->n_calls))
 		out_bytes(&s->content, s->held.data, s->held.size);
 	s->held.size = 0;
 	tell_call(s);

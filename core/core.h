@@ -367,6 +367,8 @@ typedef struct sn_sampling {
 	/* Spellings of control tokens that are part of the text here, and of what a grammar sees: such as open a call or the thinking. */
 	const char *shown[SN_MAX_SHOWN];
 	size_t n_shown;
+	/* Under a grammar these tokens, control or not, come only where it spells them out, and there as tokens if nothing else can come. */
+	bool shown_strictly;
 	/* Optional token mask, asked before each sampled token: clears bits of tokens that must not be chosen.
 	 * mask: [(n_vocab + 31) / 32] words, all ones on entry; tokens: what this choice has said so far. Runs on the engine
 	 * thread: no lock, no I/O; the last call may come up to a step after the request's end was told or it was closed. */

@@ -85,7 +85,7 @@ struct sn_request {
 	char id[72];
 	sn_sampling sampling;
 	const token_rules *rules;    /* the answer is under; NULL: none. In mem, or a speaker's */
-	int32_t shown[SN_MAX_SHOWN]; /* [n_shown] control tokens that are text here */
+	int32_t shown[SN_MAX_SHOWN]; /* [n_shown] tokens of sn_sampling.shown */
 	size_t n_shown;
 	shape *shape;                /* the grammar that the answers are under; NULL: none */
 	struct utterance *voice;     /* it speaks: see utterance.h; NULL: it says text */

@@ -7,9 +7,9 @@ struct compiled {
 	compiled *next;
 	grammar *g;
 	token_mask *mask;
-	grammar_ask ask; /* text and lead.after are copies, in `words`, and so is shown */
+	grammar_ask ask; /* text and lead.after are copies, in `words`, and so are the marks */
 	char *words;
-	int32_t shown[SN_MAX_SHOWN];
+	int32_t marks[SN_MAX_SHOWN];
 	size_t bytes, kept; /* program and text; idle: states and pieces */
 	uint32_t refs;
 };
@@ -63,9 +63,9 @@ static sn_status compile(const grammar_ask *ask, compiled **out, sn_error *err)
 		st = grammar_open_behind(&c->g, ask->text, &ask->lead, err);
 	if (st == SN_OK)
 		st = token_mask_open(&c->mask, c->g, ask->trie, TOKEN_MASK_MEMORY, err);
-	if (st == SN_OK && ask->n_shown) {
-		memcpy(c->shown, ask->shown, ask->n_shown * sizeof *c->shown);
-		token_mask_show(c->mask, c->shown, ask->n_shown);
+	if (st == SN_OK && ask->marks.n) {
+		memcpy(c->marks, ask->marks.tokens, ask->marks.n * sizeof *c->marks);
+		token_mask_show(c->mask, (mark_set){c->marks, ask->marks.n, ask->marks.strict});
 	}
 	sn_error why = {0};
 	if (st == SN_OK && !begins(c->mask, &why))
@@ -81,7 +81,7 @@ static sn_status compile(const grammar_ask *ask, compiled **out, sn_error *err)
 		memcpy(c->words + ask->text.n, ask->lead.after.p, ask->lead.after.n);
 	c->ask = *ask;
 	c->ask.text.p = c->words;
-	c->ask.shown = c->shown;
+	c->ask.marks.tokens = c->marks;
 	c->ask.lead.after.p = c->words + ask->text.n;
 	c->bytes = sizeof *c + ask->text.n + ask->lead.after.n + grammar_bytes(c->g);
 	*out = c;
@@ -91,7 +91,8 @@ static sn_status compile(const grammar_ask *ask, compiled **out, sn_error *err)
 static bool same(const grammar_ask *a, const grammar_ask *b)
 {
 	return a->trie == b->trie && a->lead.may_end == b->lead.may_end && str_eq(a->text, b->text) && str_eq(a->lead.after, b->lead.after) &&
-	       a->n_shown == b->n_shown && (!a->n_shown || memcmp(a->shown, b->shown, a->n_shown * sizeof *a->shown) == 0) &&
+	       a->marks.n == b->marks.n && a->marks.strict == b->marks.strict &&
+	       (!a->marks.n || memcmp(a->marks.tokens, b->marks.tokens, a->marks.n * sizeof *a->marks.tokens) == 0) &&
 	       memcmp(&a->salt, &b->salt, sizeof a->salt) == 0;
 }
 

@@ -29,8 +29,7 @@ typedef struct grammar_ask {
 	const token_trie *trie; /* borrowed */
 	str text;
 	grammar_lead lead;
-	const int32_t *shown;   /* [n_shown] control tokens that are text here, in a fixed order */
-	size_t n_shown;
+	mark_set marks;         /* in a fixed order */
 	hash256 salt;           /* who may share it */
 } grammar_ask;
 

@@ -71,19 +71,20 @@ static sn_status open_shape(sn_request *r, const sn_sampling *s, sn_error *err)
 	if (s->mask || s->min_tokens || s->ignore_eos)
 		return error_param(err, SN_ERR_UNSUPPORTED, blame, "a grammar together with min_tokens, ignore_eos or a mask is not supported");
 	sn_status st = trie_of(r->model, &trie, &why);
-	const grammar_ask ask = {trie, {s->grammar, s->grammar_size}, {{s->grammar_after, s->grammar_after ? s->grammar_after_size : 0}, s->grammar_may_wait}, r->shown, r->n_shown, r->salt};
+	const grammar_ask ask = {trie, {s->grammar, s->grammar_size}, {{s->grammar_after, s->grammar_after ? s->grammar_after_size : 0}, s->grammar_may_wait},
+	                         {r->shown, r->n_shown, s->shown_strictly}, r->salt};
 	if (st == SN_OK)
 		st = shape_open(&r->shape, &r->engine->grammars, &ask, r->n_seqs, &why);
 	return st == SN_OK ? SN_OK : error_param(err, st, blame, "%s", why.text);
 }
 
-/* Spellings that are no control tokens of this vocabulary are text anyway. */
+/* Tokens that are not control tokens are text anyway, but strictness is about them as well. */
 static void show_tokens(sn_request *r, const sn_sampling *s)
 {
 	const vocab *v = r->model->m->vocab;
 	for (size_t i = 0; i < s->n_shown && i < SN_MAX_SHOWN; i++) {
 		int32_t token = vocab_find(v, str_of(s->shown[i]));
-		if (token >= 0 && vocab_is_control(v, token))
+		if (token >= 0 && (s->shown_strictly || vocab_is_control(v, token)))
 			r->shown[r->n_shown++] = token;
 	}
 	for (uint32_t i = 0; i < r->n_seqs; i++) {

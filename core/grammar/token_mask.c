@@ -56,8 +56,7 @@ struct token_mask {
 	uint32_t *walked;  /* [n_words] of the piece that is being made */
 	state_id *path;    /* [deepest + 1] */
 	size_t n_waiting;  /* places whose masks were begun: what was found for them is not forgotten */
-	const int32_t *shown; /* [n_shown] control tokens that are text */
-	size_t n_shown;
+	mark_set marks;
 };
 
 sn_status token_mask_open(token_mask **out, const grammar *g, const token_trie *trie, size_t memory, sn_error *err)
@@ -80,10 +79,9 @@ sn_status token_mask_open(token_mask **out, const grammar *g, const token_trie *
 	return st;
 }
 
-void token_mask_show(token_mask *m, const int32_t *tokens, size_t n)
+void token_mask_show(token_mask *m, mark_set marks)
 {
-	m->shown = tokens;
-	m->n_shown = n;
+	m->marks = marks;
 }
 
 static void end_walk(walk *w)
@@ -160,14 +158,6 @@ void token_mask_catch_up(token_mask *m, mask_place *p, size_t n_said)
 		*p = (mask_place){.age = m->age, .state = m->a.start};
 }
 
-static bool is_shown(const token_mask *m, int32_t token)
-{
-	for (size_t i = 0; i < m->n_shown; i++)
-		if (m->shown[i] == token)
-			return true;
-	return false;
-}
-
 void token_mask_push(token_mask *m, mask_place *p, int32_t token)
 {
 	str s = vocab_token(m->trie->v, token);
@@ -175,7 +165,7 @@ void token_mask_push(token_mask *m, mask_place *p, int32_t token)
 	if (p->dead)
 		return;
 	bool leads = automaton_leads(&m->a, p->state);
-	if (vocab_is_control(m->trie->v, token) && !is_shown(m, token) && !(leads && str_eq(s, m->a.g->after)))
+	if (vocab_is_control(m->trie->v, token) && !marks_have(&m->marks, token) && !(leads && str_eq(s, m->a.g->after)))
 		return;
 	if (!p->begun && s.n) {
 		p->begun = true;
@@ -469,13 +459,6 @@ static sn_status add_tier(token_mask *m, const mask_place *p, size_t tier, bool 
 	return st;
 }
 
-static bool spells(token_mask *m, state_id s, str word)
-{
-	for (size_t i = 0; i < word.n && s != STATE_DEAD; i++)
-		s = automaton_step(&m->a, s, (unsigned char)word.p[i]);
-	return word.n && s != STATE_DEAD;
-}
-
 static sn_status fill(token_mask *m, const mask_place *p, size_t *patience, bool *again, sn_error *err)
 {
 	memset(m->bits, 0, m->n_words * sizeof *m->bits);
@@ -485,16 +468,16 @@ static sn_status fill(token_mask *m, const mask_place *p, size_t *patience, bool
 	if (automaton_leads(&m->a, p->state))
 		for (size_t i = 0; i < m->trie->n_silent; i++)
 			allow(m->bits, m->trie->silent[i]);
-	for (size_t i = 0; i < m->n_shown; i++)
-		if (spells(m, p->state, vocab_token(m->trie->v, m->shown[i])))
-			allow(m->bits, m->shown[i]);
-	if (m->a.trouble)
-		return m->a.trouble == AUTOMATON_NOMEM ? no_memory(err) : too_ambiguous(err);
 	bool drop_blank = !p->begun && vocab_strips_blank(m->trie->v);
 	sn_status st = SN_OK;
 	for (size_t tier = 0; tier < TRIE_TIERS && st == SN_OK && !*again; tier++)
 		st = add_tier(m, p, tier, drop_blank, patience, again, err);
-	return st;
+	if (st != SN_OK || *again)
+		return st;
+	marks_fill(&m->marks, &m->a, m->trie, p->state, m->bits);
+	if (m->a.trouble)
+		return m->a.trouble == AUTOMATON_NOMEM ? no_memory(err) : too_ambiguous(err);
+	return SN_OK;
 }
 
 sn_status token_mask_fill(token_mask *m, mask_place *p, uint32_t *bits, uint32_t n_vocab, size_t *patience, bool *again, sn_error *err)

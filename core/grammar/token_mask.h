@@ -16,8 +16,7 @@
 #ifndef SN_GRAMMAR_TOKEN_MASK_H
 #define SN_GRAMMAR_TOKEN_MASK_H
 
-#include "grammar/automaton.h"
-#include "grammar/token_trie.h"
+#include "grammar/marks.h"
 
 #define TOKEN_MASK_MEMORY ((size_t)4 << 20) /* bytes of states and pieces kept */
 #define TOKEN_MASK_MORE ((size_t)16 << 20)  /* bytes that masks in the making may take beyond that */
@@ -38,8 +37,8 @@ typedef struct mask_place {
 /* g and trie are borrowed. */
 sn_status token_mask_open(token_mask **out, const grammar *g, const token_trie *trie, size_t memory, sn_error *err);
 void token_mask_close(token_mask **m);
-/* Control tokens that are text here, as they are spelled: [n], borrowed. Before anything else. */
-void token_mask_show(token_mask *m, const int32_t *tokens, size_t n);
+/* Control tokens that are text here, as they are spelled; borrowed. Before anything else. */
+void token_mask_show(token_mask *m, mark_set marks);
 size_t token_mask_bytes(const token_mask *m);
 /* From now on at most that much is kept. */
 void token_mask_limit(token_mask *m, size_t memory);

@@ -9,7 +9,7 @@ static const tool_row rows[] = {
 	{.format = {.name = "mistral-args", .begin = "[TOOL_CALLS]", .may_begin = "", .head = "", .open = "", .arguments = "[ARGS]", .close = "",
 	            .between = "[TOOL_CALLS]", .end = "", .id = "[CALL_ID]", .marks = {"[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"}},
 	 .signs = {"[TOOL_CALLS]" TOOL_PROBE, "[ARGS]"}},
-	{.format = {.name = "mistral", .begin = "[TOOL_CALLS]", .may_begin = "", .head = "[", .open = "{\"name\": \"", .arguments = "\", \"arguments\": ",
+	{.format = {.name = "mistral", .begin = "[TOOL_CALLS]", .may_begin = "", .head = " [", .open = "{\"name\": \"", .arguments = "\", \"arguments\": ",
 	            .close = "}", .between = ", ", .end = "]", .marks = {"[TOOL_CALLS]"}},
 	 .signs = {"[TOOL_CALLS]", "[AVAILABLE_TOOLS]"}},
 	/* Hermes, Qwen2.5, Qwen3, SmolLM3, ...; not Qwen3-Coder, which writes XML inside. */

@@ -196,6 +196,19 @@ static bool looks_like_control(str s)
 	       (s.n > 8 && !memcmp(s.p, full_open.p, full_open.n) && !memcmp(s.p + s.n - full_close.n, full_close.p, full_close.n));
 }
 
+/* What opens and closes calls, their results and thinking: of Qwen, SmolLM3 and Mistral, whose authors do not always declare it as control. */
+static bool is_mark(str s)
+{
+	static const char *const marks[] = {
+		"<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>", "<think>", "</think>", "[THINK]", "[/THINK]", "[TOOL_CALLS]", "[ARGS]",
+		"[CALL_ID]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]", "[TOOL_RESULTS]", "[/TOOL_RESULTS]",
+	};
+	for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+		if (str_eq(s, str_of(marks[i])))
+			return true;
+	return false;
+}
+
 /* A late token's spelling in normalized text: at most three times as long. */
 static str late_spelling(vocab *v, str s, size_t *used)
 {
@@ -239,8 +252,9 @@ static sn_status collect_specials(vocab *v, const vocab_config *c, sn_error *err
 		str s = {v->late_bytes + used, c->tokens[i].n};
 		memcpy(v->late_bytes + used, c->tokens[i].p, s.n);
 		used += s.n;
-		special x = {s, (int32_t)i, is_control(c, i) || looks_like_control(s), c->rstrip && c->rstrip[i]};
-		if (c->late && c->late[i]) {
+		bool is_late = c->late && c->late[i], keeps_trust = !is_late || (!v->nfc && !v->replace_late);
+		special x = {s, (int32_t)i, is_control(c, i) || looks_like_control(s) || (keeps_trust && is_mark(s)), c->rstrip && c->rstrip[i]};
+		if (is_late) {
 			x.spelling = late_spelling(v, s, &used);
 			late[n[1]++] = x;
 		} else {

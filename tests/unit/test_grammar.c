@@ -376,6 +376,53 @@ static void masks_allow_what_can_follow_and_answers_fit(void **state)
 	close_kit(&k);
 }
 
+/* A mark comes where the grammar has it, not where it would be a part of any text; and nothing else spells it there. */
+static void marks_come_where_they_are_meant(void **state)
+{
+	(void)state;
+	enum { TAG = 256, OPEN, CLOSE, END, N };
+	static char letters[256][5];
+	static const struct { const char *said; bool strict; const char *may, *may_not; } cases[] = { /* o, c: the marks; t: "</" */
+		{"", true, "o\n", "c<tax"}, {"\n", true, "o", "c<\nt"}, {"", false, "o\n<", "ctax"},
+		{"<call>", true, "c<a>", "ot/"}, {"<call>a<", true, "<ac/", "ot"}, {"<call>", false, "oct<a", "/"}, {"<call>a</call>", true, "", "oct<a"},
+	};
+	str tokens[N] = {[TAG] = STR("</"), [OPEN] = STR("<call>"), [CLOSE] = STR("</call>"), [END] = STR("<|end|>")};
+	int32_t types[N];
+	for (int i = 0; i < N; i++)
+		types[i] = i == OPEN ? TOKEN_USER_DEFINED : i > OPEN ? TOKEN_CONTROL : TOKEN_NORMAL;
+	for (unsigned b = 0; b < 256; b++) {
+		byte_alphabet(b, letters[b]);
+		tokens[b] = str_of(letters[b]);
+	}
+	vocab_config c = {.model = "gpt2", .pre = "gpt-2", .tokens = tokens, .types = types, .n_tokens = N, .bos = -1, .eos = END, .eot = -1, .unk = -1};
+	kit k = {.end = END};
+	assert_int_equal(vocab_open(&k.v, &c, NULL), SN_OK);
+	assert_int_equal(token_trie_open(&k.trie, k.v, NULL), SN_OK);
+	grammar *g = open_grammar("root ::= \"\\n\"? \"<call>\" [^/]* \"</call>\"");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+		for (int as_tokens = 0; as_tokens < 2; as_tokens++) {
+			token_mask *m;
+			mask_place p = {0};
+			uint32_t bits[(N + 31) / 32];
+			assert_int_equal(token_mask_open(&m, g, k.trie, TOKEN_MASK_MEMORY, NULL), SN_OK);
+			token_mask_show(m, (mark_set){(const int32_t[]){OPEN, CLOSE}, 2, cases[i].strict});
+			token_mask_catch_up(m, &p, 0);
+			for (const char *s = cases[i].said; *s;) {
+				bool open = as_tokens && !strncmp(s, "<call>", 6), close = as_tokens && !strncmp(s, "</call>", 7);
+				token_mask_push(m, &p, open ? OPEN : close ? CLOSE : (unsigned char)*s);
+				s += open ? 6 : close ? 7 : 1;
+			}
+			assert_int_equal(fill(m, &p, bits, N, NULL), SN_OK);
+			for (int not = 0; not < 2; not++)
+				for (const char *s = not ? cases[i].may_not : cases[i].may; *s; s++)
+					if (has(bits, *s == 'o' ? OPEN : *s == 'c' ? CLOSE : *s == 't' ? TAG : *s) == not)
+						fail_msg("case %zu: %c", i, *s);
+			token_mask_close(&m);
+		}
+	grammar_close(&g);
+	close_kit(&k);
+}
+
 /* Deeper than outlines are made for, up to what is not offered any more. */
 static void masks_are_right_where_nesting_ends(void **state)
 {
@@ -624,6 +671,7 @@ int main(void)
 		cmocka_unit_test(broken_grammars_are_refused_with_their_line),
 		cmocka_unit_test(large_grammars_are_refused_in_time),
 		cmocka_unit_test(masks_allow_what_can_follow_and_answers_fit),
+		cmocka_unit_test(marks_come_where_they_are_meant),
 		cmocka_unit_test(masks_are_right_where_nesting_ends),
 		cmocka_unit_test(masks_made_in_parts_are_the_same),
 		cmocka_unit_test(a_small_budget_changes_no_mask),

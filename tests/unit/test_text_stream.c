@@ -71,6 +71,30 @@ static void bad_bytes_become_replacement_characters(void **state)
 	vocab_close(&v);
 }
 
+/* Those that were asked for: as they are spelled, in their place. */
+static void control_tokens_are_shown_if_asked_for(void **state)
+{
+	(void)state;
+	vocab *v = byte_vocab();
+	for (int shown = 0; shown < 2; shown++) {
+		detok d;
+		buf out;
+		buf_init(&out, 0);
+		detok_init(&d, v);
+		d.shown = (const int32_t[]){256};
+		d.n_shown = (size_t)shown;
+		const int32_t ids[] = {'a', 256, 0xC3, 256, 'b', 256};
+		for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
+			assert_true(detok_push(&d, ids[i], &out));
+		assert_true(detok_flush(&d, &out));
+		const char *want = shown ? "a<|im_end|>" R "<|im_end|>b<|im_end|>" : "a" R "b";
+		assert_int_equal(out.n, strlen(want));
+		assert_memory_equal(out.p, want, out.n);
+		buf_fini(&out);
+	}
+	vocab_close(&v);
+}
+
 /* Each push leaves valid UTF-8; longer tokens give the same as single bytes. */
 static void streams_are_whole_characters(void **state)
 {
@@ -188,6 +212,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bad_bytes_become_replacement_characters),
+		cmocka_unit_test(control_tokens_are_shown_if_asked_for),
 		cmocka_unit_test(streams_are_whole_characters),
 		cmocka_unit_test(text_ends_before_the_first_stop_string),
 		cmocka_unit_test(text_that_cannot_start_a_stop_is_not_held),

@@ -188,6 +188,27 @@ static void broken_vocabularies_are_refused_by_name(void **state)
 	expect_refusal((c = good, c.merges = product, c), SN_ERR_INVALID, "merge 0");
 }
 
+/* Which many authors declare as text. */
+static void marks_of_calls_and_thinking_need_trust(void **state)
+{
+	(void)state;
+	str tokens[] = {STR("<"), STR("b"), STR(">"), STR("t"), STR("h"), STR("i"), STR("n"), STR("k"), STR("<think>"), STR("<b>"), STR("[ARGS]")};
+	int32_t types[] = {1, 1, 1, 1, 1, 1, 1, 1, TOKEN_USER_DEFINED, TOKEN_USER_DEFINED, TOKEN_USER_DEFINED};
+	for (int late = 0; late < 3; late++) { /* 2: in normalized text nobody is trusted */
+		const bool are_late[] = {[8] = late > 0, [10] = late > 0};
+		const vocab_config c = {.model = "gpt2", .pre = "gpt-2", .tokens = tokens, .types = types, .n_tokens = 11, .bos = -1, .eos = -1, .eot = -1, .unk = -1,
+		                        .late = are_late, .nfc = late == 2};
+		vocab *v;
+		assert_int_equal(vocab_open(&v, &c, NULL), SN_OK);
+		marked_text m;
+		marked_of(&m, "U<think><b>", "T<think>", "U<thi", "Tnk>", "T<b>", (const char *)NULL);
+		assert_int_equal(count_of(v, &m, 8), late == 2 ? 3 : 1);
+		assert_int_equal(count_of(v, &m, 9), 2);
+		marked_fini(&m);
+		vocab_close(&v);
+	}
+}
+
 /* ---- marked text ---- */
 
 static void marked_ranges_merge_and_are_searched(void **state)
@@ -217,6 +238,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ids_are_those_of_hugging_face),
 		cmocka_unit_test(users_cannot_write_special_tokens),
+		cmocka_unit_test(marks_of_calls_and_thinking_need_trust),
 		cmocka_unit_test(trust_does_not_split_pieces),
 		cmocka_unit_test(any_bytes_come_back),
 		cmocka_unit_test(tokens_know_what_they_are),

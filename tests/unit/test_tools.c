@@ -94,7 +94,13 @@ static void calls_are_found_however_the_text_is_cut(void **state)
 		{"hermes", "<tool_call>\n{\"name\": \"other\", \"arguments\": {}}\n</tool_call>", "<tool_call>\n{\"name\": \"other\", \"arguments\": {}}\n</tool_call>||"},
 		{"hermes", "<tool_call>\n{\"name\": \"now\", \"arguments\": []}\n</tool_call>", "<tool_call>\n{\"name\": \"now\", \"arguments\": []}\n</tool_call>||"},
 		{"hermes", "  a <tool_call <tool_call>x</tool_call>  \n", "  a <tool_call <tool_call>x</tool_call>  \n||"},
-		{"hermes", "<tool_call>\n{\"name\": \"no", "<tool_call>\n{\"name\": \"no||"},
+		/* nor is one that was cut off before it was told */
+		{"hermes", "So.\n<tool_call>\n{\"name\": \"no", "So.||"},
+		{"hermes", "So. <tool_cal", "So. <tool_cal||"},
+		{"mistral", "[TOOL_CALLS][{\"name\": \"now\", \"arguments\": {}}, {\"name\": \"no", "||now{}!"},
+		{"mistral-args", "[TOOL_CALLS]now[CALL_ID]abc", "||"},
+		{"llama3", "<|python_tag|>{\"name", "||"},
+		{"llama3", "{\"name", "{\"name||"},
 		{"hermes", " \n ", " \n ||"},
 		{"hermes", "<<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>", "<||now{}!"},
 		/* Llama */
@@ -211,6 +217,8 @@ static void the_grammar_lets_calls_through_and_nothing_broken(void **state)
 		{"hermes", "\"auto\"", false, false, {"", "a <tool_call", "a <tool_<tool_callx", "<<<tool_calltool_call>", HERMES, "Well.\n" HERMES "\n" HERMES, "{\"name\": \"now\"}"},
 		 {"a <tool_call>", "<tool_call>x", "<<tool_call>", HERMES " b", "<tool_<tool_call>", "<tool_call>\n{\"name\": \"other\""}},
 		{"hermes", "\"auto\"", true, true, {"<think>a <tool_call> b</think>c", "<think>a</think>" HERMES, "<think>a"}, {"<think>a <tool_call> b</think>c<tool_call>"}},
+		{"hermes", "\"auto\"", true, true, {"<tomato> <think>" HERMES, "<t<think>", "<<tool_cal" HERMES, " \n<thi", "", "\n" HERMES, "<toll<toll" HERMES},
+		 {"<tool_call>", "<<tool_call>", "<tool_<tool_call>x", "<th<tool_call>", " a<tool_call>"}},
 		{"llama3", "\"required\"", true, false, {LLAMA, "<|python_tag|>" LLAMA}, {"", "a", LLAMA "; " LLAMA}},
 		{"llama3", "\"auto\"", true, false, {LLAMA, "<|python_tag|>" LLAMA, "", "a " LLAMA, "{\"name\": \"Bob\"}", "{\"name\": \"get_weather_now\"}", "\n{\"a\": 1}"},
 		 {LLAMA " a", "{\"name\": \"now\", \"x\": 1}", "{\"name\": \"get_weather\"}", "<|python_tag|>print(1)", "\n{\"name\": \"now\"}", LLAMA "; " LLAMA}},
