@@ -238,8 +238,10 @@ def test_no_mark_of_thinking_is_in_json(server, model, begin, end):
     schema = {"type": "array", "items": {"type": "string", "maxLength": 20}, "minItems": 2, "maxItems": 2}
     _, answer = post(server, model, temperature=1, seed=1, n=8, max_tokens=150, logit_bias=bias(model, 6, begin, end),
                      response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": schema}})
-    for c in answer["choices"]:
-        assert c["finish_reason"] == "stop" and len(json.loads(c["message"]["content"])) == 2 and no_mark_in(c["message"]["content"]), c
+    stopped = [c["message"] for c in answer["choices"] if c["finish_reason"] == "stop"]  # the others think to the end of their tokens
+    assert stopped and all(c["message"].get("reasoning_content") and not c["message"]["content"] for c in answer["choices"] if c["finish_reason"] != "stop")
+    for m in stopped:
+        assert len(json.loads(m["content"])) == 2 and no_mark_in(m["content"]) and no_mark_in(m.get("reasoning_content")), m
 
 
 @pytest.mark.parametrize("form", FORMS)
