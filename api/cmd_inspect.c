@@ -197,7 +197,9 @@ int cmd_inspect(const options *o, sn_log *log)
 	config.log = NULL; /* what loading tells is not asked for */
 	for (size_t i = 0; i < files.n && rc == EXIT_FINE; i++)
 		rc = inspect(o, &config, &files.list[i], &json, log);
-	if (rc == EXIT_FINE && o->json)
+	if (rc == EXIT_FINE && json.failed)
+		sn_log_write(log, SN_LOG_ERROR, "inspect", NULL, "no memory for the answer");
+	else if (rc == EXIT_FINE && o->json)
 		printf("[%.*s]\n", (int)json.size, json.data ? json.data : "");
 	bool failed = json.failed || fflush(stdout) != 0;
 	out_fini(&json);

@@ -46,7 +46,7 @@ static json_t *value_of(const field *f, const multipart_part *p)
 		v = truth(p);
 	if (!v && takes_json(f) && p->size <= 64)
 		v = json_read(p->data, p->size, JSON_DECODE_ANY, NULL);
-	if (json_memory_failed())
+	if (sn_json_starved())
 		return NULL;
 	if (v && !json_is_number(v) && !json_is_boolean(v)) { /* the rest of JSON is text here */
 		json_decref(v);
@@ -81,7 +81,7 @@ static int add(json_t *root, const field *f, const multipart_part *p, sn_error *
 	bool is_list = p->name[strlen(p->name) - 1] == ']';
 	json_t *v = f->kind == FIELD_FILE ? json_true() : is_list ? json_stringn(p->data, p->size) : value_of(f, p);
 	if (!v)
-		return json_memory_failed() ? fault_set(err, SN_ERR_NOMEM, p->name, "no memory for the body")
+		return sn_json_starved() ? fault_set(err, SN_ERR_NOMEM, p->name, "no memory for the body")
 		                            : fault_set(err, SN_ERR_INVALID, p->name, "%s is not valid UTF-8", p->name);
 	json_t *list = is_list ? json_object_get(root, p->name) : NULL;
 	int failed = 0;
@@ -96,7 +96,7 @@ static int add(json_t *root, const field *f, const multipart_part *p, sn_error *
 
 int form_parse(const multipart *form, const field_table *const *tables, void *const *into, size_t n, json_t **root, sn_error *err)
 {
-	json_memory_watch();
+	sn_json_watch();
 	int rc = (*root = json_object()) ? SN_OK : fault_set(err, SN_ERR_NOMEM, NULL, "no memory for the body");
 	for (size_t i = 0; i < form->n && rc == SN_OK; i++) {
 		const multipart_part *p = &form->parts[i];

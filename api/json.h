@@ -13,16 +13,10 @@
 #define BODY_MAX_DEPTH 64
 #define BODY_MAX_VALUES 200000
 
-/* Once, before any other thread and any other call of jansson's: from then on a body that finds no memory is SN_ERR_NOMEM, not a
- * syntax error. What jansson has allocated is jansson's to free. */
-void body_json_init(void);
-/* json_loadb, which without memory may write anywhere: the one way to read JSON in api. Without memory NULL, *why is not set. */
+/* json_loadb under sn_json_guard: the one way to read JSON in api. Without memory NULL, *why is not set. */
 json_t *json_read(const char *data, size_t size, size_t flags, json_error_t *why);
 /* Of json_dumps; NULL is legal. */
 void json_text_free(char *text);
-/* For JSON that is made, not read: did this thread's jansson want for memory since the last json_memory_watch? */
-void json_memory_watch(void);
-bool json_memory_failed(void);
 /* *out is an object; release it with json_decref. */
 int body_parse(json_t **out, const char *data, size_t size, sn_error *err);
 /* The string without a NUL inside, or NULL. */

@@ -24,7 +24,7 @@ static int run_command(command cmd, const options *o, sn_log *log)
 
 int main(int argc, char **argv)
 {
-	body_json_init();
+	sn_json_init();
 	command cmd;
 	options o;
 	sn_error err;

@@ -137,12 +137,12 @@ static json_t *paths(void)
 
 void openapi_endpoint(request *r)
 {
-	json_memory_watch();
+	sn_json_watch();
 	json_t *document = json_read(openapi_base, openapi_base_size, 0, NULL);
 	json_object_set_new(json_object_get(document, "info"), "version", json_string(SN_VERSION));
 	json_object_set_new(document, "paths", paths());
 	char *text = json_dumps(document, JSON_COMPACT);
-	out_buf body = {.failed = !text || json_memory_failed()}; /* better none than one with a hole */
+	out_buf body = {.failed = !text || sn_json_starved()}; /* better none than one with a hole */
 	if (text)
 		out_text(&body, text);
 	http_send_out(r->x, "application/json", &body);

@@ -317,9 +317,9 @@ int schema_rule(const json_t *schema, const char *param, unsigned *n_rules, out_
 {
 	writer w = {.root = schema, .param = param, .out = out, .first = *n_rules, .merged = json_array(), .err = err};
 	unsigned first;
-	json_memory_watch();
+	sn_json_watch();
 	int rc = w.merged ? schema_rule_for(&w, schema, &first) : schema_no_memory(&w);
-	if (out->failed || json_memory_failed() || rc == SN_ERR_NOMEM) /* what was not there may have looked like another fault */
+	if (out->failed || sn_json_starved() || rc == SN_ERR_NOMEM) /* what was not there may have looked like another fault */
 		rc = schema_no_memory(&w);
 	*n_rules += w.n_rules;
 	free(w.rules);

@@ -55,7 +55,7 @@ static int arguments_rule(const tools *t, const tool *one, unsigned *n_rules, in
 	if (type && (!json_is_string(type) || strcmp(json_string_value(type), "object") != 0))
 		return fault_set(err, SN_ERR_INVALID, param, "the type of a tool's parameters must be object");
 	json_t *schema = type ? json_incref((json_t *)one->parameters) : json_copy((json_t *)one->parameters);
-	if (!schema || (!type && json_object_set_new(schema, "type", json_string("object")) != 0)) {
+	if (!schema || json_object_size(schema) != json_object_size(one->parameters) || (!type && json_object_set_new(schema, "type", json_string("object")) != 0)) {
 		json_decref(schema);
 		return no_memory(err);
 	}

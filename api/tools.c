@@ -108,6 +108,7 @@ int tools_parse(tools *t, const char *param, const json_t *v, sn_error *err)
 		return body_wants(err, param, "a list");
 	if (n > TOOLS_MAX)
 		return fault_set(err, SN_ERR_INVALID, param, "more than %d tools", TOOLS_MAX);
+	sn_json_watch(); /* json_copy forgets a key for which there is no memory */
 	if (!(t->copies = json_array()))
 		return fault_set(err, SN_ERR_NOMEM, param, "no memory for tools");
 	for (; t->n < n; t->n++) {
@@ -121,7 +122,7 @@ int tools_parse(tools *t, const char *param, const json_t *v, sn_error *err)
 		if (json_array_append_new(t->copies, shown_tool(function)) != 0)
 			return fault_set(err, SN_ERR_NOMEM, param, "no memory for tools");
 	}
-	return values_read(&t->values, t->copies, &t->shown) ? SN_OK : fault_set(err, SN_ERR_NOMEM, param, "no memory for tools");
+	return !sn_json_starved() && values_read(&t->values, t->copies, &t->shown) ? SN_OK : fault_set(err, SN_ERR_NOMEM, param, "no memory for tools");
 }
 
 int tools_parse_choice(tools *t, const char *param, const json_t *v, sn_error *err)

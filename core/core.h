@@ -44,6 +44,17 @@ typedef struct sn_error {
 	char text[384];  /* fixed wording: no pointer, no path of the server, no echo of the client's bytes */
 } sn_error;
 
+/* ---- JSON: jansson tells a failed allocation as a syntax error, or drops bytes of a string and goes on; its reader then runs past the
+ * end of its buffer or into an assertion (jansson 2.14, issue 362). Whoever puts its allocator here gets what follows from it. */
+
+/* Once, before any other thread and any other call of jansson's. What jansson has allocated is jansson's to free. */
+void sn_json_init(void);
+/* Runs read, which makes one tree and nothing else. False: there was no memory, it was left on the spot and all it had taken is given back. */
+bool sn_json_guard(void (*read)(void *ctx), void *ctx);
+/* For JSON that is made, not read: did this thread's jansson want for memory since the last sn_json_watch? */
+void sn_json_watch(void);
+bool sn_json_starved(void);
+
 /* ---- log ---------------------------------------------------------------------------------------------------- */
 
 typedef enum sn_log_level { SN_LOG_DEBUG, SN_LOG_INFO, SN_LOG_WARN, SN_LOG_ERROR } sn_log_level;

@@ -84,6 +84,19 @@ static sn_status respell_huge_integers(char **copy, const char *bytes, size_t n,
 	return SN_OK;
 }
 
+typedef struct reading {
+	const char *bytes;
+	size_t n;
+	json_error_t *why;
+	json_t *root;
+} reading;
+
+static void read_all(void *ctx)
+{
+	reading *r = ctx;
+	r->root = json_loadb(r->bytes, r->n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, r->why);
+}
+
 sn_status json_parse(json_t **out, const char *bytes, size_t n, size_t max_values, const char *name, sn_error *err)
 {
 	json_error_t why;
@@ -94,11 +107,13 @@ sn_status json_parse(json_t **out, const char *bytes, size_t n, size_t max_value
 		st = respell_huge_integers(&copy, bytes, n, name, err);
 	if (st)
 		return st;
-	*out = json_loadb(copy ? copy : bytes, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &why);
+	reading r = {copy ? copy : bytes, n, &why, NULL};
+	bool whole = sn_json_guard(read_all, &r);
 	free(copy);
+	*out = whole ? r.root : NULL;
 	if (*out)
 		return SN_OK;
-	if (json_error_code(&why) == json_error_out_of_memory)
+	if (!whole || json_error_code(&why) == json_error_out_of_memory)
 		return error_set(err, SN_ERR_NOMEM, "%s: no memory for its JSON", name);
 	if (json_error_code(&why) == json_error_duplicate_key)
 		return error_set(err, SN_ERR_INVALID, "%s: the JSON has the same key twice, near line %d, column %d", name, why.line, why.column);

@@ -1,5 +1,6 @@
 #include "base/machine.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
@@ -7,14 +8,61 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+/* Lines of a file, without a byte of memory: what cannot be had is not taken for what nobody tells. */
+typedef struct lines {
+	int fd;
+	ssize_t at, n;
+	char held[1024];
+} lines;
+
+static int next_byte(lines *l)
+{
+	if (l->at == l->n) {
+		l->at = 0;
+		l->n = l->fd < 0 ? 0 : read(l->fd, l->held, sizeof l->held);
+		if (l->n <= 0) {
+			l->n = 0;
+			return -1;
+		}
+	}
+	return (unsigned char)l->held[l->at++];
+}
+
+/* What does not fit is left out. False: that was all. */
+static bool next_line(lines *l, char *line, size_t size)
+{
+	size_t n = 0;
+	int c = next_byte(l);
+	bool any = c >= 0;
+	for (; c >= 0 && c != '\n'; c = next_byte(l))
+		if (n + 1 < size)
+			line[n++] = (char)c;
+	line[n] = 0;
+	return any;
+}
+
+static void open_lines(lines *l, const char *path)
+{
+	l->fd = open(path, O_RDONLY | O_CLOEXEC);
+	l->at = l->n = 0;
+}
+
+static void close_lines(const lines *l)
+{
+	if (l->fd >= 0)
+		close(l->fd);
+}
 
 /* The number behind `name` in a file of lines "name number"; name NULL: the file's first. SIZE_MAX: there is none ("max"). */
 static size_t number_in(const char *path, const char *name)
 {
 	char line[256], *end;
 	size_t found = SIZE_MAX, n = name ? strlen(name) : 0;
-	FILE *f = fopen(path, "re");
-	while (f && found == SIZE_MAX && fgets(line, sizeof line, f)) {
+	lines f;
+	open_lines(&f, path);
+	while (found == SIZE_MAX && next_line(&f, line, sizeof line)) {
 		if (n && (strncmp(line, name, n) != 0 || !strchr(" :\t", line[n])))
 			continue;
 		const char *at = line + n + strspn(line + n, " :\t");
@@ -24,8 +72,7 @@ static size_t number_in(const char *path, const char *name)
 		if (!n)
 			break;
 	}
-	if (f)
-		fclose(f);
+	close_lines(&f);
 	return found;
 }
 
@@ -83,9 +130,9 @@ machine_memory machine_memory_read(const char *root)
 	size_t own = number_in(path, "RssAnon");
 	m.own = own > SIZE_MAX / 1024 ? 0 : own * 1024;
 	snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
-	FILE *f = fopen(path, "re");
-	while (f && fgets(line, sizeof line, f)) { /* "0::/path", or "9:memory:/path" */
-		line[strcspn(line, "\n")] = 0;
+	lines f;
+	open_lines(&f, path);
+	while (next_line(&f, line, sizeof line)) { /* "0::/path", or "9:memory:/path" */
 		char *names = strchr(line, ':'), *group = names ? strchr(names + 1, ':') : NULL;
 		if (!group || group[1] != '/')
 			continue;
@@ -95,8 +142,7 @@ machine_memory machine_memory_read(const char *root)
 		else if (names[1] == 0)
 			read_groups(&m, root, group, &version_2);
 	}
-	if (f)
-		fclose(f);
+	close_lines(&f);
 	m.total = min_size(m.total, m.limit);
 	m.available = min_size(m.available, m.total);
 	return m;

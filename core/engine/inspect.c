@@ -17,6 +17,7 @@ struct inspection {
 	model_file *file;
 	arena *mem;
 	sn_error refusal, misfit;
+	char container[32];
 };
 
 _Static_assert(offsetof(struct inspection, told) == 0 && SN_INSPECT_GROUPS >= KV_MAX_GROUPS, "see inside()");
@@ -28,10 +29,11 @@ static struct inspection *inside(sn_inspection *x)
 
 /* ---- the file ---- */
 
-static const char *text_of(struct inspection *x, const char *key)
+/* *out stays NULL if there is no such key. */
+static bool copy_text(struct inspection *x, const char *key, const char **out)
 {
 	str v;
-	return file_str(x->file, key, &v) ? arena_strndup(x->mem, v.p, v.n) : NULL;
+	return !file_str(x->file, key, &v) || (*out = arena_strndup(x->mem, v.p, v.n));
 }
 
 static void count_types(sn_inspection *t, const model_file *f)
@@ -50,22 +52,22 @@ static void count_types(sn_inspection *t, const model_file *f)
 	}
 }
 
-static void describe_file(struct inspection *x)
+static sn_status describe_file(struct inspection *x, sn_error *err)
 {
 	sn_inspection *t = &x->told;
 	const model_file *f = x->file;
-	char container[32];
 	str template;
-	snprintf(container, sizeof container, f->from_hf ? "Hugging Face directory" : "GGUF v%u", f->version);
+	snprintf(x->container, sizeof x->container, f->from_hf ? "Hugging Face directory" : "GGUF v%u", f->version);
 	t->name = f->name;
-	t->container = arena_strndup(x->mem, container, strlen(container));
+	t->container = x->container;
 	t->file_bytes = f->map_bytes;
 	t->n_keys = f->n_keys;
 	t->n_tensors = f->n_tensors;
 	count_types(t, f);
-	t->tokenizer = f->from_hf ? "tokenizer.json" : text_of(x, "tokenizer.ggml.model");
-	t->pre_tokenizer = text_of(x, "tokenizer.ggml.pre");
+	t->tokenizer = f->from_hf ? "tokenizer.json" : NULL;
 	t->template_bytes = file_str(f, "tokenizer.chat_template", &template) ? template.n : 0;
+	bool copied = (f->from_hf || copy_text(x, "tokenizer.ggml.model", &t->tokenizer)) && copy_text(x, "tokenizer.ggml.pre", &t->pre_tokenizer);
+	return copied ? SN_OK : error_set(err, SN_ERR_NOMEM, "no memory to inspect a model");
 }
 
 /* ---- the model ---- */
@@ -146,7 +148,7 @@ static void describe_pages(sn_inspection *t, const sn_engine *e, const served_mo
 	t->longest_left = longest > n_cross ? longest - n_cross : 0;
 }
 
-static void describe_plan(struct inspection *x, const sn_engine_config *config, const sn_model_config *which)
+static sn_status describe_plan(struct inspection *x, const sn_engine_config *config, const sn_model_config *which, sn_error *err)
 {
 	sn_inspection *t = &x->told;
 	sn_engine_config quiet = *config;
@@ -154,9 +156,15 @@ static void describe_plan(struct inspection *x, const sn_engine_config *config, 
 	t->total = machine.total;
 	t->available = machine.available;
 	quiet.log = config->log ? config->log : x->log;
-	if (engine_open_plan(&x->engine, &quiet, &x->refusal) || sn_engine_load(x->engine, which, &x->refusal)) {
+	sn_status st = engine_open_plan(&x->engine, &quiet, err);
+	if (st)
+		return st;
+	st = sn_engine_load(x->engine, which, &x->refusal);
+	if (st == SN_ERR_NOMEM) /* that is no answer about the model */
+		return error_set(err, st, "%s", x->refusal.text);
+	if (st) {
 		t->refusal = x->refusal.text;
-		return;
+		return SN_OK;
 	}
 	const served_model *s = &x->engine->models[0];
 	for (size_t i = 0; i < SN_MAX_MODALITIES; i++)
@@ -166,6 +174,7 @@ static void describe_plan(struct inspection *x, const sn_engine_config *config, 
 	describe_pages(t, x->engine, s);
 	t->fits = memory_judge(x->engine, s, &x->misfit) == SN_OK;
 	t->misfit = t->fits ? NULL : x->misfit.text;
+	return SN_OK;
 }
 
 sn_status sn_inspect_open(sn_inspection **out, const sn_engine_config *config, const sn_model_config *which, sn_error *err)
@@ -178,17 +187,17 @@ sn_status sn_inspect_open(sn_inspection **out, const sn_engine_config *config, c
 		return error_set(err, SN_ERR_NOMEM, "no memory to inspect a model");
 	}
 	x->mem = mem;
-	sn_status st = config->log ? SN_OK : sn_log_open(&x->log, &(sn_log_config){.level = SN_LOG_ERROR, .fd = 2}, err);
+	sn_status st = config->log ? SN_OK : sn_log_open(&x->log, &(sn_log_config){.level = SN_LOG_WARN, .fd = 2}, err);
 	if (!st)
 		st = model_file_open(&x->file, which->path, err);
 	*out = &x->told;
-	if (st) {
+	if (!st)
+		st = describe_file(x, err);
+	if (!st)
+		st = describe_plan(x, config, which, err);
+	if (st)
 		sn_inspect_close(out);
-		return st;
-	}
-	describe_file(x);
-	describe_plan(x, config, which);
-	return SN_OK;
+	return st;
 }
 
 void sn_inspect_close(sn_inspection **xp)

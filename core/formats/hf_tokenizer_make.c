@@ -63,7 +63,7 @@ static sn_status add_tokens(json_t *list, const json_t *config, sn_error *err)
 		char *end;
 		long long id = strtoll(key, &end, 10);
 		json_t *copy = json_copy(token);
-		if (!copy || json_array_append_new(list, copy))
+		if (!copy || json_object_size(copy) != json_object_size(token) || json_array_append_new(list, copy)) /* a key gets lost without memory */
 			return no_memory(err);
 		if (*end || !*key || id < 0 || !json_is_object(copy))
 			return error_set(err, SN_ERR_INVALID, CONFIG ": added_tokens_decoder has what is no token's id");

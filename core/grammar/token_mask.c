@@ -162,7 +162,7 @@ void token_mask_push(token_mask *m, mask_place *p, int32_t token)
 {
 	str s = vocab_token(m->trie->v, token);
 	p->n_said++;
-	if (p->dead)
+	if (p->dead || m->a.trouble) /* which the fill behind it tells; maybe there is not even a state */
 		return;
 	bool leads = automaton_leads(&m->a, p->state);
 	if (vocab_is_control(m->trie->v, token) && !marks_have(&m->marks, token) && !(leads && str_eq(s, m->a.g->after)))
@@ -180,7 +180,7 @@ void token_mask_push(token_mask *m, mask_place *p, int32_t token)
 
 bool token_mask_accepts(const token_mask *m, const mask_place *p)
 {
-	return p->age == m->age && !p->dead && automaton_accepts(&m->a, p->state);
+	return p->age == m->age && !p->dead && !m->a.trouble && automaton_accepts(&m->a, p->state);
 }
 
 /* ---- pieces ---- */
@@ -193,6 +193,11 @@ static sn_status no_memory(sn_error *err)
 static sn_status too_ambiguous(sn_error *err)
 {
 	return error_set(err, SN_ERR_UNSUPPORTED, "the grammar is too ambiguous to follow");
+}
+
+static sn_status in_trouble(const token_mask *m, sn_error *err)
+{
+	return m->a.trouble == AUTOMATON_NOMEM ? no_memory(err) : too_ambiguous(err);
 }
 
 static void allow(uint32_t *bits, int32_t token)
@@ -425,7 +430,7 @@ static sn_status find_link(token_mask *m, state_id s, size_t tier, link *out, si
 	piece key = {.kind = PIECE_STATE, .tier = (uint8_t)tier, .of = automaton_outline(&m->a, s, m->trie->tiers[tier].longest, &out->caller)};
 	sn_status st = SN_OK;
 	if (m->a.trouble)
-		return m->a.trouble == AUTOMATON_NOMEM ? no_memory(err) : too_ambiguous(err);
+		return in_trouble(m, err);
 	if (key.of != STATE_DEAD)
 		st = need(m, &key, &out->piece, patience, again, err);
 	if (st == SN_OK && !*again && (key.of == STATE_DEAD || m->pieces[out->piece].deep)) {
@@ -450,7 +455,7 @@ static sn_status add_tier(token_mask *m, const mask_place *p, size_t tier, bool 
 		return SN_OK;
 	piece key = {.kind = PIECE_CALLER, .tier = (uint8_t)tier, .of = l.piece, .to = automaton_caller(&m->a, l.caller)};
 	if (m->a.trouble)
-		return m->a.trouble == AUTOMATON_NOMEM ? no_memory(err) : too_ambiguous(err);
+		return in_trouble(m, err);
 	if (key.to == STATE_DEAD)
 		return SN_OK;
 	st = need(m, &key, &l.piece, patience, again, err);
@@ -475,16 +480,14 @@ static sn_status fill(token_mask *m, const mask_place *p, size_t *patience, bool
 	if (st != SN_OK || *again)
 		return st;
 	marks_fill(&m->marks, &m->a, m->trie, p->state, m->bits);
-	if (m->a.trouble)
-		return m->a.trouble == AUTOMATON_NOMEM ? no_memory(err) : too_ambiguous(err);
-	return SN_OK;
+	return m->a.trouble ? in_trouble(m, err) : SN_OK;
 }
 
 sn_status token_mask_fill(token_mask *m, mask_place *p, uint32_t *bits, uint32_t n_vocab, size_t *patience, bool *again, sn_error *err)
 {
 	*again = false;
 	if (m->a.trouble)
-		return too_ambiguous(err);
+		return in_trouble(m, err);
 	if (p->dead || p->age != m->age)
 		return error_set(err, SN_ERR_INVALID, "the answer has left its grammar");
 	sn_status st = fill(m, p, patience, again, err);

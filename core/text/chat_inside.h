@@ -16,6 +16,7 @@ struct chat_template {
 	const tool_row *row; /* NULL: no tools */
 	chat_fold fold;
 	bool needs_tools;           /* rendered with tools only */
+	bool starved;               /* probed without memory: what was found means nothing */
 	chat_template *with_tools;  /* takes this one's place then; NULL: none */
 };
 

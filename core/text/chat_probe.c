@@ -35,17 +35,19 @@ static bool has(const marked_text *m, const char *s)
 	return m->bytes.n && memmem(m->bytes.p, m->bytes.n, s, strlen(s));
 }
 
-static bool render(const chat_template *t, chat_caps form, const sn_value *with, const sn_message *messages, size_t n, marked_text *out, sn_error *err)
+static bool render(chat_template *t, chat_caps form, const sn_value *with, const sn_message *messages, size_t n, marked_text *out, sn_error *err)
 {
 	const chat_options options = {.add_generation_prompt = true, .tools = with ? with : t->needs_tools ? &tools : NULL};
-	return !chat_render_with(t->t, (rendering){.caps = form, .options = &options}, messages, n, out, err);
+	sn_status st = chat_render_with(t->t, (rendering){.caps = form, .options = &options}, messages, n, out, err);
+	t->starved = t->starved || st == SN_ERR_NOMEM;
+	return !st;
 }
 
 /* ---- contents ---- */
 
 /* Does `want` reach the prompt when contents are passed in this form? A template that knows only strings prints a
  * list as Python would, with the keys of its parts. */
-static bool takes(const chat_template *t, chat_caps form, bool with_system, const char *want, sn_error *err)
+static bool takes(chat_template *t, chat_caps form, bool with_system, const char *want, sn_error *err)
 {
 	const sn_message messages[] = {{.role = "system", .parts = &system_part, .n_parts = 1, .is_string = form.strings},
 	                               {.role = "user", .parts = &user_part, .n_parts = 1, .is_string = form.strings}};
@@ -60,7 +62,7 @@ static bool takes(const chat_template *t, chat_caps form, bool with_system, cons
 /* ---- tools ---- */
 
 /* The variable that tools go into; what is written of them is appended to out. */
-static const char *tools_variable(const chat_template *t, marked_text *out)
+static const char *tools_variable(chat_template *t, marked_text *out)
 {
 	static const char *const names[] = {"tools", "xml_tools"};
 	const sn_message user = {.role = "user", .parts = &user_part, .n_parts = 1, .is_string = t->caps.strings};
@@ -76,7 +78,7 @@ static const char *tools_variable(const chat_template *t, marked_text *out)
 }
 
 /* A user's word, calls (one or two), and the first one's result. */
-static bool converse(const chat_template *t, chat_caps form, size_t n_calls, bool with_result, marked_text *out)
+static bool converse(chat_template *t, chat_caps form, size_t n_calls, bool with_result, marked_text *out)
 {
 	const char *id = form.short_ids ? SHORT_ID : LONG_ID;
 	const sn_tool_call calls[] = {
@@ -89,15 +91,16 @@ static bool converse(const chat_template *t, chat_caps form, size_t n_calls, boo
 }
 
 /* Arguments as JSON, not as Python prints them, nor as JSON in a string of JSON. */
-static bool writes_calls(const chat_template *t, chat_caps form, bool with_result, marked_text *out)
+static bool writes_calls(chat_template *t, chat_caps form, bool with_result, marked_text *out)
 {
 	size_t before = out->bytes.n;
 	marked_text one;
 	marked_init(&one, 0);
 	bool ok = converse(t, form, 1, with_result, &one) && has(&one, TOOL_PROBE) && has(&one, KEY) && has(&one, VALUE) && !has(&one, "\\\"" KEY) &&
 	          !has(&one, "'" KEY "'") && !has(&one, "None");
-	if (ok)
-		ok = marked_append(out, one.bytes.p, one.bytes.n, false) && out->bytes.n > before;
+	if (ok && !marked_append(out, one.bytes.p, one.bytes.n, false))
+		t->starved = true;
+	ok = ok && out->bytes.n > before;
 	marked_fini(&one);
 	return ok;
 }
@@ -167,7 +170,7 @@ sn_status chat_probe(chat_template *t, str source, sn_error *err)
 	sn_error why = {0};
 	t->caps.strings = takes(t, strings, false, USER, &why);
 	t->caps.lists = takes(t, lists, false, USER, &why);
-	if (!t->caps.strings && !t->caps.lists)
+	if (!t->caps.strings && !t->caps.lists && !t->starved)
 		return error_set(err, SN_ERR_INVALID, "chat template: it does not render a user's message%s%.300s", why.status ? ": " : "", why.text);
 	t->caps.system = takes(t, t->caps.strings ? strings : lists, true, SYSTEM, NULL);
 	for (size_t i = 0; i < CHAT_MARKS && !t->caps.thinks; i++)
@@ -175,5 +178,6 @@ sn_status chat_probe(chat_template *t, str source, sn_error *err)
 			t->caps.thinks = chat_marks[i];
 	t->caps.thinking_switch = source.n && memmem(source.p, source.n, "enable_thinking", 15);
 	t->caps.effort_switch = source.n && memmem(source.p, source.n, "reasoning_effort", 16);
-	return probe_tools(t, err);
+	sn_status st = probe_tools(t, err);
+	return t->starved ? error_set(err, SN_ERR_NOMEM, "chat template: out of memory") : st;
 }

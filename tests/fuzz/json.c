@@ -57,7 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static sn_engine *engine;
 	sn_error err = {0};
 	if (!engine) {
-		body_json_init();
+		sn_json_init();
 		FUZZ_PROMISE(options_parse(&o, CMD_SERVE, 0, NULL, &err) == SN_OK);
 		engine = engine_without_anything(&o);
 	}

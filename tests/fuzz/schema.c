@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	sn_error err = {0};
 	json_t *root;
 	if (!begun)
-		body_json_init();
+		sn_json_init();
 	begun = true;
 	if (body_parse(&root, (const char *)data, size, &err) != SN_OK)
 		return 0;

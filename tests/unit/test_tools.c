@@ -366,7 +366,7 @@ static void the_most_tools_are_a_grammar(void **state)
 
 int main(void)
 {
-	body_json_init();
+	sn_json_init();
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(calls_are_found_however_the_text_is_cut),
 		cmocka_unit_test(thinking_goes_apart),
