@@ -57,7 +57,7 @@ static void print_plan(const sn_inspection *x, const options *o)
 	if (o->memory_limit)
 		printf("limit: %.1f MB; left for a pool: %.1f MB, a sequence of %u tokens\n", (double)o->memory_limit / MB, (double)x->left / MB,
 		       x->longest_left);
-	else if (x->total < SIZE_MAX)
+	else if (x->total < SIZE_MAX && x->available < SIZE_MAX)
 		printf("machine: %.1f MB, %.1f available; left for a pool: %.1f MB, a sequence of %u tokens\n", (double)x->total / MB,
 		       (double)x->available / MB, (double)x->left / MB, x->longest_left);
 	printf(x->fits ? "serve: fits\n" : "serve: refused: %s\n", x->misfit);

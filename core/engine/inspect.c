@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/machine.h"
 #include "engine/engine.h"
+#include "formats/hf_tokenizer.h"
 #include "formats/model_file.h"
 #include "model/arch.h"
 
@@ -64,7 +65,7 @@ static sn_status describe_file(struct inspection *x, sn_error *err)
 	t->n_keys = f->n_keys;
 	t->n_tensors = f->n_tensors;
 	count_types(t, f);
-	t->tokenizer = f->from_hf ? "tokenizer.json" : NULL;
+	t->tokenizer = f->from_hf ? hf_tokenizer_file(f->dir) : NULL;
 	t->template_bytes = file_str(f, "tokenizer.chat_template", &template) ? template.n : 0;
 	bool copied = (f->from_hf || copy_text(x, "tokenizer.ggml.model", &t->tokenizer)) && copy_text(x, "tokenizer.ggml.pre", &t->pre_tokenizer);
 	return copied ? SN_OK : error_set(err, SN_ERR_NOMEM, "no memory to inspect a model");

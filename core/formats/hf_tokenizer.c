@@ -1,8 +1,10 @@
 #include "formats/hf_tokenizer.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -404,4 +406,16 @@ sn_status hf_tokenizer_read(vocab_config *out, arena *mem, const char *dir, sn_e
 	if (!st && err)
 		*err = (sn_error){0};
 	return st;
+}
+
+const char *hf_tokenizer_file(const char *dir)
+{
+	static const char *const names[] = {FILE_NAME, "tekken.json", "tokenizer.model", "vocab.json"};
+	char path[PATH_MAX];
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		int n = snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+		if (n > 0 && (size_t)n < sizeof path && access(path, F_OK) == 0)
+			return names[i];
+	}
+	return NULL;
 }

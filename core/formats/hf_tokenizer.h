@@ -14,5 +14,7 @@
 
 /* out points into mem and into what mem releases when it is closed. Sets all but eot and eog. */
 sn_status hf_tokenizer_read(vocab_config *out, arena *mem, const char *dir, sn_error *err);
+/* The file of dir that it begins with; NULL: none of them is there. A string of the program. */
+const char *hf_tokenizer_file(const char *dir);
 
 #endif

@@ -137,7 +137,7 @@ static sn_status read_directory(const model_file *f, vocab_config *c, uint32_t n
 {
 	sn_status st = hf_tokenizer_read(c, tmp, f->dir, err);
 	if (!st && c->n_tokens > n_rows)
-		return error_set(err, SN_ERR_INVALID, "%s: tokenizer.json has %zu tokens, but the embedding has %u rows", f->name, c->n_tokens, n_rows);
+		return error_set(err, SN_ERR_INVALID, "%s: the tokenizer has %zu tokens, but the embedding has %u rows", f->name, c->n_tokens, n_rows);
 	return st;
 }
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import time
 
 import pytest
@@ -90,6 +91,15 @@ def test_sizes_are_told():
     text = run("inspect", str(EMBED / "last.gguf"), "--tensors")[1]
     assert "blk.0.attn_q.weight" in text and "qwen3.pooling_type" in text and "embeddings: last, and nothing else" in text
     assert "blk.0.attn_q.weight" not in run("inspect", str(EMBED / "last.gguf"))[1]
+
+
+def test_the_tokenizer_is_the_file_that_is_read(tmp_path):
+    assert inspect(HF / "llama")[0]["tokenizer"] == "tokenizer.json"
+    model = shutil.copytree(HF / "mistral", tmp_path / "model")
+    (model / "tokenizer.json").unlink()
+    shutil.copy(HF.parent / "text" / "hf" / "tekken-alone" / "tekken.json", model)
+    (plan,) = inspect(model)  # another vocabulary than the weights have
+    assert plan["tokenizer"] == "tekken.json" and re.search(r"the tokenizer has \d+ tokens, but the embedding has", plan["refused"])
 
 
 # ---- what is only a header --------------------------------------------------------------------------------------------
