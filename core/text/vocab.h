@@ -3,10 +3,11 @@
  *
  * Encoding: special tokens are cut out first, leftmost-longest: control tokens only where their whole spelling is trusted,
  * and so are user-defined ones that look like them (<|...|>) or are marks of calls and of thinking; the other user-defined
- * tokens everywhere, since a model's author declared them to be text. What lies between is plain text, split into pieces by the pre-tokenizer and merged by
- * rank or score. The trust boundary itself never splits a piece: "Assistant: " + user text gives the ids that one string
- * gives. Merging text never makes a control token, nor, in SentencePiece files, an unused one. Time is O(n log n) in the
- * longest piece, and memory at most 28 bytes per byte of that piece (SentencePiece without a token for U+2581: 84).
+ * tokens everywhere, since a model's author declared them to be text. What lies between is plain text, split into pieces
+ * by the pre-tokenizer and merged by rank or score. The trust boundary itself never splits a piece: "Assistant: " + user
+ * text gives the ids that one string gives. Merging text never makes a control token, nor, in SentencePiece files, an
+ * unused one. Time is O(n log n) in the longest piece, and memory at most 28 bytes per byte of that piece (SentencePiece
+ * without a token for U+2581: 84).
  *
  * Ids are those of the program that reads the same container: of Hugging Face tokenizers for directories, of llama.cpp
  * for GGUF files. Where the two differ: NFC is a matter of tokenizer.json (Qwen's has it), a GGUF file's text is not

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "grammar/token_mask.h"
+#include "grammar_fits.h"
 
 static const char JSON_GRAMMAR[] =
     "root ::= object\n"
@@ -25,19 +26,6 @@ static grammar *open_grammar(const char *text)
 	if (grammar_open(&g, str_of(text), &err) != SN_OK)
 		fail_msg("%s: %s", err.text, text);
 	return g;
-}
-
-static bool fits_grammar(const grammar *g, const char *text, size_t n)
-{
-	automaton a;
-	assert_int_equal(automaton_init(&a, g, NULL), SN_OK);
-	state_id s = a.start;
-	for (size_t i = 0; i < n && s != STATE_DEAD; i++)
-		s = automaton_step(&a, s, (unsigned char)text[i]);
-	assert_int_equal(a.trouble, AUTOMATON_FINE);
-	bool fits = s != STATE_DEAD && automaton_accepts(&a, s);
-	automaton_fini(&a);
-	return fits;
 }
 
 static bool fits(const char *grammar_text, const char *text)

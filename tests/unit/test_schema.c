@@ -4,7 +4,7 @@
 #include <jansson.h>
 #include <time.h>
 
-#include "grammar/automaton.h"
+#include "grammar_fits.h"
 #include "out.h"
 #include "schema.h"
 
@@ -27,18 +27,6 @@ static int grammar_of(const char *schema, grammar **g, sn_error *err)
 	return rc;
 }
 
-static bool fits(const grammar *g, const char *text)
-{
-	automaton a;
-	assert_int_equal(automaton_init(&a, g, NULL), SN_OK);
-	state_id s = a.start;
-	for (const char *p = text; *p && s != STATE_DEAD; p++)
-		s = automaton_step(&a, s, (unsigned char)*p);
-	bool yes = s != STATE_DEAD && automaton_accepts(&a, s);
-	automaton_fini(&a);
-	return yes;
-}
-
 typedef struct schema_case { const char *schema, *good[10], *bad[12]; } schema_case;
 
 static void expect(const schema_case *cases, size_t n)
@@ -49,10 +37,10 @@ static void expect(const schema_case *cases, size_t n)
 		if (grammar_of(cases[i].schema, &g, &err) != SN_OK)
 			fail_msg("%s: %s", err.text, cases[i].schema);
 		for (size_t k = 0; k < 10 && cases[i].good[k]; k++)
-			if (!fits(g, cases[i].good[k]))
+			if (!fits_text(g, cases[i].good[k]))
 				fail_msg("%s does not fit %s", cases[i].good[k], cases[i].schema);
 		for (size_t k = 0; k < 12 && cases[i].bad[k]; k++)
-			if (fits(g, cases[i].bad[k]))
+			if (fits_text(g, cases[i].bad[k]))
 				fail_msg("%s fits %s", cases[i].bad[k], cases[i].schema);
 		grammar_close(&g);
 	}
@@ -168,7 +156,7 @@ static void numbers(void **state)
 			fail_msg("%s: %s", err.text, text);
 		for (int64_t v = lo - 12; v <= hi + 12; v++) {
 			snprintf(text, sizeof text, "%lld", (long long)v);
-			if (fits(g, text) != (v >= lo && v <= hi))
+			if (fits_text(g, text) != (v >= lo && v <= hi))
 				fail_msg("%s of %lld..%lld", text, (long long)lo, (long long)hi);
 		}
 		grammar_close(&g);
@@ -300,12 +288,12 @@ static void a_judge_agrees_about_every_keyword(void **state)
 			fail_msg("%s: %s", err.text, schema);
 		for (size_t v = 0; v < json_array_size(values); v++, n_pairs++) {
 			const char *text = json_string_value(json_array_get(values, v));
-			if (fits(g, text) && valid[v] != '1')
+			if (fits_text(g, text) && valid[v] != '1')
 				fail_msg("%s is offered by %s", text, schema);
 		}
 		for (size_t k = 0; k < json_array_size(offered); k++, n_offered++) {
 			const char *text = json_string_value(json_array_get(values, (size_t)json_integer_value(json_array_get(offered, k))));
-			if (!fits(g, text))
+			if (!fits_text(g, text))
 				fail_msg("%s is not offered by %s", text, schema);
 		}
 		grammar_close(&g);
@@ -334,8 +322,8 @@ static void schemas_stand_inside_other_grammars(void **state)
 	out_fmt(&text, "root ::= \"f\" s%u | \"g\" s%u | \"h\" object", first[0], first[1]);
 	grammar *g;
 	assert_int_equal(grammar_open(&g, (str){text.data, text.size}, &err), SN_OK);
-	assert_true(fits(g, "f{\"n\":1}") && fits(g, "g{\"s\":\"x\"}") && fits(g, "g{}") && fits(g, "h{\"a\":[]}"));
-	assert_false(fits(g, "f{\"s\":\"x\"}") || fits(g, "f{}") || fits(g, "g{\"n\":1}") || fits(g, "h[]"));
+	assert_true(fits_text(g, "f{\"n\":1}") && fits_text(g, "g{\"s\":\"x\"}") && fits_text(g, "g{}") && fits_text(g, "h{\"a\":[]}"));
+	assert_false(fits_text(g, "f{\"s\":\"x\"}") || fits_text(g, "f{}") || fits_text(g, "g{\"n\":1}") || fits_text(g, "h[]"));
 	grammar_close(&g);
 	out_fini(&text);
 }

@@ -198,6 +198,17 @@ static void template_and_client_cannot_spell_together(void **state)
 	chat_template_close(&t);
 }
 
+/* What a client wrote is told as dots. Frees out. */
+static void expect_trusted(marked_text *out, const char *want)
+{
+	for (size_t i = 0; i < out->bytes.n; i++)
+		if (!marked_is_trusted(out, i, i + 1))
+			out->bytes.p[i] = '.';
+	if (!str_eq((str){out->bytes.p, out->bytes.n}, str_of(want)))
+		fail_msg("'%s', expected '%s'", out->bytes.p, want);
+	marked_fini(out);
+}
+
 /* Ranges that the prompt's author is trusted for, the rest shown as ".". */
 static void expect_media(const char *source, const chat_marker *markers, size_t n_markers, const sn_part *parts, size_t n, const char *want)
 {
@@ -212,12 +223,7 @@ static void expect_media(const char *source, const chat_marker *markers, size_t 
 	marked_init(&out, 0);
 	if (chat_render(t, NULL, m, 1, &o, &out, &err))
 		fail_msg("%s", err.text);
-	for (size_t i = 0; i < out.bytes.n; i++)
-		if (!marked_is_trusted(&out, i, i + 1))
-			out.bytes.p[i] = '.';
-	if (!str_eq((str){out.bytes.p, out.bytes.n}, str_of(want)))
-		fail_msg("'%s', expected '%s'", out.bytes.p, want);
-	marked_fini(&out);
+	expect_trusted(&out, want);
 	chat_template_close(&t);
 }
 
@@ -346,12 +352,7 @@ static void expect_tools(const char *source, const char *with_tools, const char 
 		fail_msg("%s", err.text);
 	if (chat_render(t, NULL, m, 3, &o, &out, &err))
 		fail_msg("%s", err.text);
-	for (size_t i = 0; i < out.bytes.n; i++)
-		if (!marked_is_trusted(&out, i, i + 1))
-			out.bytes.p[i] = '.';
-	if (!str_eq((str){out.bytes.p, out.bytes.n}, str_of(want)))
-		fail_msg("'%s', expected '%s'", out.bytes.p, want);
-	marked_fini(&out);
+	expect_trusted(&out, want);
 	chat_template_close(&t);
 }
 

@@ -4,7 +4,7 @@
 #include <jansson.h>
 
 #include "chat_split.h"
-#include "grammar/automaton.h"
+#include "grammar_fits.h"
 #include "grammar/tool_format.h"
 #include "json.h"
 #include "tool_grammar.h"
@@ -185,18 +185,6 @@ static void ask_fini(asked *a)
 	json_decref(a->json);
 }
 
-static bool fits(const grammar *g, const char *text)
-{
-	automaton a;
-	assert_int_equal(automaton_init(&a, g, NULL), SN_OK);
-	state_id s = a.start;
-	for (const char *p = text; *p && s != STATE_DEAD; p++)
-		s = automaton_step(&a, s, (unsigned char)*p);
-	bool yes = s != STATE_DEAD && automaton_accepts(&a, s);
-	automaton_fini(&a);
-	return yes;
-}
-
 #define WEATHER "{\"name\": \"get_weather\", \"%s\": {\"city\": \"a\"}}"
 #define HERMES "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"a\"}}\n</tool_call>"
 #define HERMES_NOW "<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>"
@@ -235,10 +223,10 @@ static void the_grammar_lets_calls_through_and_nothing_broken(void **state)
 		if (ask_for(&a, cases[i].format, two_tools, cases[i].choice, !cases[i].one, cases[i].thinks, &err) != SN_OK)
 			fail_msg("case %zu: %s", i, err.text);
 		for (size_t k = 0; k < 7 && cases[i].good[k]; k++)
-			if (!fits(a.g, cases[i].good[k]))
+			if (!fits_text(a.g, cases[i].good[k]))
 				fail_msg("%s, %s: %s does not fit", cases[i].format, cases[i].choice, cases[i].good[k]);
 		for (size_t k = 0; k < 9 && cases[i].bad[k]; k++)
-			if (fits(a.g, cases[i].bad[k]))
+			if (fits_text(a.g, cases[i].bad[k]))
 				fail_msg("%s, %s: %s fits", cases[i].format, cases[i].choice, cases[i].bad[k]);
 		ask_fini(&a);
 	}
@@ -339,7 +327,7 @@ static void schemas_that_cannot_be_kept_are_refused_where_they_bind(void **state
 		if (rc != cases[i].rc || (rc != SN_OK && strcmp(err.param, "tools[0].function.parameters") != 0))
 			fail_msg("case %zu: %d, %s: %s", i, rc, err.param, err.text);
 		if (rc == SN_OK)
-			assert_false(fits(a.g, "<tool_call>\n{\"name\": \"f\", \"arguments\": []}\n</tool_call>"));
+			assert_false(fits_text(a.g, "<tool_call>\n{\"name\": \"f\", \"arguments\": []}\n</tool_call>"));
 		ask_fini(&a);
 	}
 }
@@ -358,7 +346,7 @@ static void the_most_tools_are_a_grammar(void **state)
 		sn_error err = {0};
 		if (ask_for(&a, tool_format_at(row)->format.name, list.data, "\"auto\"", true, true, &err) != SN_OK)
 			fail_msg("%s: %s", tool_format_at(row)->format.name, err.text);
-		assert_true(fits(a.g, "Hello"));
+		assert_true(fits_text(a.g, "Hello"));
 		ask_fini(&a);
 		out_fini(&list);
 	}
